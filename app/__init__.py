@@ -1,0 +1,1 @@
+"""Docent: answers over an organisation's own documents, every claim tied to its page."""

@@ -1,0 +1,16 @@
+"""Who is calling, as every room above knows them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+KeyScope = Literal["chat", "docs:read", "docs:write", "admin"]
+ALL_SCOPES: tuple[KeyScope, ...] = ("chat", "docs:read", "docs:write", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller; every query it causes is about its tenant only."""
+
+    tenant_id: str
+    key_id: str
+    scopes: frozenset[str]

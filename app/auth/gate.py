@@ -1,0 +1,69 @@
+"""The gate: no path but the open ones is reached without a valid credential.
+
+Authentication is ASGI middleware and not a dependency, because FastAPI reads the body before it
+resolves dependencies, and an unknown caller's body is not to be read. It denies by default: a new
+route is closed until its exact path stands in :data:`OPEN_PATHS`.
+"""
+
+from collections.abc import Callable
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.auth.caller import Caller, KeyScope
+from app.auth.keys import KeyRing
+from app.errors import AppError, NotAllowed, NotAuthenticated
+from app.http.problems import problem_response
+
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/openapi.json", "/docs"})
+
+
+class Gate:
+    """Puts the caller into the request's state, or answers 401.
+
+    When the database is down nobody can be authenticated, and the answer is 503.
+    """
+
+    def __init__(self, app: ASGIApp, *, key_ring: Callable[[Scope], KeyRing]) -> None:
+        self._app = app
+        self._key_ring = key_ring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request; lifespan events pass, and WebSockets, of which there are none."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        try:
+            caller = await self._key_ring(scope).caller(_credential(scope))
+        except AppError as error:
+            await problem_response(error, scope)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
+
+
+def _credential(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            return str(value.decode("latin-1").strip())
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer" and token.strip():
+                return str(token.strip())
+    raise NotAuthenticated
+
+
+def require(scope: KeyScope) -> Callable[[Request], Caller]:
+    """A dependency that gives the caller, if it may do ``scope``.
+
+    Raises:
+        NotAllowed: when its key does not carry the scope.
+    """
+
+    async def caller(request: Request) -> Caller:
+        found: Caller = request.scope["state"]["caller"]
+        if scope not in found.scopes:
+            raise NotAllowed(f"This needs the scope '{scope}'.", required_scope=scope)
+        return found
+
+    return caller  # type: ignore[return-value]  # FastAPI awaits it

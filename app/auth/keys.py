@@ -1,0 +1,155 @@
+"""API keys: minted once, shown once, stored as a keyed hash, found by it.
+
+The hash is HMAC-SHA256 under ``SECRET_KEY``: keys are 256 random bits, so nothing slower is needed,
+and a copy of the table alone lets nobody test guesses. The key is looked up by its hash, so timing
+tells about the hash only, and the row is compared once more in constant time.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from app.auth.caller import ALL_SCOPES, Caller
+from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
+from app.infra.ids import new_id
+from app.infra.postgres import Pool, fetch_all, translated
+
+_MAX_KEY_CHARS = 128
+
+
+class KeyRing:
+    """Checks keys against the database, on every request, so that revoking works at once."""
+
+    def __init__(self, pool: Pool, secret: bytes) -> None:
+        self._pool = pool
+        self._secret = secret
+
+    async def caller(self, key: str) -> Caller:
+        """Who holds ``key``.
+
+        Raises:
+            NotAuthenticated: unknown, revoked or expired; the message does not say which.
+            DatabaseUnavailable: when it cannot be checked; nobody is let in then.
+        """
+        if not key.isascii() or len(key) > _MAX_KEY_CHARS:
+            raise NotAuthenticated
+        digest = hash_key(key, self._secret)
+        rows = await fetch_all(
+            self._pool, "SELECT * FROM find_api_key(%(key_hash)s)", {"key_hash": digest}
+        )
+        if not rows or not hmac.compare_digest(rows[0]["key_hash"], digest):
+            raise NotAuthenticated
+        return Caller(rows[0]["tenant_id"], rows[0]["id"], frozenset(rows[0]["scopes"]))
+
+
+def hash_key(key: str, secret: bytes) -> bytes:
+    """The 32 bytes stored for ``key``."""
+    return hmac.new(secret, key.encode(), hashlib.sha256).digest()
+
+
+def create_key(
+    owner_url: str, secret: bytes, *, tenant: str, name: str, scopes: Sequence[str] = ALL_SCOPES
+) -> str:
+    """Mint a key for the tenant called ``tenant``, making the tenant if it is new; blocks.
+
+    Runs as the owner of the tables: the application's own role cannot write keys or make tenants.
+
+    Raises:
+        InvalidRequest: for an empty or overlong name, or a scope that does not exist.
+        DatabaseUnavailable: when the database cannot be reached.
+    """
+    unknown = set(scopes) - set(ALL_SCOPES)
+    if unknown or not scopes:
+        raise InvalidRequest(
+            f"Unknown scope {', '.join(sorted(unknown)) or '(none given)'}; "
+            f"there are {', '.join(ALL_SCOPES)}."
+        )
+    for what, text in (("tenant", tenant), ("name", name)):
+        if not 1 <= len(text.strip()) <= 128 or not text.isprintable():  # noqa: PLR2004
+            raise InvalidRequest(f"The {what} must have 1 to 128 printable characters.")
+    key = f"dk_{secrets.token_urlsafe(32)}"
+    with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
+        connection.execute(
+            "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (
+                new_id("key"),
+                _tenant(connection, tenant),
+                name.strip(),
+                hash_key(key, secret),
+                list(scopes),
+            ),
+        )
+    return key
+
+
+def tenant_named(owner_url: str, tenant: str) -> str:
+    """The id of the tenant called ``tenant``, which is made if it is new; blocks, as the owner.
+
+    Raises:
+        DatabaseUnavailable: when the database cannot be reached.
+    """
+    with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
+        return _tenant(connection, tenant)
+
+
+def _tenant(connection: psycopg.Connection[Any], tenant: str) -> str:
+    found = connection.execute("SELECT id FROM tenants WHERE name = %s", (tenant.strip(),))
+    row = found.fetchone()
+    if row is None:
+        row = connection.execute(
+            "INSERT INTO tenants (id, name) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+            (new_id("ten"), tenant.strip()),
+        ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return str(row[0])
+
+
+def load_secret(configured: str | None, home: Path) -> bytes:
+    """The secret that keys the hashes: the configured one, or one minted once into ``home``.
+
+    Raises:
+        ConfigurationError: when the file cannot be made or read, or holds too little.
+    """
+    if configured is not None:
+        return configured.encode()
+    path = home / "secret.key"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        write_private(path, secrets.token_urlsafe(48))
+        secret = path.read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The secret key file {path} cannot be read or made: {error.strerror}."
+        ) from error
+    if len(secret) < 32:  # noqa: PLR2004 - what SECRET_KEY asks for as well
+        raise ConfigurationError(f"The secret key file {path} is damaged; restore it.")
+    return secret.encode()
+
+
+def write_private(path: Path, text: str) -> bool:
+    """Write ``text`` to a new file of mode 600; False, and nothing written, when it exists.
+
+    The name appears only with its whole content behind it, whichever process is killed when.
+    """
+    if path.exists():
+        return False
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True

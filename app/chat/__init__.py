@@ -1,0 +1,1 @@
+"""A question's whole journey, from the request to a cited answer."""

@@ -1,0 +1,81 @@
+"""What a question and its answer are, whoever asks and whoever answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from app.llm.completion import Attempt, Usage
+
+AnswerStatus = Literal["complete", "incomplete", "abstained"]
+Reason = Literal["no_match", "weak_match", "provider_failed", "refused"]
+
+#: The one text of every abstention; it names no fact, so that there is nothing to get wrong.
+ABSTENTION = (
+    "I could not find an answer to that in the documents I can search. "
+    "Try other words, or check that the right document has been added."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with everything the caller said about how it wants the answer."""
+
+    text: str
+    session_id: str
+    top_k: int
+    document_ids: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    as_of: datetime | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One quote: ``quote`` is ``page_text[start:end]`` of that page in that version."""
+
+    marker: int
+    document_id: str
+    version: int
+    title: str
+    filename: str
+    tags: tuple[str, ...]
+    page: int
+    quote: str
+    start: int
+    end: int
+    #: PDF points, origin top-left, one box a line.
+    boxes: list[list[float]]
+    score: float
+    #: The quote carries what the sentence claims, and not just stands near it.
+    verified: bool
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds of wall time; ``first_token_ms`` is None when no token came."""
+
+    embedding_ms: float
+    search_ms: float
+    first_token_ms: float | None
+    generation_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer."""
+
+    answer_id: str
+    session_id: str
+    text: str
+    status: AnswerStatus
+    reason: Reason | None
+    citations: tuple[Citation, ...]
+    provider: str
+    model: str
+    usage: Usage
+    attempts: tuple[Attempt, ...]
+    timings: Timings

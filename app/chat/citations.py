@@ -1,0 +1,115 @@
+"""From markers in an answer to quotes on pages.
+
+Every sentence that carries a marker gets the exact span of the cited passage that supports it best.
+A span is cut from the page's own text, so a quote that is not on its page cannot come out; whether
+it carries the sentence's claim is what ``verified`` says. Markers that point nowhere are removed.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.chat.answer import Citation
+from app.retrieval.boxes import boxes_of
+from app.retrieval.passage import Passage
+
+#: Share of a sentence's words that its quote must hold to count as support.
+SUPPORT = 0.5
+_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
+_WORD = re.compile(r"\w+")
+
+
+def cite(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
+    """Renumber the markers of ``text`` so that each names one quote, and give the quotes.
+
+    ``[n]`` in ``text`` means ``passages[n - 1]``.
+    """
+    pieces: list[str] = []
+    citations: list[Citation] = []
+    markers: dict[tuple[int, int, int], int] = {}
+    said = ""
+    end = 0
+    for match in _MARKER.finditer(text):
+        between = text[end : match.start()]
+        said = between if between.strip() else said  # "… [1][2]": both stand behind the same words
+        pieces.append(between)
+        end = match.end()
+        index = int(match.group(1)) - 1
+        if not 0 <= index < len(passages):
+            continue
+        start, stop, verified = locate(said, passages[index].text)
+        key = (index, start, stop)
+        if key not in markers:
+            markers[key] = len(citations) + 1
+            citations.append(
+                _citation(markers[key], passages[index], start, stop, verified=verified)
+            )
+        pieces.append(f" [{markers[key]}]")
+    pieces.append(text[end:])
+    return "".join(pieces).strip(), tuple(citations)
+
+
+def locate(said: str, text: str) -> tuple[int, int, bool]:
+    """The span of ``text`` that supports what was ``said`` best, and whether it really does.
+
+    What stands there word for word, white space aside, is found exactly: first all that was said
+    since the last marker, then its last sentence. Otherwise the sentence of ``text`` is taken that
+    shares most of the last sentence's words.
+    """
+    claim = _last_claim(said)
+    for quoted in (said, claim):
+        words = quoted.split()
+        exact = re.search(r"\s+".join(map(re.escape, words)), text) if words else None
+        if exact:
+            return exact.start(), exact.end(), True
+    wanted = {word.lower() for word in _WORD.findall(claim)}
+    best, best_share = _trimmed(text, 0, len(text)), -1.0
+    for start, stop in _spans(text):
+        found = {word.lower() for word in _WORD.findall(text[start:stop])}
+        share = len(wanted & found) / len(wanted) if wanted else 0.0
+        if share > best_share:
+            best, best_share = (start, stop), share
+    return *best, best_share >= SUPPORT
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    ends = [match.start() for match in _SPAN_END.finditer(text)] + [len(text)]
+    starts = [0] + [match.end() for match in _SPAN_END.finditer(text)]
+    trimmed = (_trimmed(text, start, end) for start, end in zip(starts, ends, strict=True))
+    return [(start, end) for start, end in trimmed if end > start]
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    inner = text[start:end]
+    left = len(inner) - len(inner.lstrip())
+    right = len(inner.rstrip())
+    return start + min(left, right), start + right
+
+
+def _last_claim(said: str) -> str:
+    """The sentence that a marker stands behind; its own full stop may come before the marker."""
+    parts = [part for part in _CLAIM_END.split(said.strip()) if part.strip()]
+    return parts[-1] if parts else ""
+
+
+def _citation(marker: int, passage: Passage, start: int, stop: int, *, verified: bool) -> Citation:
+    words = np.frombuffer(passage.boxes, dtype="<f4").reshape(-1, 6)
+    return Citation(
+        marker=marker,
+        document_id=passage.document_id,
+        version=passage.version,
+        title=passage.title,
+        filename=passage.filename,
+        tags=passage.tags,
+        page=passage.page,
+        quote=passage.text[start:stop],
+        start=passage.start + start,
+        end=passage.start + stop,
+        boxes=boxes_of(words, passage.start + start, passage.start + stop),
+        score=passage.score,
+        verified=verified,
+        url=passage.url,
+    )

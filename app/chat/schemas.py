@@ -1,0 +1,260 @@
+"""The wire shapes of chat (design: contract, Chat)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.chat.answer import Answer, AnswerStatus, Citation, Question, Reason
+from app.infra.ids import new_id
+from app.llm.completion import ModelInfo, Outcome
+from app.retrieval.passage import Passage
+from app.retrieval.search import Retrieved
+
+# NUL is the one character PostgreSQL's text cannot hold.
+_NO_NUL = r"^[^\x00]*$"
+QuestionText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_NO_NUL),
+    Field(examples=["How many data storage files can be open at once?"]),
+]
+_DocumentId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_NO_NUL)]
+_Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
+
+
+class _Strict(BaseModel):
+    # Unknown fields are refused, so that nothing can be smuggled to a provider.
+    model_config = ConfigDict(extra="forbid")
+
+
+class Filters(_Strict):
+    """Restrict an answer to some documents; an empty list restricts nothing."""
+
+    document_ids: list[_DocumentId] = Field([], max_length=100)
+    tags: list[_Tag] = Field([], max_length=100, description="Documents with any of these.")
+
+
+class RetrieveIn(_Strict):
+    """A question, and where to look."""
+
+    question: QuestionText
+    top_k: int = Field(5, ge=1, le=50, description="Passages to use.")
+    filters: Filters = Filters()
+    as_of: AwareDatetime | None = Field(None, description="Use the versions current then.")
+
+    def to_question(self) -> Question:
+        """The question without an answer's options."""
+        return Question(
+            text=self.question,
+            session_id="",
+            top_k=self.top_k,
+            document_ids=tuple(self.filters.document_ids) or None,
+            tags=tuple(self.filters.tags) or None,
+            as_of=self.as_of,
+        )
+
+
+class ChatIn(RetrieveIn):
+    """A question, where to look, and how to answer."""
+
+    session_id: Annotated[
+        str | None, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)
+    ] = None
+    stream: bool | Literal["auto"] = False
+    model: Annotated[
+        str | None, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)
+    ] = Field(None, description="A provider, or an id of GET /api/v1/models; null = by priority.")
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=1, le=32768)
+
+    def to_question(self) -> Question:
+        """The question; a session is begun when the caller named none."""
+        return Question(
+            text=self.question,
+            session_id=self.session_id or new_id("ses"),
+            top_k=self.top_k,
+            document_ids=tuple(self.filters.document_ids) or None,
+            tags=tuple(self.filters.tags) or None,
+            as_of=self.as_of,
+            model=self.model,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+        )
+
+
+class CitationOut(BaseModel):
+    """A quote: characters ``start`` to ``end`` of the page's text; boxes in PDF points."""
+
+    marker: int
+    document_id: str
+    version: int
+    title: str
+    filename: str
+    tags: list[str]
+    page: int
+    quote: str
+    start: int
+    end: int
+    boxes: list[list[float]]
+    score: float
+    verified: bool
+    url: str | None
+
+    @classmethod
+    def of(cls, citation: Citation) -> "CitationOut":
+        """The wire shape of ``citation``."""
+        return cls.model_construct(
+            **{name: getattr(citation, name) for name in cls.model_fields if name != "tags"},
+            tags=list(citation.tags),
+        )
+
+
+class UsageOut(BaseModel):
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+
+
+class AttemptOut(BaseModel):
+    """One try at one provider."""
+
+    provider: str
+    model: str
+    outcome: Outcome
+    ms: float
+
+
+class TimingsOut(BaseModel):
+    """Where the time went."""
+
+    embedding_ms: float
+    search_ms: float
+    first_token_ms: float | None
+    generation_ms: float
+    total_ms: float
+
+
+class AnswerOut(BaseModel):
+    """An answer with its citations."""
+
+    answer_id: str
+    session_id: str
+    answer: str
+    status: AnswerStatus
+    reason: Reason | None
+    citations: list[CitationOut]
+    provider: str
+    model: str
+    cached: Literal["exact", "semantic"] | None
+    usage: UsageOut
+    attempts: list[AttemptOut]
+    timings: TimingsOut
+    trace_id: str
+
+    @classmethod
+    def of(cls, answer: Answer, trace_id: str) -> "AnswerOut":
+        """The wire shape of ``answer``."""
+        timings = answer.timings
+        return cls.model_construct(
+            answer_id=answer.answer_id,
+            session_id=answer.session_id,
+            answer=answer.text,
+            status=answer.status,
+            reason=answer.reason,
+            citations=[CitationOut.of(citation) for citation in answer.citations],
+            provider=answer.provider,
+            model=answer.model,
+            cached=None,
+            usage=UsageOut.model_construct(
+                prompt_tokens=answer.usage.prompt_tokens,
+                completion_tokens=answer.usage.completion_tokens,
+                cost_usd=answer.usage.cost_usd,
+            ),
+            attempts=[
+                AttemptOut.model_construct(
+                    provider=attempt.provider,
+                    model=attempt.model,
+                    outcome=attempt.outcome,
+                    ms=round(attempt.ms, 1),
+                )
+                for attempt in answer.attempts
+            ],
+            timings=TimingsOut.model_construct(
+                embedding_ms=round(timings.embedding_ms, 2),
+                search_ms=round(timings.search_ms, 2),
+                first_token_ms=_rounded(timings.first_token_ms),
+                generation_ms=round(timings.generation_ms, 2),
+                total_ms=round(timings.total_ms, 2),
+            ),
+            trace_id=trace_id,
+        )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+class PassageOut(BaseModel):
+    """A passage that a search found."""
+
+    document_id: str
+    version: int
+    title: str
+    page: int
+    text: str
+    score: float
+    dense_rank: int | None
+    text_rank: int | None
+
+    @classmethod
+    def of(cls, passage: Passage) -> "PassageOut":
+        """The wire shape of ``passage``."""
+        return cls.model_construct(**{name: getattr(passage, name) for name in cls.model_fields})
+
+
+class RetrieveTimings(BaseModel):
+    """Where the time of a search went."""
+
+    embedding_ms: float
+    search_ms: float
+
+
+class RetrieveOut(BaseModel):
+    """Passages, best first."""
+
+    passages: list[PassageOut]
+    timings: RetrieveTimings
+
+    @classmethod
+    def of(cls, retrieved: Retrieved) -> "RetrieveOut":
+        """The wire shape of ``retrieved``."""
+        return cls(
+            passages=[PassageOut.of(passage) for passage in retrieved.passages],
+            timings=RetrieveTimings(
+                embedding_ms=round(retrieved.embedding_ms, 2),
+                search_ms=round(retrieved.search_ms, 2),
+            ),
+        )
+
+
+class ModelOut(BaseModel):
+    """A model that a question may name."""
+
+    id: str
+    provider: str
+    available: bool
+    cooling_down_until: str | None
+    context_tokens: int | None
+
+    @classmethod
+    def of(cls, model: ModelInfo) -> "ModelOut":
+        """The wire shape of ``model``."""
+        values: dict[str, Any] = {name: getattr(model, name) for name in cls.model_fields}
+        return cls(**values)
+
+
+class ModelList(BaseModel):
+    """The models, in the order in which they are tried."""
+
+    items: list[ModelOut]

@@ -1,0 +1,1 @@
+"""The archive: documents, their versions, pages and bytes."""

@@ -1,0 +1,135 @@
+"""The archive's wire shapes (design: contract, Documents)."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_serializer
+
+from app.documents.document import Document, Status, StoredPage
+
+
+class DocumentError(BaseModel):
+    """Why the newest version could not be ingested."""
+
+    code: str
+    detail: str
+
+
+class DocumentOut(BaseModel):
+    """A document."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "doc_ks2v7m4q6x3y5z7a2b4c6d8e9f",
+                "title": "Data Storage User Guide",
+                "filename": "user_guide.pdf",
+                "media_type": "application/pdf",
+                "author": None,
+                "tags": ["flight-software"],
+                "version": 1,
+                "page_count": 65,
+                "size_bytes": 2082158,
+                "content_hash": "sha256:" + "0" * 64,
+                "status": "ready",
+                "error": None,
+                "url": None,
+                "uploaded_at": "2026-11-21T09:00:00Z",
+                "updated_at": "2026-11-21T09:00:00Z",
+            }
+        }
+    )
+
+    id: str
+    title: str
+    filename: str
+    media_type: str
+    author: str | None
+    tags: list[str]
+    version: int
+    page_count: int | None
+    size_bytes: int
+    content_hash: str
+    status: Status
+    error: DocumentError | None
+    url: str | None
+    uploaded_at: datetime
+    updated_at: datetime
+
+    @field_serializer("uploaded_at", "updated_at")
+    def _utc(self, value: datetime) -> str:
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    @classmethod
+    def of(cls, document: Document) -> "DocumentOut":
+        """The wire shape of ``document``."""
+        error = None
+        if document.error_code is not None:
+            error = DocumentError(code=document.error_code, detail=document.error_detail or "")
+        return cls(
+            id=document.id,
+            title=document.title,
+            filename=document.filename,
+            media_type=document.media_type,
+            author=document.author,
+            tags=list(document.tags),
+            version=document.version,
+            page_count=document.page_count,
+            size_bytes=document.size_bytes,
+            content_hash=f"sha256:{document.sha256.hex()}",
+            status=document.status,
+            error=error,
+            url=document.url,
+            uploaded_at=document.created_at,
+            updated_at=document.updated_at,
+        )
+
+
+# NUL cannot be stored, so nothing stored can match it.
+_Text = Annotated[str | None, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class ListQuery(BaseModel):
+    """What a list of documents is narrowed by."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=100)
+    after: _Text = Field(None, description="The `next` of the page before.")
+    tag: _Text = None
+    status: Status | None = None
+    q: _Text = Field(None, description="Part of the title or file name.")
+    include_deleted: bool = False
+
+
+class DocumentList(BaseModel):
+    """One page of a list of documents."""
+
+    items: list[DocumentOut]
+    has_more: bool
+    next: str | None = Field(description="Pass as `after` to go on.")
+
+
+class PageOut(BaseModel):
+    """One page; offsets of citations index ``text``."""
+
+    document_id: str
+    version: int
+    page: int
+    text: str
+    content_hash: str
+    width: float = Field(description="PDF points")
+    height: float = Field(description="PDF points")
+
+    @classmethod
+    def of(cls, page: StoredPage) -> "PageOut":
+        """The wire shape of ``page``."""
+        return cls(
+            document_id=page.document_id,
+            version=page.version,
+            page=page.number,
+            text=page.text,
+            content_hash=f"sha256:{page.sha256.hex()}",
+            width=page.width,
+            height=page.height,
+        )

@@ -1,0 +1,105 @@
+"""The HTTP application: rooms' routes, middleware, problems, OpenAPI."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
+
+from app.auth.gate import OPEN_PATHS, Gate
+from app.auth.keys import KeyRing
+from app.chat.routes import router as chat_router
+from app.documents.routes import router as documents_router
+from app.http.middleware import BodyLimit, RequestContext
+from app.http.probes import probe_router
+from app.http.problems import install_problems
+from app.settings import Settings
+from app.wiring import House, open_house
+
+VERSION = "0.1.0"
+_DESCRIPTION = (
+    "Answers questions over an organisation's own documents, every claim tied to the page it came "
+    "from. Send your key as `X-API-Key` or `Authorization: Bearer`."
+)
+
+HouseOpener = Callable[[Settings], AbstractAsyncContextManager[House]]
+
+
+def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> FastAPI:
+    """Build the application; nothing is opened before its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_house(settings) as house:
+            app.state.house = house
+            yield
+
+    app = FastAPI(
+        title="Docent",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    install_problems(app)
+    app.include_router(chat_router)
+    app.include_router(documents_router)
+
+    def house() -> House:
+        found: House = app.state.house
+        return found
+
+    async def checks() -> dict[str, bool]:
+        return await house().checks()
+
+    def providers() -> dict[str, str]:
+        return {
+            model.provider: "ok" if model.available else "cooling down"
+            for model in reversed(house().provider.models())
+        }
+
+    app.include_router(probe_router(checks, providers, VERSION))
+    _add_middleware(app, settings)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    def key_ring(scope: Scope) -> KeyRing:
+        found: KeyRing = scope["app"].state.house.key_ring
+        return found
+
+    # The last one added is the outermost.
+    app.add_middleware(Gate, key_ring=key_ring)
+    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
+    if settings.allow_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(RequestContext)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The document served at ``/openapi.json``, with the credentials every route needs."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schema["components"]["securitySchemes"] = {
+            "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "Bearer": {"type": "http", "scheme": "bearer"},
+        }
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                closed = path not in OPEN_PATHS
+                operation["security"] = [{"ApiKey": []}, {"Bearer": []}] if closed else []
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,1 @@
+"""Plumbing of HTTP: problems, middleware, probes; no domain words."""

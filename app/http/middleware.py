@@ -1,0 +1,110 @@
+"""Pure ASGI middleware (the other kind costs 250 µs a request and hides disconnects).
+
+Order, outermost first: :class:`RequestContext`, :class:`BodyLimit`; the credential check of
+``app/auth/gate.py`` follows, so that an unauthenticated body is never read.
+"""
+
+import re
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import AppError, TooLarge
+from app.http.problems import problem_response
+from app.infra.ids import new_id
+
+log = structlog.get_logger("app.access")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class RequestContext:
+    """Gives every request an id, an access-log line, and an answer even when code fails."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap one request; lifespan and WebSocket events pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in _SECURITY_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                # The last wall: whatever no handler knew is logged here and answered with a 500.
+                log.exception("unhandled_error", path=scope["path"])
+                if status:
+                    raise  # a response has begun; only cutting the connection tells the client
+                known = error if isinstance(error, AppError) else AppError()
+                await problem_response(known, scope)(scope, receive, send_with_headers)
+            finally:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round((time.perf_counter() - started) * 1000, 2),
+                )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return str(value.decode("ascii"))
+    return new_id("ans").removeprefix("ans_")
+
+
+class BodyLimit:
+    """Refuses bodies over ``limit_bytes`` with 413, by their announced and by their real size."""
+
+    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+        self._app = app
+        self._limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what the application reads."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        too_large = TooLarge(
+            f"The request body is larger than {self._limit_bytes} bytes.",
+            limit_bytes=self._limit_bytes,
+        )
+        announced = next((v for n, v in scope["headers"] if n == b"content-length"), b"0")
+        if not announced.isdigit() or int(announced) > self._limit_bytes:
+            await problem_response(too_large, scope)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit_bytes:
+                raise too_large
+            return message
+
+        await self._app(scope, counted, send)

@@ -1,0 +1,60 @@
+"""``/livez``, ``/readyz`` and ``/health``: open to everyone, and telling nobody anything secret."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+Checks = Callable[[], Awaitable[dict[str, bool]]]
+
+
+class Health(BaseModel):
+    """How the service and its parts are."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    uptime_s: float
+    checks: dict[str, str]
+
+
+def probe_router(
+    checks: Checks, providers: Callable[[], dict[str, str]], version: str
+) -> APIRouter:
+    """The probes over ``checks`` (name → answers) and ``providers`` (name → state)."""
+    router = APIRouter(tags=["probes"])
+    started = time.monotonic()
+
+    @router.get("/livez", operation_id="livez")
+    async def livez() -> dict[str, str]:
+        """Say that the process is up; no dependency is asked."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", operation_id="readyz", responses={503: {"model": Health}})
+    async def readyz() -> JSONResponse:
+        """Say whether questions can be answered, and if not, which part is missing."""
+        found = await checks()
+        ready = all(found.values())
+        body: dict[str, Any] = {
+            "status": "ok" if ready else "unavailable",
+            "checks": {name: "ok" if good else "failed" for name, good in found.items()},
+        }
+        headers = {} if ready else {"Retry-After": "2"}
+        return JSONResponse(body, status_code=200 if ready else 503, headers=headers)
+
+    @router.get("/health", operation_id="health")
+    async def health() -> Health:
+        """Show every part; answers 200 also when one is missing."""
+        found = await checks()
+        shown: dict[str, str] = {name: "ok" if good else "failed" for name, good in found.items()}
+        shown["providers"] = ", ".join(f"{name}: {state}" for name, state in providers().items())
+        return Health(
+            status="ok" if all(found.values()) else "degraded",
+            version=version,
+            uptime_s=round(time.monotonic() - started, 1),
+            checks=shown,
+        )
+
+    return router

@@ -1,0 +1,115 @@
+"""The one place where errors become responses: RFC 9457 ``application/problem+json``."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.errors import AppError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
+
+log = structlog.get_logger(__name__)
+
+
+def problem_response(error: AppError, scope: Scope) -> Response:
+    """Render ``error``; nothing of its cause (stack, SQL, path) is part of it."""
+    headers = {"Cache-Control": "no-store"}
+    body: dict[str, Any] = {
+        "type": f"urn:docent:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": scope.get("path", ""),
+        "code": error.code,
+        "trace_id": scope.get("state", {}).get("request_id"),
+        "retryable": error.retryable,
+        **error.extras,
+    }
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+        body["retry_after_s"] = error.retry_after_s
+    if error.status == 401:  # noqa: PLR2004 - the status that must name a scheme, RFC 9110 11.6.1
+        headers["WWW-Authenticate"] = 'Bearer realm="docent"'
+    return Response(
+        orjson.dumps(body),
+        status_code=error.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def install_problems(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem."""
+    app.add_exception_handler(AppError, _on_app_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+async def _on_app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101 - registered for this class
+    if error.status >= 500:  # noqa: PLR2004
+        log.warning("request_failed", code=error.code, detail=error.detail, exc_info=error)
+    return problem_response(error, request.scope)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = [_field_problem(item) for item in error.errors()]
+    shown = "; ".join(f"{item['field']}: {item['message']}" for item in problems[:5])
+    return problem_response(
+        InvalidRequest(f"The request is not valid: {shown}.", errors=problems[:50]), request.scope
+    )
+
+
+def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
+    # The value itself is left out: it may be long, or a secret in the wrong field.
+    location: Sequence[Any] = item.get("loc", ())
+    field = ".".join(str(part) for part in location if part not in ("body", "query", "path"))
+    return {
+        "field": field[:200] or str(location[0] if location else "body"),
+        "message": str(item.get("msg", "not valid"))[:300],
+        "type": str(item.get("type", "")),
+    }
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    known: dict[int, type[AppError]] = {404: NotFound, 405: MethodNotAllowed}
+    kind = known.get(error.status_code)
+    translated = kind() if kind else InvalidRequest("The request could not be read.")
+    response = problem_response(translated, request.scope)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+class Problem(BaseModel):
+    """An error, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str = Field(description="Stable slug to switch on.")
+    trace_id: str | None
+    retryable: bool
+
+
+def documented_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI ``responses`` of a route that may answer with these errors."""
+    return {
+        status: {
+            "model": Problem,
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {}},
+        }
+        for status in statuses
+    }

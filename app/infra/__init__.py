@@ -1,0 +1,1 @@
+"""Plumbing below every room: PostgreSQL, Redis, logs, the embedded servers."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis that come with Docent: real servers from pinned wheels, no installation."""

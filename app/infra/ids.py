@@ -1,0 +1,16 @@
+"""Opaque, unguessable identifiers with a prefix that says what they name."""
+
+import base64
+import secrets
+from typing import Literal
+
+Prefix = Literal["doc", "ver", "chk", "job", "ses", "ans", "key", "usr", "ten"]
+
+#: 130 bits: above the 128 that guessing is measured by, and whole base32 letters.
+_BYTES = 17
+
+
+def new_id(prefix: Prefix) -> str:
+    """A fresh id such as ``doc_4kq…``: 26 lower-case letters and digits, 130 random bits."""
+    letters = base64.b32encode(secrets.token_bytes(_BYTES)).decode().rstrip("=").lower()
+    return f"{prefix}_{letters[:26]}"

@@ -1,0 +1,205 @@
+"""PostgreSQL: the pool every query goes through, tenant transactions, and the migrations.
+
+One driver, psycopg 3, serves the request path, Alembic and the job queue. Connections act as
+``docent_app``, which owns nothing, so that row-level security holds whoever the URL logs in as.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from app.errors import ConfigurationError, Unavailable
+
+Connection = psycopg.AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+#: Serialises processes that migrate at the same moment; any number that is ours alone.
+_MIGRATION_LOCK = 0x646F63656E74
+_SETUP = sql.SQL(
+    "SET ROLE docent_app; SET search_path = public, jobs; SET jit = off;"
+    "SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = strict_order;"
+    "SET statement_timeout = {statement_timeout_ms}; SET TIME ZONE 'UTC'"
+)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is not answering; try again shortly."""
+
+    code = "database_unavailable"
+
+
+@asynccontextmanager
+async def open_pool(
+    url: str,
+    *,
+    size: int,
+    timeout_s: float,
+    ef_search: int = 100,
+    statement_timeout_s: float = 10,
+) -> AsyncIterator[Pool]:
+    """Open the pool of this process and close it at the end.
+
+    ``timeout_s`` bounds the wait for a free connection. Connections are in autocommit: one
+    statement is one transaction, and several are bound by :func:`tenant_transaction`.
+
+    Raises:
+        DatabaseUnavailable: when no connection can be made.
+    """
+    setup = _SETUP.format(
+        ef_search=sql.Literal(ef_search),
+        statement_timeout_ms=sql.Literal(int(statement_timeout_s * 1000)),
+    )
+
+    async def configure(connection: Connection) -> None:
+        # Set here and not in kwargs: Procrastinate passes its own to the same connect call.
+        await connection.set_autocommit(True)
+        await connection.execute(setup)
+
+    pool: Pool = AsyncConnectionPool(
+        url,
+        connection_class=psycopg.AsyncConnection[DictRow],
+        kwargs={"row_factory": dict_row, "connect_timeout": 5},
+        configure=configure,
+        min_size=1,
+        max_size=size,
+        max_waiting=size * 20,
+        timeout=timeout_s,
+        open=False,
+    )
+    with translated():
+        await pool.open(wait=True, timeout=timeout_s)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's "it is not there" into ours; SQL mistakes stay what they are, a 500."""
+    try:
+        yield
+    except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.OperationalError) as error:
+        raise DatabaseUnavailable from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            "The database user may not act as docent_app; run the migrations as the user of "
+            "DATABASE_URL, or grant it: GRANT docent_app TO <user>."
+        ) from error
+
+
+async def fetch_all(pool: Pool, query: str, values: Mapping[str, Any]) -> list[DictRow]:
+    """Run one read-only statement and return its rows.
+
+    A connection that died while it lay in the pool costs the caller nothing: the pool is swept once
+    and the statement runs again, which is safe because it only reads.
+
+    Raises:
+        DatabaseUnavailable: when it fails a second time.
+    """
+    try:
+        return await _fetch(pool, query, values)
+    except psycopg.OperationalError as error:
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            raise DatabaseUnavailable from error
+    with translated():
+        await pool.check()
+        return await _fetch(pool, query, values)
+
+
+async def _fetch(pool: Pool, query: str, values: Mapping[str, Any]) -> list[DictRow]:
+    async with pool.connection() as connection:
+        cursor = await connection.execute(query, values, binary=True)
+        return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def tenant_transaction(pool: Pool, tenant_id: str) -> AsyncIterator[Connection]:
+    """A transaction that sees and writes the rows of one tenant only.
+
+    Raises:
+        DatabaseUnavailable: when the database goes away; nothing has been written then.
+    """
+    with translated():
+        async with pool.connection() as connection, connection.transaction():
+            await enter_tenant(connection, tenant_id)
+            yield connection
+
+
+async def enter_tenant(connection: Connection, tenant_id: str) -> None:
+    """Show the open transaction the rows of ``tenant_id``, until it ends."""
+    await connection.execute("SELECT set_config('app.tenant', %s, true)", (tenant_id,))
+
+
+async def copy_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Insert ``rows`` by COPY, in the open transaction.
+
+    They go through a temporary table, because PostgreSQL refuses COPY into a table under row-level
+    security; the policy is checked on the way from there.
+    """
+    into, staged = sql.Identifier(table), sql.Identifier("pg_temp", f"incoming_{table}")
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    await connection.execute(
+        sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+            staged, names, into
+        )
+    )
+    async with connection.cursor().copy(
+        sql.SQL("COPY {} ({}) FROM STDIN").format(staged, names)
+    ) as copy:
+        for row in rows:
+            await copy.write_row(row)
+    await connection.execute(
+        sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(into, names, names, staged)
+    )
+
+
+def migrate(
+    url: str, *, embedding_model: str, embedding_dimension: int, revision: str = "head"
+) -> None:
+    """Bring the schema to ``revision``; blocks, for start-up and tests only.
+
+    A new index is made for ``embedding_model`` and its dimension, and records them.
+
+    Raises:
+        DatabaseUnavailable: when the database cannot be reached.
+        ConfigurationError: when pgvector is missing or the schema is newer than this code.
+    """
+    # Imported here: Alembic and SQLAlchemy take a second, and only start-up needs them.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+    from sqlalchemy import create_engine, make_url
+    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
+            connection.commit()
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes.update(
+                connection=connection,
+                embedding_model=embedding_model,
+                embedding_dimension=embedding_dimension,
+            )
+            down = revision == "base" or revision.startswith("-")
+            (command.downgrade if down else command.upgrade)(config, revision)
+            connection.commit()
+    except OperationalError as error:
+        raise DatabaseUnavailable("The database of DATABASE_URL cannot be reached.") from error
+    except CommandError as error:
+        raise ConfigurationError(
+            "The database's schema is not one this version knows; it was made by a newer Docent."
+        ) from error

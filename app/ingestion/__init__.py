@@ -1,0 +1,1 @@
+"""A document's whole journey, from a file to searchable chunks."""

@@ -1,0 +1,140 @@
+"""Pages in, chunks out: exact spans of a page's text, none across pages.
+
+LlamaIndex's ``SentenceSplitter`` is not used: its time grows faster than its input, so one hostile
+page holds a worker, and it returns text whose place in the page has to be guessed, while a
+citation's offsets must be exact. This takes one pass: words are counted, and each chunk ends at
+the best boundary in reach: before a heading, between paragraphs, sentences, lines, words.
+
+Chunks do not overlap: a quote then has one place, and an unchanged page one set of chunks.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from app.ingestion.headings import Line, find_headings, is_running, lines_of, running_lines
+from app.ingestion.page import Chunk, Page, Words
+
+#: About 240 tokens of English; the model (MiniLM) reads 256. Measured: design/performance.md.
+MAX_WORDS = 180
+MAX_CHARS = 2_000
+#: Scripts without spaces: each character counts as a word, as it does for the tokeniser.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff"
+WORD = re.compile(rf"[^\s{UNSPACED}]{{1,64}}|[{UNSPACED}]")
+SENTENCE_END = re.compile(r"[.!?\u2026]['\")\]\u201d\u2019]*$|[\u3002\uff01\uff1f\u0964]$")
+#: How good a place to end a chunk is; ``AFTER_HEADING`` would part a heading from its text.
+AFTER_HEADING, INSIDE, SPACE, LINE, SENTENCE, SENTENCE_LINE, PARAGRAPH, HEADING = range(8)
+
+
+#: A word of a page: start, end, and how good an end of a chunk it makes.
+Word: TypeAlias = tuple[int, int, int]
+
+
+def chunk_pages(pages: Sequence[Page], *, max_words: int = MAX_WORDS) -> list[Chunk]:
+    """Return the chunks of a document in reading order; blank pages have none.
+
+    Every character that is not white space is in exactly one chunk, ``chunk.text`` is
+    ``page.text[start:end]``, and no chunk has more than ``max_words`` words or ``MAX_CHARS``
+    characters. Time is linear in the text.
+    """
+    lines = [lines_of(page.text) for page in pages]
+    running = running_lines(lines)
+    chunks: list[Chunk] = []
+    heading = ""
+    for page, page_lines in zip(pages, lines, strict=True):
+        headings = find_headings(page_lines, running)
+        edges = [line for line in page_lines if is_running(line, running)]
+        words = words_of(page.text, headings)
+        for start, end in spans(words, max_words):
+            at = heading_at(headings, body_start(start, edges), heading)
+            rows = rows_inside(page.words, start, end)
+            chunks.append(Chunk(page.number, start, end, page.text[start:end], at, rows))
+        heading = headings[-1].text if headings else heading
+    return chunks
+
+
+def words_of(text: str, headings: Sequence[Line]) -> list[Word]:
+    """Return the page's words, each with the quality of the boundary after it."""
+    starts = {line.start for line in headings}
+    ends = {line.end for line in headings}
+    found = [match.span() for match in WORD.finditer(text)]
+    words: list[Word] = []
+    for (start, end), (following, _) in pairwise([*found, (len(text), 0)]):
+        quality = boundary(text[max(start, end - 8) : end], text[end : min(following, end + 99)])
+        if quality >= LINE and headings:
+            if end in ends or text.find("\n", end) in ends:
+                quality = AFTER_HEADING
+            elif following in starts:
+                quality = HEADING
+        words.append((start, end, quality))
+    return words
+
+
+def boundary(tail: str, gap: str) -> int:
+    """Return how good the boundary between two words is, by the end of one and what follows it."""
+    if gap == " " and tail[-1].isalnum():
+        return SPACE
+    if gap.count("\n") > 1:
+        return PARAGRAPH
+    ends = bool(SENTENCE_END.search(tail))
+    if "\n" in gap:
+        return SENTENCE_LINE if ends else LINE
+    if ends and (gap or tail[-1] > "\u2fff"):
+        return SENTENCE
+    return SPACE if gap else INSIDE
+
+
+def spans(words: Sequence[Word], max_words: int) -> list[tuple[int, int]]:
+    """Return the spans of the chunks: as few as the limits allow, of similar size."""
+    found = []
+    first = 0
+    while first < len(words):
+        last = end_of_chunk(words, first, max_words)
+        found.append((words[first][0], words[last][1]))
+        first = last + 1
+    return found
+
+
+def end_of_chunk(words: Sequence[Word], first: int, max_words: int) -> int:
+    """Return the index of the last word of the chunk that starts at ``first``.
+
+    What remains is divided by the least number of chunks it needs; the end is the best boundary
+    between half of that share and the limit, and the nearest to the share among equals. So the
+    last chunk of a page is not a tail of three words.
+    """
+    begin = words[first][0]
+    limit = min(first + max_words, len(words)) - 1
+    while limit > first and words[limit][1] - begin > MAX_CHARS:
+        limit -= 1
+    if limit == len(words) - 1:
+        return limit
+    remaining, chars = len(words) - first, words[-1][1] - begin
+    chunks = max(-(-remaining // max_words), -(-chars // MAX_CHARS))
+    share = min(first + remaining // chunks - 1, limit)
+    lowest = max(first, first + (share - first) // 2)
+    return max(range(lowest, limit + 1), key=lambda i: (words[i][2], -abs(i - share)))
+
+
+def body_start(start: int, edges: Sequence[Line]) -> int:
+    """Return where a chunk's own text begins, behind the running header it may start with."""
+    for line in edges:
+        if line.start <= start < line.end:
+            start = line.end + 1
+    return start
+
+
+def heading_at(headings: Sequence[Line], at: int, inherited: str) -> str:
+    """Return the last heading that starts at or before ``at``, or the one from pages before."""
+    index = bisect_right(headings, at, key=lambda line: line.start)
+    return headings[index - 1].text if index else inherited
+
+
+def rows_inside(words: Words, start: int, end: int) -> Words:
+    """Return the rows (sorted by offset) that touch the span, as a copy of their own."""
+    first = int(np.searchsorted(words[:, 1], start, side="right"))
+    last = int(np.searchsorted(words[:, 0], end, side="left"))
+    return words[first:last].copy()

@@ -1,0 +1,296 @@
+"""The process that opens one PDF and dies; the application imports only its frames' layout.
+
+A PDF is hostile until parsed, PDFium is a large C++ library, and neither a crash nor a loop in it
+may reach the worker. So one process serves one file, and gives up everything it does not need
+before it reads the first byte. It starts in 35 ms of CPU because it runs with ``-I -S`` and calls
+PDFium's C interface through the prototypes below; importing ``pypdfium2`` (whose library file this
+is) costs 75-130 ms more, numpy 250 ms. Hence: nothing but the standard library here, and little.
+
+``parse.start`` says how it is called; the file is on standard input.
+
+Standard output is a sequence of frames, each a tag byte, a little-endian u32 length, and bytes:
+
+- ``M`` UTF-8 title and author with NUL between, once, first;
+- ``P`` one page: ``PAGE`` header; UTF-8 text; per word u32 ``start, end`` in the text; per word
+  float64 ``left, top, right, bottom`` in PDF user space (origin bottom-left, not rotated);
+- ``E`` the reason slug of a failure, last;
+- ``Z`` empty: the end of a complete result, last.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import os
+import struct
+import sys
+from array import array
+from itertools import chain
+
+from app.ingestion.confinement import CRASHED, MEMORY, die_with_parent, lock_down, verdict
+from app.ingestion.pdf_text import HYPHEN, JUNK, assemble
+
+TYPE_CHECKING = False  # importing typing takes a tenth of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, BinaryIO
+
+    from app.ingestion.pdf_text import Spans
+
+#: width, height as displayed; left, bottom, right, top of the visible box; quarter turns clockwise;
+#: bytes of text; number of rows.
+PAGE = struct.Struct("<6fBII")
+FRAME = struct.Struct("<cI")
+#: The last integer that float32 counts to: offsets are stored in float32.
+MAX_PAGE_CHARS = 1 << 24
+#: FPDF_GetLastError (fpdfview.h): 4 password, 5 unsupported security handler.
+ENCRYPTED_ERRORS = (4, 5)
+#: FPDF_ANNOT_FREETEXT and _WIDGET (fpdf_annot.h): annotations in which people write.
+TYPED = (3, 20)
+
+
+class Refused(Exception):
+    """The file cannot be parsed, for the reason that is the only argument."""
+
+
+class Pdfium:
+    """The functions of PDFium's C interface that reading text needs."""
+
+    def __init__(self, path: str) -> None:  # noqa: PLR0915 - a table
+        """Load the library and start it without system fonts, so all machines read alike."""
+        lib = ctypes.CDLL(path)
+        handle, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+
+        def bind(name: str, result: Any, *arguments: Any) -> Any:  # noqa: ANN401 - ctypes
+            function = getattr(lib, name)
+            function.restype, function.argtypes = result, arguments
+            return function
+
+        self.load = bind("FPDF_LoadMemDocument64", handle, handle, size, handle)
+        self.last_error = bind("FPDF_GetLastError", ctypes.c_ulong)
+        self.count_pages = bind("FPDF_GetPageCount", number, handle)
+        self.meta = bind(
+            "FPDF_GetMetaText", ctypes.c_ulong, handle, ctypes.c_char_p, handle, ctypes.c_ulong
+        )
+        self.load_page = bind("FPDF_LoadPage", handle, handle, number)
+        self.close_page = bind("FPDF_ClosePage", None, handle)
+        self.width = bind("FPDF_GetPageWidthF", ctypes.c_float, handle)
+        self.height = bind("FPDF_GetPageHeightF", ctypes.c_float, handle)
+        self.bounding_box = bind("FPDF_GetPageBoundingBox", number, handle, handle)
+        self.rotation = bind("FPDFPage_GetRotation", number, handle)
+        self.count_notes = bind("FPDFPage_GetAnnotCount", number, handle)
+        self.note = bind("FPDFPage_GetAnnot", handle, handle, number)
+        self.note_kind = bind("FPDFAnnot_GetSubtype", number, handle)
+        self.close_note = bind("FPDFPage_CloseAnnot", None, handle)
+        self.flatten = bind("FPDFPage_Flatten", number, handle, number)
+        self.load_text = bind("FPDFText_LoadPage", handle, handle)
+        self.close_text = bind("FPDFText_ClosePage", None, handle)
+        self.count_chars = bind("FPDFText_CountChars", number, handle)
+        self.text = bind("FPDFText_GetText", number, handle, number, number, handle)
+        self.unicode = bind("FPDFText_GetUnicode", ctypes.c_uint, handle, number)
+        # Called for every word: without declared types, and given ctypes objects where C expects
+        # pointers, a call costs half.
+        self.count_rects, self.rect = lib["FPDFText_CountRects"], lib["FPDFText_GetRect"]
+        self.form_type = bind("FPDF_GetFormType", number, handle)
+        no_fonts = (ctypes.c_char_p * 1)(None)
+        # FPDF_LIBRARY_CONFIG, version 2: version, font paths, isolate, V8 slot.
+        config = struct.pack("@iPPI", 2, ctypes.addressof(no_fonts), 0, 0)
+        bind("FPDF_InitLibraryWithConfig", None, ctypes.c_char_p)(config)
+
+
+def raw_text(pdfium: Pdfium, text_page: int, count: int) -> str:
+    """Return the page's characters so that ``raw[i]`` is PDFium's character ``i``.
+
+    ``FPDFText_GetText`` is one call but leaves out characters beyond U+FFFF and excluded ones;
+    where its length differs, the characters are fetched one by one.
+    """
+    buffer = ctypes.create_string_buffer(2 * count + 2)
+    written = pdfium.text(text_page, 0, count, buffer)
+    raw = buffer.raw[: 2 * max(0, written - 1)].decode("utf-16-le", "surrogatepass")
+    if len(raw) == count:
+        return raw
+    codes = (pdfium.unicode(text_page, index) for index in range(count))
+    return "".join(chr(c) if c <= sys.maxunicode else "\ufffd" for c in codes).replace("\2", HYPHEN)
+
+
+def boxes(pdfium: Pdfium, text_page: int, origins: Spans) -> bytes:
+    """Return each word's box: float64 rows of left, top, right, bottom; zeros where none is known.
+
+    PDFium unites the glyphs' exact boxes itself, so two foreign calls a word suffice. The box of
+    every character would take seven times as many calls and halve the parser's speed.
+    """
+    rows = bytearray()
+    box = (ctypes.c_double * 4)()
+    left, top, right, bottom = [ctypes.byref(box, offset) for offset in (0, 8, 16, 24)]
+    page = ctypes.c_void_p(text_page)
+    count, get = pdfium.count_rects, pdfium.rect
+    for start, end in origins:
+        found = count(page, start, end - start)
+        if found < 1:
+            box[:] = [0.0, 0.0, 0.0, 0.0]
+        elif not get(page, 0, left, top, right, bottom) or found > 1:
+            box[:] = unite([rect_at(pdfium, page, index) for index in range(found)])
+        rows += box
+    return bytes(rows)
+
+
+def rect_at(pdfium: Pdfium, page: ctypes.c_void_p, index: int) -> list[float]:
+    """Return one of the rectangles that the last count found."""
+    rect = (ctypes.c_double * 4)()
+    pdfium.rect(page, index, *[ctypes.byref(rect, offset) for offset in (0, 8, 16, 24)])
+    return list(rect)
+
+
+def unite(rects: list[list[float]]) -> list[float]:
+    """Return the box around the rectangles of a word that is made of several text objects."""
+    lefts, tops, rights, bottoms = zip(*rects, strict=True)
+    return [min(lefts), max(tops), max(rights), min(bottoms)]
+
+
+def load_page(pdfium: Pdfium, document: int, index: int, *, typed: bool) -> int | None:
+    """Return the page's handle; if ``typed``, with what was typed into its fields made its text."""
+    page: int | None = pdfium.load_page(document, index)
+    if page and typed and any(kind in TYPED for kind in note_kinds(pdfium, page)):
+        pdfium.flatten(page, 0)
+        pdfium.close_page(page)
+        page = pdfium.load_page(document, index)
+    return page
+
+
+def note_kinds(pdfium: Pdfium, page: int) -> Iterator[int]:
+    """Yield the subtype of each of the page's first thousand annotations."""
+    for index in range(min(1000, pdfium.count_notes(page))):
+        note = pdfium.note(page, index)
+        if note:
+            kind = pdfium.note_kind(note)
+            pdfium.close_note(note)
+            yield kind
+
+
+def read_page(
+    pdfium: Pdfium, document: int, index: int, *, hyphenated: bool, typed: bool
+) -> bytes | None:
+    """Return the payload of one ``P`` frame; None when the page cannot be loaded.
+
+    Raises:
+        Refused: ``too_large_text`` when the page has more characters than offsets can count.
+    """
+    page = load_page(pdfium, document, index, typed=typed)
+    if not page:
+        return None
+    box = (ctypes.c_float * 4)(0, 792, 612, 0)
+    pdfium.bounding_box(page, box)
+    left, top, right, bottom = box
+    size = (pdfium.width(page), pdfium.height(page), left, bottom, right, top)
+    turns = pdfium.rotation(page) % 4
+    text, rows = "", b""
+    text_page = pdfium.load_text(page)
+    if text_page:
+        count = pdfium.count_chars(text_page)
+        if count >= MAX_PAGE_CHARS:
+            raise Refused("too_large_text")
+        if count > 0:
+            raw = raw_text(pdfium, text_page, count)
+            text, spans, origins = assemble(raw, hyphenated=hyphenated)
+            rows = array("I", chain.from_iterable(spans)).tobytes()
+            rows += boxes(pdfium, text_page, origins)
+        pdfium.close_text(text_page)
+    pdfium.close_page(page)
+    encoded = text.encode()
+    return PAGE.pack(*size, turns, len(encoded), len(rows) // 40) + encoded + rows
+
+
+def metadata(pdfium: Pdfium, document: int, key: str) -> str:
+    """Return an entry of the document's information dictionary, at most 500 characters."""
+    buffer = ctypes.create_string_buffer(2048)
+    size = pdfium.meta(document, key.encode(), buffer, len(buffer))
+    text = buffer.raw[: max(0, min(size, len(buffer)) - 2)].decode("utf-16-le", "replace")
+    return " ".join(JUNK.sub(" ", text).split())[:500]
+
+
+def open_document(pdfium: Pdfium, data: bytes, max_pages: int) -> tuple[int, int]:
+    """Return the document's handle and its number of pages.
+
+    Raises:
+        Refused: ``encrypted``, ``damaged``, ``no_pages`` or ``too_many_pages``.
+    """
+    document = pdfium.load(data, len(data), None)
+    if not document:
+        encrypted = pdfium.last_error() in ENCRYPTED_ERRORS
+        raise Refused("encrypted" if encrypted else "damaged")
+    pages = pdfium.count_pages(document)
+    if pages <= 0:
+        raise Refused("no_pages")
+    if pages > max_pages:
+        raise Refused("too_many_pages")
+    return document, pages
+
+
+def frames(pdfium: Pdfium, data: bytes, limits: Mapping[str, int]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the tagged payloads that describe the file, page by page so that memory stays flat.
+
+    A page that cannot be loaded is yielded empty, to keep the numbers of the others right.
+
+    Raises:
+        Refused: With the reason slug, when a limit is met or nothing can be read.
+    """
+    document, pages = open_document(pdfium, data, limits["max_pages"])
+    hyphenated = "tex" in (metadata(pdfium, document, "Producer")).lower()
+    # Looking at each annotation is slow where there are thousands of links; forms have few.
+    typed = pdfium.form_type(document) > 0 or b"/FreeText" in data
+    title, author = (metadata(pdfium, document, key) for key in ("Title", "Author"))
+    yield b"M", f"{title}\0{author}".encode()
+    total = lost = 0
+    for index in range(pages):
+        payload = read_page(pdfium, document, index, hyphenated=hyphenated, typed=typed)
+        lost += payload is None
+        payload = payload or PAGE.pack(612, 792, 0, 0, 612, 792, 0, 0, 0)
+        total += PAGE.unpack_from(payload)[7]
+        if total > limits["max_text_bytes"]:
+            raise Refused("too_large_text")
+        yield b"P", payload
+    if lost == pages:
+        raise Refused("damaged")
+
+
+def write(out: BinaryIO, tag: bytes, payload: bytes = b"") -> None:
+    """Write one frame."""
+    out.write(FRAME.pack(tag, len(payload)))
+    out.write(payload)
+
+
+def main(library: str, *settings: str) -> None:
+    """Parse standard input to standard output in a fork, and end with a code that says how it did.
+
+    The fork is there to be measured: only the process that forked it learns the peak of its memory,
+    by which a failed allocation (PDFium aborts) is told from a crash. Seen from the application,
+    the peak would be the application's own, which Linux hands down through ``exec``.
+    """
+    limits = {name: int(number) for name, _, number in (s.partition("=") for s in settings)}
+    codecs.lookup("utf-16-le")  # codecs are files: load it while files can still be opened
+    pdfium = Pdfium(library)
+    die_with_parent()
+    parser = os.fork()
+    if not parser:
+        serve(pdfium, limits)
+    _, status, usage = os.wait4(parser, 0)
+    unit = 1 if sys.platform == "darwin" else 1024
+    os._exit(verdict(os.waitstatus_to_exitcode(status), unit * usage.ru_maxrss, limits))
+
+
+def serve(pdfium: Pdfium, limits: Mapping[str, int]) -> None:
+    """Do the work of the fork, and leave without running destructors."""
+    out = sys.stdout.buffer
+    try:
+        lock_down(limits)
+        for tag, payload in frames(pdfium, sys.stdin.buffer.read(), limits):
+            write(out, tag, payload)
+        write(out, b"Z")
+        out.flush()
+    except Refused as refusal:
+        write(out, b"E", str(refusal).encode())
+        out.flush()
+    except MemoryError:
+        os._exit(MEMORY)
+    finally:  # whatever else was raised: never return into the parent's half of the code
+        os._exit(CRASHED if sys.exc_info()[1] else 0)

@@ -1,0 +1,1 @@
+"""Language models: providers, and a router over them that is itself one."""

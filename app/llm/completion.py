@@ -1,0 +1,142 @@
+"""What goes into a language model and what comes out, whoever the provider is.
+
+A provider is anything with :meth:`Provider.stream`; a router over providers is itself one.
+Streaming is the primitive: a caller that wants the whole answer keeps only the last event.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Role = Literal["system", "user", "assistant"]
+Outcome = Literal[
+    "ok",
+    "rate_limited",
+    "server_error",
+    "auth_failed",
+    "unavailable",
+    "connect_failed",
+    "first_token_timeout",
+    "stalled",
+    "cut",
+    "malformed",
+    "empty",
+    "context_overflow",
+    "cooling_down",
+    "cancelled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One numbered source the answer may quote: the text a model is shown behind ``[marker]``."""
+
+    marker: int
+    title: str
+    heading: str
+    page: int
+    text: str
+    #: Fused retrieval score, comparable within one request only.
+    score: float
+    #: Cosine similarity of question and chunk, -1..1; None when only the text search found it.
+    similarity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A prompt in both shapes: messages for models, question and sources for extraction."""
+
+    messages: tuple[Message, ...]
+    question: str
+    sources: tuple[Source, ...]
+    #: None = the provider's own default model.
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them; cost in US dollars, None when prices are unknown."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one provider; ``ms`` is its wall time."""
+
+    provider: str
+    model: str
+    outcome: Outcome
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of the answer's text; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Discard every delta so far; another provider starts over."""
+
+    reason: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The last event of a stream: the whole answer."""
+
+    text: str
+    provider: str
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    attempts: tuple[Attempt, ...] = ()
+    #: Milliseconds from the request to the first delta; None when there was none.
+    first_token_ms: float | None = None
+    #: Why there is no answer, or None when there is one.
+    abstained: Literal["no_match", "weak_match", "refused"] | None = None
+
+
+Event = Delta | Reset | Completion
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model a caller may ask for by ``id``; ``context_tokens`` is None when unknown."""
+
+    id: str
+    provider: str
+    available: bool
+    cooling_down_until: str | None
+    context_tokens: int | None
+
+
+class Provider(Protocol):
+    """Something that answers prompts.
+
+    ``stream`` yields deltas, possibly resets, then exactly one :class:`Completion`; it raises
+    :class:`app.llm.failures.ProviderFailed` when it cannot, and stops its upstream call when the
+    caller closes the iterator or is cancelled.
+    """
+
+    name: str
+
+    def stream(self, request: CompletionRequest) -> AsyncIterator[Event]: ...
+
+    def models(self) -> tuple[ModelInfo, ...]: ...
+
+    async def close(self) -> None: ...

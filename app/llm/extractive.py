@@ -1,0 +1,149 @@
+"""The built-in provider: it answers by quoting the sentences that answer, or abstains.
+
+Needs no key, no network and no model; about 2 ms of CPU for five passages. It is the last of the
+router's providers, so that a first user without any key gets cited answers, and everyone gets one
+when all language models are down.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.llm.completion import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    Event,
+    ModelInfo,
+    Source,
+)
+from app.llm.evidence import Evidence, Scored, gather
+from app.llm.words import seems_english
+
+EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
+
+#: Below this share of the question's words in any one source, the sources are about something
+#: else. Abstentions on squad2 + xquad-en answerable / NASA documents asked squad2, xquad and
+#: financebench questions: see ADR 0005.
+NO_MATCH_KNOWN = 0.15
+#: Known share + best cosine similarity below which nothing is claimed: wrongly abstains on 3 % of
+#: answerable questions, rightly on 96 % of questions about other things (ADR 0005). Cosines are
+#: all-MiniLM-L6-v2's; another embedding model wants its own threshold.
+WEAK_MATCH_EVIDENCE = 0.8
+#: The same by words alone, for passages that only the text search found.
+WEAK_MATCH_KNOWN = 0.5
+#: Without an English stemmer fewer words are recognised: thresholds for questions in another
+#: language are this share of the above.
+FOREIGN_SHARE = 0.5
+MOST_SENTENCES = 3
+#: A second sentence must score at least this share of the best one's …
+SECOND_SHARE = 0.5
+#: … and a third, only after two short ones (words in all), this share.
+THIRD_SHARE, SHORT_WORDS = 0.75, 30
+#: What cosine similarity to the question adds to a sentence's score, when embedding is on, and how
+#: many of the best sentences are embedded.
+SIMILARITY_BONUS, EMBEDDED_SENTENCES = 0.3, 8
+
+Abstained = Literal["no_match", "weak_match"]
+
+
+class Extractive:
+    """Answers with one to three sentences of the sources, verbatim, each behind its ``[n]``."""
+
+    name = "extractive"
+
+    def __init__(self, embed_sentences: EmbedSentences | None = None) -> None:
+        """``embed_sentences`` gives unit vectors, float32, (n, dim); None goes by words alone."""
+        self._embed = embed_sentences
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Itself, always available."""
+        return (ModelInfo(self.name, self.name, True, None, None),)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        """Yield the quotes as one delta, then the completion; an abstention has no text."""
+        started = perf_counter()
+        evidence = gather(request.question, request.sources)
+        abstained = judge(request.question, evidence, request.sources)
+        if abstained is not None:
+            yield Completion(text="", provider=self.name, model=self.name, abstained=abstained)
+            return
+        if self._embed is not None:
+            evidence = await self._reranked(request.question, evidence, self._embed)
+        text = quote(evidence.ranked)
+        first_ms = (perf_counter() - started) * 1000
+        yield Delta(text)
+        yield Completion(text, self.name, self.name, first_token_ms=first_ms)
+
+    async def _reranked(self, question: str, evidence: Evidence, embed: EmbedSentences) -> Evidence:
+        """``evidence`` with the similarity of its best sentences counted in."""
+        best = evidence.ranked[:EMBEDDED_SENTENCES]
+        vectors = await embed([question, *(scored.sentence.text for scored in best)])
+        gains = (vectors[1:] @ vectors[0]).tolist()
+        ranked = [
+            replace(scored, score=scored.score + SIMILARITY_BONUS * gain)
+            for scored, gain in zip(best, gains, strict=True)
+        ]
+        return replace(evidence, ranked=tuple(sorted(ranked, key=lambda s: -s.score)))
+
+
+def judge(question: str, evidence: Evidence, sources: Sequence[Source]) -> Abstained | None:
+    """Why ``evidence`` supports no answer, or None when it does.
+
+    ``no_match``: the sources are about something else. ``weak_match``: they share words with the
+    question, but not enough of what it asks.
+    """
+    share = 1.0 if seems_english(question) else FOREIGN_SHARE
+    if not evidence.ranked or evidence.known < NO_MATCH_KNOWN * share:
+        return "no_match"
+    cosines = [source.similarity for source in sources if source.similarity is not None]
+    if not cosines:
+        return "weak_match" if evidence.known < WEAK_MATCH_KNOWN * share else None
+    claim = evidence.known + max(cosines)
+    return "weak_match" if claim < WEAK_MATCH_EVIDENCE * share else None
+
+
+def quote(ranked: Sequence[Scored]) -> str:
+    """The answer: the best sentences, each followed by ``[n]``; neighbours in reading order."""
+    chosen = _choose(ranked)
+    if len(chosen) > 1 and _follows(chosen[0], chosen[1]):
+        chosen[0], chosen[1] = chosen[1], chosen[0]
+    return " ".join(f"{s.sentence.text} [{s.sentence.source.marker}]" for s in chosen)
+
+
+def _choose(ranked: Sequence[Scored]) -> list[Scored]:
+    chosen: list[Scored] = []
+    length = 0
+    for scored in ranked:
+        if len(chosen) == MOST_SENTENCES or (chosen and not _worth_adding(scored, chosen, length)):
+            break
+        if any(_repeats(scored, other) for other in chosen):
+            continue
+        chosen.append(scored)
+        length += len(scored.sentence.text.split())
+    return chosen
+
+
+def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool:
+    if len(chosen) == 1:
+        return scored.score >= SECOND_SHARE * chosen[0].score
+    return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
+
+
+def _repeats(scored: Scored, other: Scored) -> bool:
+    """Whether one of two sentences says the other again: chunks overlap, versions repeat."""
+    mine, theirs = set(scored.sentence.stems), set(other.sentence.stems)
+    return len(mine & theirs) >= 0.9 * min(len(mine), len(theirs))
+
+
+def _follows(first: Scored, second: Scored) -> bool:
+    """Whether ``first`` comes right after ``second`` in the same source."""
+    one, two = first.sentence, second.sentence
+    return one.source.marker == two.source.marker and one.position == two.position + 1

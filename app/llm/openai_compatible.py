@@ -1,0 +1,260 @@
+"""Providers that speak the OpenAI dialect: OpenRouter, Groq, OpenAI and local servers.
+
+The ``openai`` package carries the request (authentication, JSON, connection pool, over aiohttp);
+its per-chunk models are left out, because they cost ten times the rest (ADR 0005). The answer is
+read as raw bytes. Importing the package takes over a second, so only building a provider does.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from app.llm.answer import Answer
+from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo, Outcome
+from app.llm.failures import ProviderFailed, refused
+
+if TYPE_CHECKING:
+    import httpx
+
+#: A refusal's body is read for its error code only; this much of it, in bytes.
+_REFUSAL_BYTES = 8192
+#: How long to wait for the end of a body after ``[DONE]``, so that the connection can be reused.
+_DRAIN_S = 0.02
+_POOL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of one attempt, in seconds; each is its own outcome when it passes."""
+
+    #: Reaching the server: ``connect_failed``.
+    connect_s: float = 3.0
+    #: From the request to the first token (comments are not tokens): ``first_token_timeout``.
+    first_token_s: float = 15.0
+    #: Between two tokens, as long as the reader is waiting: ``stalled``.
+    idle_s: float = 10.0
+    #: The whole attempt: ``stalled``, or ``first_token_timeout`` before the first token.
+    total_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Where servers that speak the OpenAI dialect differ."""
+
+    max_tokens_field: str = "max_tokens"
+    #: Members added to every request.
+    extra: tuple[tuple[str, Any], ...] = ()
+
+
+#: OpenAI's newer models refuse ``max_tokens``; OpenRouter reports cost when asked for usage.
+DIALECTS = {
+    "openai": Dialect(max_tokens_field="max_completion_tokens"),
+    "openrouter": Dialect(extra=(("usage", {"include": True}),)),
+}
+
+
+class OpenAiCompatible:
+    """One provider that speaks the OpenAI dialect; safe for concurrent requests."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        api_key: str | None,
+        model: str,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """Build the client; ``api_key`` None suits local servers that want no key."""
+        import openai  # over a second; an installation without keys never pays
+
+        self.name = name
+        self._model = model
+        self._timeouts = timeouts or Timeouts()
+        self._dialect = DIALECTS.get(name, Dialect())
+        self._http = openai.DefaultAioHttpClient(
+            limits=_limits(), follow_redirects=False, event_hooks={"response": [_refuse]}
+        )
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",
+            max_retries=0,
+            http_client=self._http,
+            default_headers={"Accept-Encoding": "identity"},
+        )
+        # The package reads these from the environment and would send them to any vendor.
+        self._client.organization = self._client.project = None
+        # Bound here because the package imports half of itself at the first use of this.
+        self._create = self._client.chat.completions.with_streaming_response.create
+        self._request_failed = openai.APIError
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The one configured model; whether it is cooling down is the router's knowledge."""
+        return (ModelInfo(self._model, self.name, True, None, None),)
+
+    async def close(self) -> None:
+        """Close the connections; running streams end with ``cut``."""
+        await self._client.close()
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        """Ask the server; yield the text as it comes, all tokens of one read as one delta.
+
+        Closing the iterator, or cancelling the task that reads it, closes the connection.
+
+        Raises:
+            ProviderFailed: also after deltas, when the stream breaks.
+        """
+        clock = _Clock(self._timeouts)
+        answer = Answer()
+        async with AsyncExitStack() as stack:
+            chunks = await self._open(request, clock, stack)
+            while not answer.finished:
+                chunk = await self._read(chunks, clock)
+                text = answer.end() if chunk is None else answer.feed(chunk)
+                clock.progressed(answer.tokens)
+                if text:
+                    yield Delta(text)
+                    clock.resumed()
+            await _drain(chunks)
+        yield Completion(
+            text=answer.text,
+            provider=self.name,
+            model=answer.model or request.model or self._model,
+            usage=answer.usage,
+            first_token_ms=clock.first_token_ms,
+            abstained="refused" if answer.refused else None,
+        )
+
+    async def _open(
+        self, request: CompletionRequest, clock: "_Clock", stack: AsyncExitStack
+    ) -> AsyncIterator[bytes]:
+        """Send the request and wait for the headers of a 200."""
+        body = self._body(request)
+        call = self._create(**body)
+        try:
+            async with asyncio.timeout_at(clock.deadline()):
+                response = await stack.enter_async_context(call)
+        except TimeoutError:
+            raise clock.expired() from None
+        except self._request_failed as error:
+            if isinstance(error.__cause__, ProviderFailed):  # raised by _refuse below
+                raise error.__cause__ from None
+            raise ProviderFailed("connect_failed", _kind(error)) from error
+        chunks: AsyncIterator[bytes] = response.iter_bytes()
+        return chunks
+
+    async def _read(self, chunks: AsyncIterator[bytes], clock: "_Clock") -> bytes | None:
+        """The next bytes of the body; None at its end."""
+        try:
+            async with asyncio.timeout_at(clock.deadline()):
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise clock.expired() from None
+        except ProviderFailed:
+            raise
+        except Exception as error:
+            # Whatever the client's layers raise in mid-body (reset, bad framing, closed pool)
+            # means one thing: the answer broke off. The router must survive all of it.
+            raise ProviderFailed("cut", _kind(error)) from error
+
+    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": request.model or self._model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "timeout": _timeout(self._timeouts),
+        }
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.max_tokens is not None:
+            body[self._dialect.max_tokens_field] = request.max_tokens
+        if self._dialect.extra:
+            body["extra_body"] = dict(self._dialect.extra)
+        return body
+
+
+class _Clock:
+    """Which limit applies next, on the loop's clock, and what its passing means."""
+
+    def __init__(self, limits: Timeouts) -> None:
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._wall = perf_counter()
+        now = self._loop.time()
+        self._first = now + limits.first_token_s
+        self._last = now + limits.total_s
+        self._waiting_since = now
+        self._tokens = 0
+        self.first_token_ms: float | None = None
+
+    def deadline(self) -> float:
+        """The loop time at which waiting must end."""
+        limit = self._waiting_since + self._limits.idle_s if self._tokens else self._first
+        return min(limit, self._last)
+
+    def progressed(self, tokens: int) -> None:
+        """Note how many tokens have come so far; text held back and reasoning count too."""
+        if tokens == self._tokens:
+            return
+        if not self._tokens:
+            self.first_token_ms = (perf_counter() - self._wall) * 1000
+        self._tokens = tokens
+        self.resumed()
+
+    def resumed(self) -> None:
+        """Start the idle limit anew: a slow reader of ours is not a stalled server."""
+        self._waiting_since = self._loop.time()
+
+    def expired(self) -> ProviderFailed:
+        outcome: Outcome = "stalled" if self._tokens else "first_token_timeout"
+        return ProviderFailed(outcome, f"no token for {self._waited():.1f} s")
+
+    def _waited(self) -> float:
+        return self._loop.time() - self._waiting_since
+
+
+async def _refuse(response: "httpx.Response") -> None:
+    """Turn every answer but a 200 into its failure, reading a bounded piece of the body.
+
+    Runs as a hook of the HTTP client, before the SDK, which would read all of any body.
+    """
+    if response.status_code == 200:  # noqa: PLR2004
+        return
+    body = b""
+    with suppress(Exception):  # the status says enough; a body that cannot be read adds nothing
+        async for chunk in response.aiter_bytes():
+            body += chunk[:_REFUSAL_BYTES]
+            if len(body) >= _REFUSAL_BYTES:
+                break
+    raise refused(response.status_code, response.headers, body)
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read past ``[DONE]`` to the end of the body, which lets the connection be used again."""
+    with suppress(Exception):  # the answer is complete; what comes after cannot spoil it
+        async with asyncio.timeout(_DRAIN_S):
+            await anext(chunks, None)
+
+
+def _kind(error: BaseException) -> str:
+    """The innermost kind of error, without its message, which may hold URLs."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
+
+
+def _limits() -> "httpx.Limits":
+    import httpx  # comes with openai
+
+    return httpx.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
+
+
+def _timeout(limits: Timeouts) -> "httpx.Timeout":
+    """The transport's own limits: connecting only, the rest is :class:`_Clock`'s."""
+    import httpx
+
+    return httpx.Timeout(None, connect=limits.connect_s)

@@ -1,0 +1,114 @@
+"""Sentences of text that came out of PDFs: wrapped lines, lists, headings and tables included.
+
+The spans of :func:`split` join up to the whole text, so that whatever is quoted is verbatim.
+A boundary is a full stop that ends a sentence, a blank line, or a line break that the layout gives
+away: the next line starts a list item, a numbered heading or a requirement, or this line is a
+heading or stops well short of the width the text is set in.
+"""
+
+import re
+from itertools import pairwise
+
+Span = tuple[int, int]
+
+#: A line that stops short of this share of the text's width was ended on purpose, not wrapped.
+_SHORT_LINE = 0.6
+#: Below this many characters of width the text is a narrow table column; its breaks say nothing.
+_NARROW = 40
+
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|approx|ca|no|nos|fig|figs|eq|sec|sect|ch|vol|pp|p|rev|ver|doc|ref"
+    r"|inc|ltd|corp|co|dept|mr|mrs|ms|dr|prof|st|jr|sr|gen|gov|sen|rep|col|lt|capt|hon|mt|u\.s|u\.k"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)|\b[A-Z]|\b[a-z]\.[a-z])$",
+    re.IGNORECASE,
+)
+#: Abbreviations that often end a sentence too: a capital after them is taken for a new one.
+_MAY_END = re.compile(r"(?:\b(?:etc|al|inc|ltd|corp|co|u\.s|u\.k|no)|[0-9%)])$", re.IGNORECASE)
+_STOP = re.compile(
+    r"[.!?\u2026]+[\"'\u201d\u2019)\]]*(?:\[\d+\])*(?=\s|$)|[\u3002\uff01\uff1f\u0964]+[\u300d\u300f\u201d\uff09]*"
+)
+_OPENS = re.compile(r"[\s\"'\u201c\u2018(\[<]*([^\s\"'\u201c\u2018(\[<])")
+#: What a line may start with that begins something new: bullet, "1.", "a)", "3.2.1 ", "DS1000 ".
+_ITEM = re.compile(
+    r"\s*(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*\-]\s+|o\s+(?=[A-Z])|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{2,4})[.)]\s+"
+    r"|\d+(?:\.\d+)+\.?\s+(?=\S)|(?:\d{2,6}\s+)?[A-Z]{2,}[-_]?\d{3,}(?:\.\d+)*\s|\|)"
+)
+#: A heading by its number: "4.2.1 Message control", nothing after it on its line.
+_HEADING = re.compile(r"\s*\d+(?:\.\d+)+\.?\s+[^.!?]{2,60}$")
+_LEADERS = re.compile(r"\.{4,}|(?:\. ){4,}|_{4,}")
+
+
+def split(text: str) -> list[Span]:
+    """Cut ``text`` into sentences: consecutive spans that cover it, white space after included."""
+    cuts = {0, len(text)}
+    cuts.update(_after_stops(text))
+    cuts.update(_after_lines(text))
+    return list(pairwise(sorted(cuts)))
+
+
+def tidy(text: str) -> str:
+    """One line of ``text``: every run of white space becomes one space, nothing else changes."""
+    return " ".join(text.split())
+
+
+def is_item(text: str, at: int) -> bool:
+    """Whether a list item starts at ``at``."""
+    return _ITEM.match(text, at) is not None
+
+
+def _after_stops(text: str) -> list[int]:
+    cuts = []
+    for stop in _STOP.finditer(text):
+        opens = _OPENS.match(text, stop.end())
+        if opens is None or not _ends_sentence(text, stop, opens[1]):
+            continue
+        cuts.append(stop.end() + _blank(text, stop.end()))
+    return cuts
+
+
+def _ends_sentence(text: str, stop: re.Match[str], following: str) -> bool:
+    """Whether the mark at ``stop``, with ``following`` the next character, ends a sentence."""
+    if stop[0][0] != "." or stop[0].startswith(".."):
+        return not following.islower()
+    before = text[max(0, stop.start() - 12) : stop.start()]
+    line = text.rfind("\n", 0, stop.start()) + 1
+    if _ITEM.fullmatch(text, line, stop.end() + 1):
+        return False  # the number of a list item
+    if _ABBREVIATION.search(before):
+        return bool(_MAY_END.search(before)) and following.isupper()
+    return not following.islower()
+
+
+def _after_lines(text: str) -> list[int]:
+    lines = list(_lines(text))
+    lengths = sorted(len(text[start:end].strip()) for start, end in lines)
+    width = lengths[int(len(lengths) * 0.85)] if lengths else 0
+    return [
+        start
+        for (last_start, last_end), (start, end) in pairwise(lines)
+        if _breaks(text[last_start:last_end], text[start:end], width)
+    ]
+
+
+def _lines(text: str) -> list[Span]:
+    ends = [match.end() for match in re.finditer(r"\r\n|\r|\n", text)]
+    return list(pairwise(sorted({0, *ends, len(text)})))
+
+
+def _breaks(line: str, following: str, width: int) -> bool:
+    """Whether the break between two lines separates sentences, in text ``width`` wide."""
+    line, next_line = line.strip(), following.strip()
+    if not line or not next_line or _ITEM.match(following):
+        return True
+    if not (next_line[0].isupper() or next_line[0].isdigit()):
+        return False
+    if line[-1] in ",;(-\u2013\u2014":
+        return False
+    if _HEADING.match(line) or _LEADERS.search(line):
+        return True
+    return width >= _NARROW and len(line) < width * _SHORT_LINE
+
+
+def _blank(text: str, at: int) -> int:
+    """How many characters of white space follow ``at``."""
+    return len(text[at:]) - len(text[at:].lstrip()) if text[at : at + 1].isspace() else 0

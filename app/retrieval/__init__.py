@@ -1,0 +1,1 @@
+"""From a question to scored passages: embedding, the chunk table, hybrid search."""

@@ -1,0 +1,130 @@
+"""The chunk table as a LlamaIndex vector store: hybrid search in one round trip.
+
+The stock class builds SQL out of filter strings and takes five statements a search (ADR 0002).
+This one keeps the interface and replaces what it does. Only searching goes through it: rows are
+written by ``app/retrieval/chunk_table.py`` inside the transaction that publishes a version, so the
+inherited write paths refuse.
+"""
+
+from typing import Any, NoReturn
+
+import numpy as np
+import psycopg
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores.types import (
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+from llama_index.vector_stores.postgres import PGVectorStore
+from numpy.typing import NDArray
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+from pydantic import PrivateAttr
+
+from app.infra.postgres import Pool, fetch_all
+from app.retrieval.passage import Scope
+
+#: Chunks each ranking brings to the fusion.
+CANDIDATES = 40
+#: Share of the text ranking, and the constant of the reciprocal ranks; chosen by `make evaluate`.
+TEXT_WEIGHT = 0.5
+RANK_CONSTANT = 10.0
+
+_SEARCH = """SELECT * FROM search_chunks(
+    %(tenant_id)s, %(embedding)s, %(question)s, %(top_k)s::integer, %(candidates)s::integer,
+    %(document_ids)s, %(tags)s, %(as_of)s, %(text_weight)s::real, %(rank_constant)s::real)"""
+
+
+class HalfVector(bytes):
+    """A pgvector ``halfvec`` in its wire format: int16 dimension, int16 zero, float16 values."""
+
+    @classmethod
+    def of(cls, vector: NDArray[np.float32]) -> "HalfVector":
+        """Encode ``vector``, shape (dimension,)."""
+        head = len(vector).to_bytes(2, "big") + b"\0\0"
+        return cls(head + vector.astype(">f2").tobytes())
+
+
+class _HalfVectorDumper(Dumper):
+    # No oid: the server takes the type from the function's signature, so nothing is looked up.
+    format = Format.BINARY
+
+    def dump(self, obj: Any) -> Buffer | None:  # noqa: ANN401 - psycopg's signature
+        return bytes(obj)
+
+
+psycopg.adapters.register_dumper(HalfVector, _HalfVectorDumper)
+
+
+class ChunkStore(PGVectorStore):
+    """Searches the current chunks of one tenant; the scope is a :class:`Scope` in ``kwargs``.
+
+    Modes: DEFAULT ranks by vector, TEXT_SEARCH and SPARSE by text, HYBRID fuses both. LlamaIndex's
+    own metadata filters are refused: they would be strings in SQL.
+    """
+
+    _pool: Pool = PrivateAttr()
+
+    def __init__(self, pool: Pool, *, dimension: int) -> None:
+        super().__init__(
+            connection_string="unused:",
+            async_connection_string="unused:",
+            table_name="chunks",
+            hybrid_search=True,
+            embed_dim=dimension,
+            perform_setup=False,
+            use_halfvec=True,
+        )
+        self._pool = pool
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "ChunkStore"
+
+    def _initialize(self) -> NoReturn:
+        # Every inherited path that would build its own SQL starts here.
+        raise NotImplementedError("ChunkStore only searches, and only asynchronously")
+
+    async def aquery(
+        self,
+        query: VectorStoreQuery,
+        **kwargs: Any,  # noqa: ANN401 - LlamaIndex's signature
+    ) -> VectorStoreQueryResult:
+        """Run one search; ``kwargs["scope"]`` says whose chunks.
+
+        Raises:
+            DatabaseUnavailable: when the database does not answer.
+        """
+        if query.filters is not None or query.doc_ids or query.node_ids:
+            raise NotImplementedError("restrict a search by its Scope")
+        scope: Scope = kwargs["scope"]
+        by_vector = query.mode in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.HYBRID)
+        by_text = query.mode != VectorStoreQueryMode.DEFAULT
+        weight = query.alpha if query.alpha is not None else 1 - TEXT_WEIGHT
+        values = {
+            "tenant_id": scope.tenant_id,
+            "embedding": _encoded(query.query_embedding) if by_vector else None,
+            "question": query.query_str if by_text else "",
+            "top_k": query.similarity_top_k,
+            "candidates": max(CANDIDATES if by_text else 0, query.similarity_top_k),
+            "document_ids": None if scope.document_ids is None else list(scope.document_ids),
+            "tags": None if scope.tags is None else list(scope.tags),
+            "as_of": scope.as_of,
+            "text_weight": 1 - weight,
+            "rank_constant": RANK_CONSTANT,
+        }
+        rows = await fetch_all(self._pool, _SEARCH, values)
+        return VectorStoreQueryResult(
+            nodes=[_node(row) for row in rows],
+            similarities=[row["score"] for row in rows],
+            ids=[row["id"] for row in rows],
+        )
+
+
+def _encoded(embedding: Any) -> HalfVector:  # noqa: ANN401 - list[float], or our array untouched
+    return HalfVector.of(np.asarray(embedding, dtype=np.float32))
+
+
+def _node(row: dict[str, Any]) -> TextNode:
+    return TextNode(id_=row["id"], text=row["text"], metadata=row)

@@ -1,0 +1,188 @@
+"""Every knob of Docent, typed, its unit in its name; only this module reads the environment.
+
+``.env.example`` is generated from this file (``python -m app.settings > .env.example``) and a test
+holds the two together.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import ConfigurationError
+
+MODEL_DIR = Path(sys.prefix) / "share" / "docent" / "all-minilm-l6-v2"
+
+ProviderName = Literal["openrouter", "groq", "openai", "local", "extractive"]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """Settings of both processes; read from the environment, then from ``.env``."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    # Serving
+    bind_address: str = Field("127.0.0.1", description="Address the API and the demo listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    demo_port: int = Field(8501, ge=1, le=65535, description="Port of the Streamlit demo.")
+    workers: int = Field(2, ge=1, le=64, description="API worker processes.")
+    max_body_bytes: int = Field(
+        1_048_576, ge=1024, description="Largest request body accepted on routes that take JSON."
+    )
+    debug: bool = Field(False, description="Relaxed CORS for development; never in public.")
+    allow_origins: Annotated[list[str], NoDecode] = Field(
+        [], description="Exact origins allowed by CORS, separated by commas."
+    )
+
+    # Where data lives
+    docent_home: Path = Field(
+        Path(".docent"), description="Keys and the embedded servers' data; one folder per copy."
+    )
+    database_url: str | None = Field(
+        None, description="PostgreSQL with pgvector >= 0.8; empty starts the embedded server."
+    )
+    migration_database_url: str | None = Field(
+        None, description="Owner's URL for migrations; empty uses DATABASE_URL."
+    )
+    redis_url: str | None = Field(None, description="Redis; empty starts the embedded server.")
+    database_pool_size: int = Field(10, ge=1, le=500, description="Connections per API worker.")
+    database_timeout_s: Seconds = Field(5, description="Wait for a connection before 503.")
+    redis_timeout_s: Seconds = Field(0.2, description="Socket timeout of every Redis command.")
+    secret_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Keys the hashes of API keys; empty mints one in DOCENT_HOME/secret.key. "
+        "Every machine of one deployment needs the same.",
+    )
+
+    # Embedding
+    embedding_base_url: str | None = Field(
+        None, description="OpenAI-compatible /embeddings endpoint; empty runs the built-in model."
+    )
+    embedding_api_key: SecretStr | None = Field(None, description="Key of EMBEDDING_BASE_URL.")
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2", description="Name of the embedding model; recorded in the index."
+    )
+    embedding_dimension: int = Field(
+        384, ge=8, le=4000, description="Dimension of its vectors; fixed when the index is made."
+    )
+    embedding_timeout_s: Seconds = Field(30, description="Time limit of one embeddings call.")
+    embedding_model_dir: Path = Field(MODEL_DIR, description="Folder of the built-in model.")
+    embedding_threads: int = Field(
+        0, ge=0, le=64, description="Threads of the built-in model in ingestion; 0 = all cores."
+    )
+
+    # Retrieval
+    hnsw_ef_search: int = Field(100, ge=10, le=1000, description="Beam width of an HNSW search.")
+
+    # Ingestion
+    max_file_bytes: int = Field(10_485_760, ge=1024, description="Largest file ingested.")
+    max_pages: int = Field(2000, ge=1, description="Most pages of one document.")
+    max_text_bytes: int = Field(20_971_520, ge=1024, description="Most text of one document.")
+    parse_timeout_s: Seconds = Field(60, description="Wall-clock limit of parsing one file.")
+    parse_memory_bytes: int = Field(536_870_912, ge=67_108_864, description="Memory of a parser.")
+    chunk_words: int = Field(180, ge=20, le=400, description="Most words of one chunk.")
+    job_attempts: int = Field(3, ge=1, le=20, description="Tries before a job is given up.")
+    job_stalled_after_s: Seconds = Field(
+        30, description="A job whose worker has not been heard of for so long is taken over."
+    )
+
+    # Language models, tried in PROVIDER_ORDER; one without a key (or base URL) is left out
+    provider_order: Annotated[list[ProviderName], NoDecode] = Field(
+        ["openrouter", "groq", "openai", "local", "extractive"],
+        description="Order in which providers are tried, separated by commas.",
+    )
+    default_llm_model: str | None = Field(
+        None, description="Model used when a request names none; empty = first provider's own."
+    )
+    openrouter_api_key: SecretStr | None = Field(None, description="OpenRouter.")
+    openrouter_base_url: str = Field("https://openrouter.ai/api/v1", description="OpenRouter.")
+    openrouter_model: str = Field("google/gemini-2.5-flash", description="OpenRouter's model.")
+    groq_api_key: SecretStr | None = Field(None, description="Groq.")
+    groq_base_url: str = Field("https://api.groq.com/openai/v1", description="Groq.")
+    groq_model: str = Field("llama-3.3-70b-versatile", description="Groq's model.")
+    openai_api_key: SecretStr | None = Field(None, description="OpenAI.")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI.")
+    openai_model: str = Field("gpt-4o-mini", description="OpenAI's model.")
+    local_llm_base_url: str | None = Field(
+        None, description="OpenAI-compatible server of your own, such as Ollama or llama.cpp."
+    )
+    local_llm_api_key: SecretStr | None = Field(None, description="Its key, if it wants one.")
+    local_llm_model: str = Field("default", description="Its model.")
+    connect_timeout_s: Seconds = Field(3, description="Limit for reaching a provider.")
+    first_token_timeout_s: Seconds = Field(15, description="Limit for its first token.")
+    idle_timeout_s: Seconds = Field(10, description="Longest gap inside an answer.")
+    total_timeout_s: Seconds = Field(60, description="Deadline of a whole answer, all attempts.")
+    cooldown_s: Seconds = Field(300, description="How long a failed provider is left alone.")
+
+    # Observability
+    metrics_backend: Literal["prometheus", "datadog", "opentelemetry", "noop", "auto"] = Field(
+        "noop", description="Where metrics go."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe level that is logged."
+    )
+    log_json: bool = Field(False, description="JSON lines instead of console lines.")
+
+    @field_validator("allow_origins", "provider_order", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("docent_home", "embedding_model_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "Settings":
+        if "*" in self.allow_origins and not self.debug:
+            raise ValueError("ALLOW_ORIGINS=* is only accepted with DEBUG=true; name the origins")
+        if len(set(self.provider_order)) != len(self.provider_order) or not self.provider_order:
+            raise ValueError("PROVIDER_ORDER must name at least one provider, each once")
+        return self
+
+
+def load_settings() -> Settings:
+    """Read and check the configuration.
+
+    Raises:
+        ConfigurationError: naming every variable that is wrong and why, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']).upper() or 'settings'}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"The configuration is not valid: {problems}.") from None
+
+
+def env_example() -> str:
+    """The text of ``.env.example``: every variable, commented out at its default."""
+    lines = ["# Generated by `make env-example` from app/settings.py; copy to .env and edit.", ""]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if name == "embedding_model_dir":
+            default = None  # depends on the virtual environment
+        if isinstance(default, list):
+            default = ",".join(default)
+        shown = "" if default is None else str(default)
+        lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(env_example())

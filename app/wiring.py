@@ -1,0 +1,192 @@
+"""Assembly: one page that shows every long-lived object, in the order in which it is made."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from app.auth.keys import KeyRing, load_secret
+from app.chat.pipeline import ChatPipeline
+from app.documents.service import Archive
+from app.errors import ConfigurationError
+from app.infra.embedded.servers import ServerUrls, embedded_servers, urls_for
+from app.infra.postgres import Pool, fetch_all, open_pool
+from app.infra.redis import answers, open_redis
+from app.ingestion.jobs import IngestionQueue
+from app.ingestion.parse import ParseLimits
+from app.ingestion.pipeline import Pipeline
+from app.llm.completion import Provider
+from app.llm.providers import build_router
+from app.retrieval.embedding import Embedder
+from app.retrieval.index_info import check_index
+from app.retrieval.minilm import MiniLmEmbedder
+from app.retrieval.openai_embedding import OpenAiEmbedder
+from app.retrieval.search import Retriever
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything a process keeps for its whole life."""
+
+    settings: Settings
+    pool: Pool
+    redis: Redis
+    embedder: Embedder
+    retriever: Retriever
+    archive: Archive
+    key_ring: KeyRing
+    provider: Provider
+    chat: ChatPipeline
+    ingestion: IngestionQueue
+
+    async def checks(self) -> dict[str, bool]:
+        """Whether each part that an answer needs is there, asked at the same time."""
+        postgres, redis, embedding = await asyncio.gather(
+            _answers(self.pool), answers(self.redis), _embeds(self.embedder)
+        )
+        return {
+            "postgres": postgres is not None,
+            "redis": redis,
+            "index": postgres is True,
+            "embedding": embedding,
+        }
+
+
+async def _answers(pool: Pool) -> bool | None:
+    """None when the database does not answer, else whether it holds an index."""
+    try:
+        async with asyncio.timeout(2):
+            return bool(await fetch_all(pool, "SELECT 1 AS one FROM index_info", {}))
+    # A probe reports what is wrong; whatever that is, it must answer.
+    except Exception:  # noqa: BLE001
+        return None
+
+
+async def _embeds(embedder: Embedder) -> bool:
+    try:
+        async with asyncio.timeout(2):
+            return len(await embedder.embed_query("ready")) == embedder.dimension
+    except Exception:  # noqa: BLE001 - as above
+        return False
+
+
+def urls_of(settings: Settings) -> ServerUrls:
+    """Where PostgreSQL and Redis are: as configured, or the embedded ones."""
+    embedded = urls_for(settings.docent_home)
+    return ServerUrls(
+        settings.database_url or embedded.database_url, settings.redis_url or embedded.redis_url
+    )
+
+
+def owner_url(settings: Settings) -> str:
+    """The URL that owns the tables: migrations and new keys go through it."""
+    return settings.migration_database_url or urls_of(settings).database_url
+
+
+def secret_of(settings: Settings) -> bytes:
+    """The secret that keys the hashes of API keys."""
+    configured = settings.secret_key.get_secret_value() if settings.secret_key else None
+    return load_secret(configured, settings.docent_home)
+
+
+@contextmanager
+def servers(settings: Settings) -> Iterator[ServerUrls]:
+    """The servers behind the URLs; those not configured are the embedded ones, run while used.
+
+    Raises:
+        StartError: an embedded server cannot run, with one sentence that says what to do.
+    """
+    postgres, redis = settings.database_url is None, settings.redis_url is None
+    if postgres or redis:
+        with embedded_servers(settings.docent_home, postgres=postgres, redis=redis):
+            yield urls_of(settings)
+    else:
+        yield urls_of(settings)
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, *, embedding_threads: int = 1, statement_timeout_s: float = 10
+) -> AsyncIterator[House]:
+    """Build every long-lived object once, and close them in reverse.
+
+    Raises:
+        AppError: the database is away, the index is another model's, the settings are wrong.
+    """
+    urls = urls_of(settings)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_pool(
+                urls.database_url,
+                size=settings.database_pool_size,
+                timeout_s=settings.database_timeout_s,
+                ef_search=settings.hnsw_ef_search,
+                statement_timeout_s=statement_timeout_s,
+            )
+        )
+        redis = await stack.enter_async_context(
+            open_redis(urls.redis_url, timeout_s=settings.redis_timeout_s)
+        )
+        embedder = _embedder(settings, threads=embedding_threads)
+        stack.push_async_callback(embedder.close)
+        await check_index(pool, embedder)
+        retriever = Retriever(pool, embedder)
+        provider = build_router(settings)
+        stack.push_async_callback(provider.close)
+        pipeline = Pipeline(
+            pool, embedder, limits=_limits(settings), chunk_words=settings.chunk_words
+        )
+        queue = IngestionQueue(
+            pool,
+            pipeline,
+            attempts=settings.job_attempts,
+            stalled_after_s=settings.job_stalled_after_s,
+        )
+        yield House(
+            settings=settings,
+            pool=pool,
+            redis=redis,
+            embedder=embedder,
+            retriever=retriever,
+            archive=Archive(pool),
+            key_ring=KeyRing(pool, secret_of(settings)),
+            provider=provider,
+            chat=ChatPipeline(retriever, provider),
+            ingestion=await stack.enter_async_context(queue.opened()),
+        )
+
+
+def _embedder(settings: Settings, *, threads: int) -> Embedder:
+    if settings.embedding_base_url is None:
+        embedder = MiniLmEmbedder(settings.embedding_model_dir, threads=threads)
+        if (settings.embedding_model, settings.embedding_dimension) != (
+            embedder.name,
+            embedder.dimension,
+        ):
+            raise ConfigurationError(
+                f"EMBEDDING_MODEL={settings.embedding_model} with {settings.embedding_dimension} "
+                f"dimensions needs EMBEDDING_BASE_URL; the built-in model is {embedder.name} with "
+                f"{embedder.dimension}."
+            )
+        return embedder
+    key = settings.embedding_api_key
+    return OpenAiEmbedder(
+        settings.embedding_base_url,
+        key.get_secret_value() if key else "",
+        settings.embedding_model,
+        settings.embedding_dimension,
+        timeout_s=settings.embedding_timeout_s,
+    )
+
+
+def _limits(settings: Settings) -> ParseLimits:
+    return ParseLimits(
+        max_bytes=settings.max_file_bytes,
+        max_pages=settings.max_pages,
+        max_text_bytes=settings.max_text_bytes,
+        timeout_s=settings.parse_timeout_s,
+        memory_bytes=settings.parse_memory_bytes,
+    )

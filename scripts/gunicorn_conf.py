@@ -1,0 +1,77 @@
+"""How gunicorn serves the API: ``gunicorn -c scripts/gunicorn_conf.py app.main:app``.
+
+The application is imported once, before the workers are forked (LlamaIndex alone takes seconds).
+``uvicorn-worker`` rather than gunicorn's own asgi worker: 15 % less CPU per small request here, and
+its flow control and disconnects are proven. ``max_requests`` stays 0, for a worker that recycles
+itself stops its heartbeat and would be killed under a stream longer than ``timeout``.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.settings import load_settings  # noqa: E402 - needs the line above
+
+PR_SET_PDEATHSIG = 1
+#: Set by the launcher: the read end of a pipe that tells when the database is ready.
+GATE_VARIABLE = "DOCENT_GATE_FD"
+#: Streams may finish for so long after SIGTERM; the launcher stops everything within 10 s.
+DRAIN_S = 5
+
+settings = load_settings()
+
+
+class ApiWorker(UvicornWorker):  # type: ignore[misc]
+    """Uvicorn inside gunicorn, cancelling what has not drained in time."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "access_log": False,  # the application writes its own
+        "server_header": False,
+        "proxy_headers": False,  # X-Forwarded-For is the caller's word until a proxy is configured
+        "timeout_graceful_shutdown": DRAIN_S,
+    }
+
+
+_host = f"[{settings.bind_address}]" if ":" in settings.bind_address else settings.bind_address
+bind = f"{_host}:{settings.port}"
+workers = settings.workers
+worker_class = ApiWorker
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats
+preload_app = True
+chdir = str(ROOT)
+timeout = 60  # seconds without a heartbeat
+graceful_timeout = DRAIN_S + 1
+keepalive = 65  # seconds; more than the usual 60 of a proxy, which must be the one to hang up
+control_socket_disable = True
+loglevel = "warning"
+proc_name = "docent-api"
+
+
+def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter
+    """Wait for the launcher's word after the imports, before the first worker."""
+    gate = os.environ.pop(GATE_VARIABLE, None)
+    if gate is None:
+        return
+    opened = os.read(int(gate), 1)
+    os.close(int(gate))
+    if not opened:  # the launcher has gone
+        sys.exit(0)
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter and worker
+    """Let no worker outlive a killed master, whose port it would keep."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != server.pid:
+            worker.alive = False
+            sys.exit(0)

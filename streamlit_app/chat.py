@@ -1,0 +1,117 @@
+"""The middle of the page: what to ask first, the turns so far, the question being answered."""
+
+import streamlit as st
+
+from streamlit_app import prose
+from streamlit_app.client import ApiClient, Question
+from streamlit_app.render import countdown, seconds_left, show_answer, show_footnote, show_problem
+from streamlit_app.session import Conversation, Library, Turn, Visit, put_question
+from streamlit_app.sidebar import Knobs
+from streamlit_app.sources import show_citations
+from streamlit_app.suggestions import suggestions_for
+
+#: The contract's longest question.
+MAX_QUESTION_CHARS = 4000
+VISITOR_AVATAR = ":material/person:"
+DOCENT_AVATAR = ":material/menu_book:"
+
+
+def show_welcome(library: Library, conversation: Conversation) -> None:
+    """Before the first question: what could be asked, or why nothing can be yet."""
+    if library.problem:
+        show_problem(library.problem)
+    if library.documents is None:
+        return
+    documents = library.documents.items
+    if not documents:
+        _show_empty_corpus()
+        return
+    waiting = sum(document.status in ("queued", "processing") for document in documents)
+    if waiting:
+        st.info(f"{waiting} of {len(documents)} documents are still being indexed.")
+    questions = suggestions_for(documents)
+    if questions:
+        st.caption("Try one of these:")
+    for question in questions:
+        st.button(question, on_click=conversation.ask, args=(question,), width="stretch")
+
+
+def show_turns(conversation: Conversation, client: ApiClient) -> None:
+    """The whole conversation; the last turn offers another try if it failed."""
+    for index, turn in enumerate(conversation.turns):
+        _show_question(turn.question)
+        with st.chat_message("assistant", avatar=DOCENT_AVATAR):
+            _show_outcome(turn, client, key=f"turn-{index}", disabled=conversation.is_waiting)
+            if turn.problem and turn is conversation.turns[-1] and not conversation.is_waiting:
+                _show_retry(conversation, turn)
+
+
+def answer_pending(visit: Visit, client: ApiClient, knobs: Knobs) -> None:
+    """Asks what is pending and reruns, so that the input opens again beneath the answer."""
+    conversation = visit.conversation
+    if not conversation.pending:
+        return
+    _show_question(conversation.pending)
+    with st.chat_message("assistant", avatar=DOCENT_AVATAR), st.spinner("Reading the documents …"):
+        turn = put_question(
+            client,
+            conversation,
+            Question(
+                text=conversation.pending,
+                session_id=conversation.session_id,
+                model=knobs.model,
+                top_k=knobs.top_k,
+                temperature=knobs.temperature,
+                max_tokens=knobs.max_tokens,
+            ),
+        )
+    if turn.problem:
+        visit.library.distrust()
+    st.rerun()
+
+
+def show_input(conversation: Conversation, *, disabled: bool) -> None:
+    """The question box, at the bottom of the window.
+
+    The browser itself blocks it while the page is being drawn, so it opens again even after the
+    visitor has pressed Streamlit's own Stop.
+    """
+    st.chat_input(
+        "Ask a question about your documents",
+        key="question",
+        max_chars=MAX_QUESTION_CHARS,
+        disabled=disabled,
+        submit_mode="disable",
+        on_submit=lambda: conversation.ask(str(st.session_state["question"] or "")),
+    )
+
+
+def _show_empty_corpus() -> None:
+    st.info("**No documents yet.** Put some into a folder and ingest it:", icon=":material/folder:")
+    st.code("make ingest DIR=path/to/folder", language="sh")
+
+
+def _show_question(question: str) -> None:
+    with st.chat_message("user", avatar=VISITOR_AVATAR):
+        st.markdown(prose.plain(question))
+
+
+def _show_outcome(turn: Turn, client: ApiClient, *, key: str, disabled: bool) -> None:
+    if turn.problem:
+        show_problem(turn.problem)
+    if turn.answer:
+        show_answer(turn.answer)
+        show_citations(turn.answer.citations, client, key=key, disabled=disabled)
+        show_footnote(turn.answer)
+
+
+def _show_retry(conversation: Conversation, turn: Turn) -> None:
+    if seconds_left(turn.retry_at):
+        countdown(turn.retry_at)
+        return
+    st.button(
+        "Ask again",
+        icon=":material/replay:",
+        on_click=conversation.ask,
+        args=(turn.question,),
+    )

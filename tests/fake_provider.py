@@ -1,0 +1,506 @@
+"""A language-model provider made of lies: real HTTP, scripted behaviour, every call on record.
+
+Speaks the OpenAI dialect of ``POST /v1/chat/completions`` with the peculiarities of OpenRouter
+(comments, errors inside a 200, cost in the usage) and Groq (``retry-after``, reset durations).
+
+The behaviour is the model's name (``"stall"``), with arguments after colons (``"ok:200"``), or
+whatever ``POST /control {"behaviour": "…"}`` set for every model (``null`` unsets it).
+``GET /control`` returns the record.
+
+In a test: ``async with FakeProvider() as fake: … fake.url``. In its own process:
+``python -m tests.fake_provider --port 9999``.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Behaviour = Callable[["Exchange", list[str]], Awaitable[None]]
+ANSWER = "The limit is 10 MB [1]."
+
+
+@dataclass
+class Call:
+    """One request as the provider saw it."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    behaviour: str = ""
+    #: ``open`` until it ends: ``done``, ``cut`` by us, or ``aborted`` by the client.
+    state: str = "open"
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    sent_bytes: int = 0
+
+
+class Aborted(Exception):
+    """The client closed the connection."""
+
+
+class Exchange:
+    """One request and the answer being written to it."""
+
+    def __init__(
+        self, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.call = call
+        self._writer = writer
+        self.keep_alive = True
+        #: Ends when the client hangs up; a byte is the start of its next request.
+        self.watch = asyncio.ensure_future(reader.read(1))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return self.call.body if isinstance(self.call.body, dict) else {}
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has hung up, politely or by a reset."""
+        watch = self.watch
+        return watch.done() and (watch.exception() is not None or watch.result() == b"")
+
+    async def wait(self, seconds: float) -> None:
+        """Do nothing for a while, unless the client hangs up."""
+        await asyncio.wait({self.watch}, timeout=seconds)
+        if self.gone:
+            raise Aborted
+
+    async def write(self, data: bytes) -> None:
+        if self._writer.is_closing() or self.gone:
+            raise Aborted
+        self._writer.write(data)
+        self.call.sent_bytes += len(data)
+        try:
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise Aborted from error
+
+    async def send(
+        self, status: int, body: bytes, kind: str = "application/json", **headers: str
+    ) -> None:
+        """A whole answer."""
+        head = {"content-type": kind, "content-length": str(len(body)), **headers}
+        await self.write(_head(status, head) + body)
+
+    async def start(self, kind: str = "text/event-stream") -> None:
+        """The head of a streamed answer."""
+        await self.write(_head(200, {"content-type": kind, "transfer-encoding": "chunked"}))
+
+    async def part(self, data: bytes) -> None:
+        await self.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def end(self) -> None:
+        await self.write(b"0\r\n\r\n")
+
+    def cut(self) -> None:
+        """Break the connection without ending the answer."""
+        self.keep_alive = False
+        self.call.state = "cut"
+
+    # --- the dialect -------------------------------------------------------------------------
+
+    def chunk(self, delta: dict[str, Any] | None = None, **more: Any) -> bytes:
+        finish = more.pop("finish_reason", None)
+        choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+        data = {
+            "id": "chatcmpl-fake",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": self.body.get("model", "fake"),
+            "choices": choices,
+            **more,
+        }
+        return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+    def usage(self, tokens: int) -> dict[str, Any]:
+        usage: dict[str, Any] = {
+            "prompt_tokens": 12,
+            "completion_tokens": tokens,
+            "total_tokens": 12 + tokens,
+        }
+        if (self.body.get("usage") or {}).get("include"):
+            usage["cost"] = 0.00025
+        return usage
+
+    def tail(self, tokens: int, finish_reason: str = "stop") -> bytes:
+        """The last chunk, the usage if it was asked for, and the end mark."""
+        tail = self.chunk({}, finish_reason=finish_reason)
+        if (self.body.get("stream_options") or {}).get("include_usage"):
+            tail += self.chunk(None, usage=self.usage(tokens))
+        return tail + b"data: [DONE]\n\n"
+
+    def head(self) -> bytes:
+        return self.chunk({"role": "assistant", "content": ""})
+
+
+def _head(status: int, headers: dict[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} Fake", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _number(args: list[str], at: int, default: float) -> float:
+    return float(args[at]) if len(args) > at else default
+
+
+def _tokens(args: list[str]) -> list[str]:
+    count = int(_number(args, 0, 0))
+    return [f"word{n} " for n in range(count)] if count else ANSWER.split(" ")
+
+
+def _spaced(tokens: list[str]) -> list[str]:
+    return [token if token.endswith(" ") else f"{token} " for token in tokens[:-1]] + tokens[-1:]
+
+
+async def ok(exchange: Exchange, args: list[str]) -> None:
+    """``ok:N``: N tokens, all in one write."""
+    tokens = _spaced(_tokens(args))
+    await exchange.start()
+    events = [exchange.head(), *(exchange.chunk({"content": token}) for token in tokens)]
+    await exchange.part(b"".join(events) + exchange.tail(len(tokens)))
+    await exchange.end()
+
+
+async def drip(exchange: Exchange, args: list[str]) -> None:
+    """``drip:N:S``: N tokens, each in its own write, S seconds apart (0 = as fast as it goes)."""
+    tokens, pause = _spaced(_tokens(args)), _number(args, 1, 0)
+    await exchange.start()
+    await exchange.part(exchange.head())
+    for token in tokens:
+        await exchange.part(exchange.chunk({"content": token}))
+        await (exchange.wait(pause) if pause else asyncio.sleep(0))
+    await exchange.part(exchange.tail(len(tokens)))
+    await exchange.end()
+
+
+async def echo(exchange: Exchange, args: list[str]) -> None:
+    """The last message again, cited as if it came from the first source."""
+    messages = exchange.body.get("messages") or [{}]
+    said = str(messages[-1].get("content", ""))
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.chunk({"content": f"{said} [1]"}))
+    await exchange.part(exchange.tail(1))
+    await exchange.end()
+
+
+async def comments(exchange: Exchange, args: list[str]) -> None:
+    """OpenRouter at work: comments for ``S`` seconds, then the answer."""
+    await exchange.start()
+    for _ in range(int(_number(args, 0, 0) / 0.05) or 3):
+        await exchange.part(b": OPENROUTER PROCESSING\n\n")
+        if args:
+            await exchange.wait(0.05)
+    await exchange.part(exchange.chunk({"content": ANSWER}) + exchange.tail(1))
+    await exchange.end()
+
+
+async def slow_headers(exchange: Exchange, args: list[str]) -> None:
+    """Accepts the request and says nothing."""
+    await exchange.wait(_number(args, 0, 3600))
+    await ok(exchange, [])
+
+
+async def slow_first_token(exchange: Exchange, args: list[str]) -> None:
+    """Answers 200 and says nothing."""
+    await exchange.start()
+    await exchange.part(exchange.head())
+    await exchange.wait(_number(args, 0, 3600))
+    await exchange.part(exchange.chunk({"content": ANSWER}) + exchange.tail(1))
+    await exchange.end()
+
+
+async def stall(exchange: Exchange, args: list[str]) -> None:
+    """Half an answer, then silence."""
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.chunk({"content": "The limit "}))
+    await exchange.wait(_number(args, 0, 3600))
+
+
+async def cut(exchange: Exchange, args: list[str]) -> None:
+    """Half an answer, then the connection breaks."""
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.chunk({"content": "The limit "}))
+    exchange.cut()
+
+
+async def ends_early(exchange: Exchange, args: list[str]) -> None:
+    """Half an answer, then a proper end of the body without a finish."""
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.chunk({"content": "The limit "}))
+    await exchange.end()
+
+
+async def dies_with_error(exchange: Exchange, args: list[str]) -> None:
+    """Half an answer, then OpenRouter's error inside the stream."""
+    await exchange.start()
+    error = {"code": int(_number(args, 0, 502)), "message": "Provider disconnected"}
+    await exchange.part(exchange.chunk({"content": "The limit "}))
+    await exchange.wait(0.05)
+    await exchange.part(exchange.chunk({"content": ""}, finish_reason="error", error=error))
+    await exchange.end()
+
+
+async def status(exchange: Exchange, args: list[str]) -> None:
+    """``status:CODE`` or ``status:429:SECONDS`` with Retry-After."""
+    code = int(args[0])
+    headers = {"retry-after": args[1]} if len(args) > 1 else {}
+    auth = exchange.call.headers.get("authorization", "")
+    message = f"refused with {code}; you sent {auth}"
+    error = {"error": {"message": message, "type": "error", "code": code}}
+    await exchange.send(code, json.dumps(error).encode(), **headers)
+
+
+async def groq_429(exchange: Exchange, args: list[str]) -> None:
+    """Groq out of requests, told by its reset header only."""
+    headers = {
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "2m59.5s",
+        "x-ratelimit-remaining-tokens": "17",
+        "x-ratelimit-reset-tokens": "9m",
+    }
+    body = b'{"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}'
+    await exchange.send(429, body, **headers)
+
+
+async def overflow(exchange: Exchange, args: list[str]) -> None:
+    """OpenAI's context overflow."""
+    body = b'{"error": {"message": "too long", "code": "context_length_exceeded"}}'
+    await exchange.send(400, body)
+
+
+async def error_200(exchange: Exchange, args: list[str]) -> None:
+    """``error_200:CODE``: a 200 whose body is an error."""
+    error = {"error": {"message": "upstream said no", "code": int(_number(args, 0, 502))}}
+    await exchange.send(200, json.dumps(error).encode())
+
+
+async def html(exchange: Exchange, args: list[str]) -> None:
+    """A proxy's page."""
+    await exchange.send(200, b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "text/html")
+
+
+async def not_json(exchange: Exchange, args: list[str]) -> None:
+    """Events that are not JSON."""
+    await exchange.start()
+    await exchange.part(b'data: {"choices": [{"delta"\n\n')
+    await exchange.end()
+
+
+async def empty(exchange: Exchange, args: list[str]) -> None:
+    """A complete answer without a word: white space only."""
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.chunk({"content": " \n"}) + exchange.tail(0))
+    await exchange.end()
+
+
+async def empty_body(exchange: Exchange, args: list[str]) -> None:
+    """A 200 with nothing in it."""
+    await exchange.send(200, b"")
+
+
+async def big(exchange: Exchange, args: list[str]) -> None:
+    """``big:MB``: one endless line; ``big:MB:STATUS`` as the body of a refusal."""
+    size = int(_number(args, 0, 50)) * 1_048_576
+    head = {"content-type": "application/json", "content-length": str(size)}
+    await exchange.write(_head(int(_number(args, 1, 200)), head))
+    for _ in range(size // 65_536):
+        await exchange.write(b"data: aa" * 8192 if len(args) < 2 else b"x" * 65_536)
+
+
+async def whole(exchange: Exchange, args: list[str]) -> None:
+    """A server that ignores ``stream`` and sends one JSON document."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": ANSWER},
+        "finish_reason": "stop",
+    }
+    answer = {"object": "chat.completion", "choices": [choice], "usage": exchange.usage(5)}
+    await exchange.send(200, json.dumps(answer).encode())
+
+
+async def filtered(exchange: Exchange, args: list[str]) -> None:
+    """A content filter that lets nothing out."""
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.tail(0, "content_filter"))
+    await exchange.end()
+
+
+async def sliced(exchange: Exchange, args: list[str]) -> None:
+    """An answer with every byte in its own write, CRLF, no space after the colon."""
+    await exchange.start()
+    text = exchange.chunk({"content": "Größe: 10 MB 🚀 [1]."}) + exchange.tail(1)
+    text = text.replace(b"\n", b"\r\n").replace(b"data: ", b"data:")
+    for at in range(len(text)):
+        await exchange.part(text[at : at + 1])
+    await exchange.end()
+
+
+async def thinking(exchange: Exchange, args: list[str]) -> None:
+    """A reasoning model: ``S`` seconds of thoughts, then the answer."""
+    await exchange.start()
+    for _ in range(int(_number(args, 0, 0) / 0.05) or 2):
+        await exchange.part(exchange.chunk({"reasoning": "hmm"}))
+        if args:
+            await exchange.wait(0.05)
+    await exchange.part(exchange.chunk({"content": ANSWER}) + exchange.tail(3))
+    await exchange.end()
+
+
+BEHAVIOURS: dict[str, Behaviour] = {
+    behaviour.__name__: behaviour
+    for behaviour in (
+        ok, drip, echo, comments, slow_headers, slow_first_token, stall, cut, ends_early,
+        dies_with_error, status, groq_429, overflow, error_200, html, not_json, empty, empty_body,
+        big, whole, filtered, sliced, thinking,
+    )
+}  # fmt: skip
+
+
+class FakeProvider:
+    """The server; ``calls`` is its record of model calls, in order of arrival."""
+
+    def __init__(self, port: int = 0, *, behaviour: str | None = None) -> None:
+        """``behaviour`` overrides the models' names until changed; ``port`` 0 takes a free one."""
+        self.port = port
+        self.behaviour = behaviour
+        self.calls: list[Call] = []
+        self.connections = 0
+        self.open_connections = 0
+        self._changed = asyncio.Condition()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    async def __aenter__(self) -> "FakeProvider":
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def serve_forever(self) -> None:
+        assert self._server is not None
+        await self._server.serve_forever()
+
+    async def until(
+        self, condition: Callable[["FakeProvider"], bool], timeout_s: float = 5
+    ) -> None:
+        """Wait until ``condition`` holds; it is looked at whenever something happens."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: condition(self))
+
+    async def _note(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        self.open_connections += 1
+        try:
+            first = b""
+            while (first := await self._serve(first, reader, writer)) is not None:
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self.open_connections -= 1
+            self._tasks.discard(task)
+            writer.transport.abort()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._note()
+
+    async def _serve(
+        self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bytes | None:
+        """Serve one request; the first bytes of the next, or None when the connection ends."""
+        call = await _read(first, reader)
+        exchange = Exchange(call, reader, writer)
+        try:
+            if call.path.startswith("/control"):
+                await self._control(exchange)
+            else:
+                self.calls.append(call)
+                await self._note()
+                await self._behave(exchange)
+            if call.state == "open":
+                call.state = "done"
+        except Aborted:
+            call.state = "aborted"
+            exchange.keep_alive = False
+        finally:
+            call.ended = time.monotonic()
+            await self._note()
+            exchange.watch.cancel()
+            await asyncio.wait({exchange.watch})
+        if not exchange.keep_alive or (not exchange.watch.cancelled() and exchange.gone):
+            return None
+        return b"" if exchange.watch.cancelled() else exchange.watch.result() or None
+
+    async def _behave(self, exchange: Exchange) -> None:
+        wanted = self.behaviour or str(exchange.body.get("model", "ok"))
+        name, *args = wanted.split(":")
+        exchange.call.behaviour = wanted
+        await BEHAVIOURS.get(name, ok)(exchange, args if name in BEHAVIOURS else [])
+
+    async def _control(self, exchange: Exchange) -> None:
+        if exchange.call.method == "POST":
+            self.behaviour = exchange.body.get("behaviour")
+        state = {
+            "behaviour": self.behaviour,
+            "connections": self.connections,
+            "open_connections": self.open_connections,
+            "calls": [asdict(call) for call in self.calls],
+        }
+        if exchange.call.method == "DELETE":
+            self.calls.clear()
+        await exchange.send(200, json.dumps(state).encode())
+
+
+async def _read(first: bytes, reader: asyncio.StreamReader) -> Call:
+    head = first + await reader.readuntil(b"\r\n\r\n")
+    request, *lines = head.decode("latin-1").split("\r\n")
+    method, path, _ = request.split(" ")
+    headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+    originals = dict(line.split(": ", 1) for line in lines if ": " in line)
+    headers["authorization"] = next(
+        (value for name, value in originals.items() if name.lower() == "authorization"), ""
+    )
+    raw = await reader.readexactly(int(headers.get("content-length", 0)))
+    try:
+        body = json.loads(raw) if raw else None
+    except ValueError:
+        body = None
+    return Call(method, path, headers, body)
+
+
+async def _main(port: int, behaviour: str | None) -> None:
+    async with FakeProvider(port, behaviour=behaviour) as fake:
+        print(fake.url, flush=True)
+        await fake.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--behaviour", help="for every model, such as ok:200")
+    options = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_main(options.port, options.behaviour))

@@ -1,0 +1,88 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.llm.evidence import gather
+from app.llm.sentences import tidy
+from tests.unit.llm.asking import source
+
+
+def best(question, *sources):
+    return gather(question, sources).ranked[0].sentence.text
+
+
+def texts(question, *sources):
+    return [scored.sentence.text for scored in gather(question, sources).ranked]
+
+
+def test_the_sentence_that_holds_the_words_wins():
+    text = "Files are stored by time. Packets are filtered by rate. The disk is large enough."
+    assert best("How are packets filtered?", source(text)) == "Packets are filtered by rate."
+
+
+def test_the_kind_of_answer_counts():
+    text = "Each frame schedules activities. Each frame schedules at most five activities."
+    assert "five" in best("How many activities does each frame schedule?", source(text))
+
+
+def test_a_pronoun_leans_on_the_sentence_before():
+    text = "The Meteor was launched in spring. It carried two cameras. The rest came by road."
+    ranked = texts("What did the Meteor carry?", source(text))
+    assert ranked[0] == "It carried two cameras."
+
+
+def test_the_title_tells_what_a_sentence_is_about():
+    first = source("The limit is 10 MB for every file.", 1, title="Gateway manual")
+    second = source("The limit is 20 MB for every file.", 2, title="Printer manual")
+    assert "20" in best("What is the file limit of the printer?", first, second)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1.1 File limit ........................ 7",
+        "What is the file limit?",
+        "File limit",
+        "| 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 |",
+    ],
+)
+def test_debris_is_never_quoted(line):
+    text = f"{line}\n\nThe file limit is 10 MB for all users."
+    assert texts("What is the file limit?", source(text)) == [
+        "The file limit is 10 MB for all users."
+    ]
+
+
+def test_a_list_comes_with_the_line_that_introduces_it():
+    text = (
+        "The header contains the following fields:\n• Content type\n• Length\n\nMore follows here."
+    )
+    assert best("Which fields does the header contain?", source(text)) == (
+        "The header contains the following fields: • Content type • Length"
+    )
+
+
+def test_a_bullet_is_not_part_of_its_sentence():
+    text = "• The percent sign marks a variable part.\n• The other sign marks nothing at all."
+    assert best("What does the percent sign mark?", source(text))[0] == "T"
+
+
+def test_known_is_the_share_of_the_best_source():
+    text = source("Saturn has rings of ice.")
+    assert gather("Does Saturn have rings?", [text]).known == 1
+    assert gather("Does Neptune have oceans?", [text]).known == 0
+    assert 0 < gather("Does Saturn have oceans?", [text]).known < 1
+
+
+def test_nothing_to_weigh():
+    assert gather("What?", []).ranked == ()
+    assert gather("", [source("A sentence of some words.")]).known == 0
+    assert gather("What is it?", [source("")]).ranked == ()
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=200), max_size=4))
+def test_whatever_comes_every_sentence_is_verbatim(question, parts):
+    sources = [source(text, marker) for marker, text in enumerate(parts, 1)]
+    for scored in gather(question, sources).ranked:
+        assert scored.sentence.text in tidy(scored.sentence.source.text)
+        assert 0 <= scored.coverage <= 1.000001

@@ -1,0 +1,118 @@
+import re
+
+import numpy as np
+import pytest
+
+from app.llm.completion import Delta
+from app.llm.extractive import Extractive
+from tests.unit.llm.asking import ask, collect, request, source
+
+GUIDE = source(
+    "3.2 Files\nThe DS application writes packets to files. A file may be at most 10 MB\nlarge. "
+    "Files older than five days are\nclosed automatically. Dr. Smith maintains the tables.",
+    marker=2,
+)
+FRAMES = source(
+    "Scheduling works in frames. SCH shall schedule a maximum of 5 activities in each minor "
+    "frame. A major frame lasts one second.",
+    marker=4,
+)
+
+
+async def answer(question, *sources, **options):
+    text, completion = await ask(Extractive(**options), request(question, *sources))
+    assert text == completion.text
+    return completion
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How large may a file be?", "A file may be at most 10 MB large. [2]"),
+        ("How many activities fit in a minor frame?", "SCH shall schedule a maximum of 5"),
+        ("When are files closed?", "Files older than five days are closed automatically. [2]"),
+        ("Who maintains the tables?", "Dr. Smith maintains the tables. [2]"),
+        ("How long does a major frame last?", "A major frame lasts one second. [4]"),
+    ],
+)
+async def test_answers(question, expected):
+    completion = await answer(question, GUIDE, FRAMES)
+    assert expected in completion.text
+    assert completion.abstained is None
+    assert (completion.provider, completion.model) == ("extractive", "extractive")
+    assert completion.usage.cost_usd == 0.0
+    assert completion.first_token_ms is not None
+
+
+async def test_every_quote_is_verbatim_and_marked():
+    completion = await answer("How large may a file be, and when is it closed?", GUIDE, FRAMES)
+    pieces = re.findall(r"(.+?) \[(\d+)\](?: |$)", completion.text)
+    assert 1 <= len(pieces) <= 3
+    by_marker = {"2": GUIDE, "4": FRAMES}
+    for quoted, marker in pieces:
+        assert quoted in " ".join(by_marker[marker].text.split())
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is the capital of France?", "Who won the 2018 World Cup?", "hello", "??", "", "你好吗"],
+)
+async def test_other_subjects_are_no_match(question):
+    completion = await answer(question, GUIDE, FRAMES)
+    assert (completion.abstained, completion.text) == ("no_match", "")
+    assert await collect(Extractive(), request(question)) == [completion]
+
+
+async def test_a_few_shared_words_are_a_weak_match():
+    far = [source(GUIDE.text, 1, similarity=0.15), source(FRAMES.text, 2, similarity=0.12)]
+    completion = await answer("Who maintains the tables of kings and queens in England?", *far)
+    assert completion.abstained == "weak_match"
+    unknown = [source(GUIDE.text, 1, similarity=None)]
+    completion = await answer("Which tables do restaurants in Paris reserve?", *unknown)
+    assert completion.abstained == "weak_match"
+
+
+async def test_words_alone_are_enough_without_a_similarity():
+    lexical = source(GUIDE.text, 1, similarity=None)
+    assert (await answer("How large may a file be?", lexical)).abstained is None
+
+
+async def test_the_same_sentence_is_quoted_once():
+    twin = source(GUIDE.text, 3)
+    completion = await answer("How large may a file be?", GUIDE, twin)
+    assert completion.text.count("10 MB") == 1
+
+
+async def test_neighbours_are_quoted_in_reading_order():
+    text = "The probe was built in Oslo. It weighs 40 kg without fuel. The sky is blue today."
+    completion = await answer("How heavy is the probe without fuel?", source(text))
+    assert completion.text.startswith("The probe was built in Oslo. [1] It weighs 40 kg")
+
+
+async def test_another_language():
+    german = source("Die Datei darf höchstens 10 MB groß sein. Das Wetter war schön und warm.")
+    completion = await answer("Wie groß darf die Datei sein?", german)
+    assert "höchstens 10 MB" in completion.text
+    chinese = source("文件大小上限为十兆字节。天气非常好。")
+    assert "上限" in (await answer("文件大小的上限是多少", chinese)).text
+
+
+async def test_similarity_can_decide_between_equals():
+    text = "The pump was replaced by the crew. The pump was cleaned by the crew."
+    seen = []
+
+    async def embed(sentences):
+        seen.extend(sentences)
+        return np.array([[1, 0], *([float("cleaned" in s), 0] for s in sentences[1:])], np.float32)
+
+    completion = await answer("Who handled the pump?", source(text), embed_sentences=embed)
+    assert "cleaned" in completion.text
+    assert seen[0] == "Who handled the pump?"
+
+
+async def test_the_answer_is_one_delta():
+    events = await collect(Extractive(), request("How large may a file be?", GUIDE))
+    assert isinstance(events[0], Delta)
+    assert len(events) == 2
+    await Extractive().close()
+    assert [model.id for model in Extractive().models()] == ["extractive"]

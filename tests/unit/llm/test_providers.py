@@ -1,0 +1,84 @@
+import subprocess
+import sys
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.llm.providers import build_router
+from app.settings import Settings
+from tests.fake_provider import ANSWER, FakeProvider
+from tests.unit.llm.asking import ask, request, source
+
+
+def settings(**values) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def names(router):
+    return [model.provider for model in router.models()]
+
+
+async def test_without_keys_only_extraction_is_left():
+    assert names(build_router(settings())) == ["extractive"]
+
+
+async def test_order_and_keys_decide():
+    router = build_router(
+        settings(
+            provider_order="local,extractive,openai,groq,openrouter",
+            openai_api_key="k1",
+            openrouter_api_key="k2",
+            local_llm_base_url="http://127.0.0.1:1/v1",
+        )
+    )
+    assert names(router) == ["local", "extractive", "openai", "openrouter"]
+    assert [model.id for model in router.models()][2] == "gpt-4o-mini"
+    await router.close()
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"provider_order": "openai"}, "PROVIDER_ORDER"),
+        ({"default_llm_model": "gpt-9"}, "DEFAULT_LLM_MODEL"),
+    ],
+)
+async def test_what_cannot_work_is_said_at_once(values, says):
+    with pytest.raises(ConfigurationError, match=says):
+        build_router(settings(**values))
+
+
+async def test_a_whole_journey_by_settings():
+    seen = []
+    async with FakeProvider() as fake:
+        router = build_router(
+            settings(
+                groq_api_key="k",
+                groq_base_url=fake.url,
+                groq_model="status:429:600",
+                local_llm_base_url=fake.url,
+                local_llm_model="ok",
+                default_llm_model="local",
+            ),
+            observe=seen.append,
+        )
+        assert (await ask(router))[0] == ANSWER
+        _, completion = await ask(router, request(model="groq"))
+        assert [a.outcome for a in completion.attempts] == ["rate_limited", "ok"]
+        fake.behaviour = "status:500"
+        quoted = source("A file may be at most 10 MB large.")
+        _, completion = await ask(router, request("How large may a file be?", quoted))
+        assert completion.provider == "extractive"
+        assert [a.outcome for a in seen] == [
+            "ok", "rate_limited", "ok", "server_error", "cooling_down", "ok",
+        ]  # fmt: skip
+        await router.close()
+
+
+def test_an_installation_without_keys_never_imports_openai():
+    code = (
+        "import sys; from app.llm.providers import build_router; from app.settings import Settings;"
+        "build_router(Settings(_env_file=None)); assert 'openai' not in sys.modules;"
+        "assert 'httpx' not in sys.modules and 'aiohttp' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

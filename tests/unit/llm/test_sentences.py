@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.llm.sentences import split, tidy
+
+PIECES = [*"aAbB 1.?!,;:\n\r\t()[]\"'•-o。é", "\n\n", ". ", "...", "e.g.", "3.2.1 ", "word "]
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=80).map("".join)
+
+
+def sentences(text):
+    return [tidy(text[start:end]) for start, end in split(text)]
+
+
+@given(TEXTS | st.text(max_size=200))
+def test_spans_cover_the_text_verbatim(text):
+    spans = split(text)
+    assert "".join(text[start:end] for start, end in spans) == text
+    assert all(start < end for start, end in spans)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See e.g. Fig. 3 for the limit of 3.5 MB.",
+        "Dr. A. Cudmore wrote it, cf. Sec. 2.4 and others.",
+        "The file is 1,000.5 bytes (approx. 1 KB) long.",
+        "Version 4.1.2 of the U.S. edition is current.",
+        "He asked for Ref. 12 etc. and got it.",
+        "A wrapped line of text that goes on for quite some while until it\n"
+        "Reaches the next line, which begins with a capital although it is\nthe same sentence.",
+    ],
+)
+def test_one_sentence(text):
+    assert sentences(text) == [tidy(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One here. Two there! Three?  Four", ["One here.", "Two there!", "Three?", "Four"]),
+        ('He said "stop." Then he left.', ['He said "stop."', "Then he left."]),
+        ("It fell to 5. In 2010 it rose.", ["It fell to 5.", "In 2010 it rose."]),
+        ("It ended.[12] Then more.", ["It ended.[12]", "Then more."]),
+        ("これは文です。次の文。", ["これは文です。", "次の文。"]),
+        ("Title line\n\nBody text.", ["Title line", "Body text."]),
+        ("Do this:\n• first item\n• second item", ["Do this:", "• first item", "• second item"]),
+        ("1. Open the lid.\n2. Close it.", ["1. Open the lid.", "2. Close it."]),
+        (
+            "The unit is ready\n3.2.1 Setup\nPress start.",
+            ["The unit is ready", "3.2.1 Setup", "Press start."],
+        ),
+        (
+            "DS shall stop\n7032 DS5001 DS shall begin",
+            ["DS shall stop", "7032 DS5001 DS shall begin"],
+        ),
+        (
+            "1.1 Purpose.............3\nThe purpose is clear.",
+            ["1.1 Purpose.............3", "The purpose is clear."],
+        ),
+        (
+            "Overview\nThe first line of this paragraph is about as wide as the page.\n"
+            "The second one is as wide as the first, and ends here as well.",
+            [
+                "Overview",
+                "The first line of this paragraph is about as wide as the page.",
+                "The second one is as wide as the first, and ends here as well.",
+            ],
+        ),
+        ("", []),
+    ],
+)
+def test_boundaries(text, expected):
+    assert [sentence for sentence in sentences(text) if sentence] == expected
+
+
+def test_long_text_is_linear():
+    assert len(split("A short one. " * 20_000)) == 20_000

@@ -1,0 +1,73 @@
+import time
+
+from streamlit_app.client import ApiClient, Question
+from streamlit_app.session import FRESH_S, UNSETTLED_FRESH_S, Conversation, Library, put_question
+from tests.unit.streamlit_app import canned
+from tests.unit.streamlit_app.fake_api import FakeApi
+
+
+def test_a_session_is_carried_on_and_a_failure_does_not_move_it(
+    client: ApiClient, fake: FakeApi
+) -> None:
+    conversation = Conversation()
+    conversation.ask("first")
+    put_question(client, conversation, Question("first"))
+    assert (conversation.session_id, conversation.pending) == ("ses_1", None)
+    fake.next_problems = [canned.LIMITED]
+    turn = put_question(client, conversation, Question("second"))
+    assert turn.problem is not None
+    assert 2 < turn.retry_at - time.monotonic() <= 3
+    assert conversation.session_id == "ses_1"
+    assert turn.problem.__traceback__ is None
+
+
+def test_asking_again_replaces_the_failed_turn(client: ApiClient, fake: FakeApi) -> None:
+    conversation = Conversation()
+    fake.next_problems = [canned.DOWN]
+    put_question(client, conversation, Question("again"))
+    conversation.ask("again")
+    assert (conversation.turns, conversation.pending) == ([], "again")
+
+
+def test_an_empty_question_is_not_asked() -> None:
+    conversation = Conversation()
+    conversation.ask("  \n")
+    assert conversation.pending is None
+
+
+def test_a_fresh_reading_costs_no_request(client: ApiClient, fake: FakeApi) -> None:
+    library = Library()
+    assert library.refresh(client, with_key=True)
+    seen = len(fake.paths)
+    assert not library.refresh(client, with_key=True)
+    assert len(fake.paths) == seen
+    library.distrust()
+    assert not library.refresh(client, with_key=True)
+    assert len(fake.paths) == 2 * seen
+
+
+def test_a_change_is_noticed_sooner_while_something_is_under_way(
+    client: ApiClient, fake: FakeApi
+) -> None:
+    fake.documents[0]["status"] = "processing"
+    library = Library()
+    library.refresh(client, with_key=True)
+    assert library.is_unsettled
+    assert library.read_at is not None
+    library.read_at -= UNSETTLED_FRESH_S
+    fake.documents[0]["status"] = "ready"
+    assert library.refresh(client, with_key=True)
+    assert not library.is_unsettled
+    assert FRESH_S > UNSETTLED_FRESH_S
+
+
+def test_documents_stay_known_when_the_api_goes_away(client: ApiClient, fake: FakeApi) -> None:
+    library = Library()
+    library.refresh(client, with_key=True)
+    fake.read_problem = canned.DOWN
+    library.distrust()
+    library.refresh(client, with_key=True)
+    assert library.problem is not None
+    assert library.is_unsettled
+    assert library.documents is not None
+    assert len(library.documents.items) == 2
