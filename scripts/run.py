@@ -20,9 +20,7 @@ from scripts.launcher.voice import say  # noqa: E402
 #: Run in this order once the servers answer and before the API opens; each must exit 0, and its
 #: last line is what is shown when it does not. An empty command is skipped.
 STEPS = [
-    Step("migrations", []),
-    Step("dev key", []),
-    Step("samples", []),
+    Step("schema, key and samples", [sys.executable, "scripts/prepare.py", "--samples"]),
 ]
 #: Asked by the curl line that is printed; the samples answer it.
 QUESTION = "What is the core Flight System?"

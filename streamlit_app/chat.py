@@ -46,25 +46,34 @@ def show_turns(conversation: Conversation, client: ApiClient) -> None:
                 _show_retry(conversation, turn)
 
 
-def answer_pending(visit: Visit, client: ApiClient, knobs: Knobs) -> None:
-    """Asks what is pending and reruns, so that the input opens again beneath the answer."""
-    conversation = visit.conversation
-    if not conversation.pending:
+def accept_question(conversation: Conversation, knobs: Knobs) -> None:
+    """Puts what was asked on its way, with the choices of this run, and redraws for the wait.
+
+    The redraw disables the controls. That may not happen in this run already: Streamlit discards
+    what a widget reports in the run in which it becomes disabled, and the choice would be lost.
+    """
+    if conversation.asked is None:
         return
-    _show_question(conversation.pending)
+    conversation.pending = Question(
+        text=conversation.asked,
+        session_id=conversation.session_id,
+        model=knobs.model,
+        top_k=knobs.top_k,
+        temperature=knobs.temperature,
+        max_tokens=knobs.max_tokens,
+    )
+    conversation.asked = None
+    st.rerun()
+
+
+def answer_pending(visit: Visit, client: ApiClient) -> None:
+    """Asks what is pending and redraws, so that the controls open again beneath the answer."""
+    conversation = visit.conversation
+    if conversation.pending is None:
+        return
+    _show_question(conversation.pending.text)
     with st.chat_message("assistant", avatar=DOCENT_AVATAR), st.spinner("Reading the documents …"):
-        turn = put_question(
-            client,
-            conversation,
-            Question(
-                text=conversation.pending,
-                session_id=conversation.session_id,
-                model=knobs.model,
-                top_k=knobs.top_k,
-                temperature=knobs.temperature,
-                max_tokens=knobs.max_tokens,
-            ),
-        )
+        turn = put_question(client, conversation, conversation.pending)
     if turn.problem:
         visit.library.distrust()
     st.rerun()
@@ -73,15 +82,14 @@ def answer_pending(visit: Visit, client: ApiClient, knobs: Knobs) -> None:
 def show_input(conversation: Conversation, *, disabled: bool) -> None:
     """The question box, at the bottom of the window.
 
-    The browser itself blocks it while the page is being drawn, so it opens again even after the
-    visitor has pressed Streamlit's own Stop.
+    It stays open during the wait: Streamlit runs a session's page in one thread, so what is sent
+    meanwhile is asked as soon as the answer is there, and nothing is lost or asked twice.
     """
     st.chat_input(
         "Ask a question about your documents",
         key="question",
         max_chars=MAX_QUESTION_CHARS,
         disabled=disabled,
-        submit_mode="disable",
         on_submit=lambda: conversation.ask(str(st.session_state["question"] or "")),
     )
 

@@ -12,7 +12,7 @@ import streamlit as st
 if (root := str(Path(__file__).resolve().parents[1])) not in sys.path:
     sys.path.insert(0, root)
 
-from streamlit_app.chat import answer_pending, show_input, show_turns, show_welcome
+from streamlit_app.chat import accept_question, answer_pending, show_input, show_turns, show_welcome
 from streamlit_app.client import ApiClient
 from streamlit_app.config import Config, load_config
 from streamlit_app.problems import ApiProblem
@@ -42,9 +42,10 @@ def main() -> None:
         show_problem(problem)
         return
     visit = current_visit()
-    if not visit.conversation.is_waiting:
+    if visit.conversation.is_idle:
         visit.library.refresh(client, with_key=bool(current_key(config)))
-    _show_middle(config, visit, client, _show_side(config, visit))
+    accept_question(visit.conversation, _show_side(config, visit))
+    _show_middle(config, visit, client)
 
 
 def _show_side(config: Config, visit: Visit) -> Knobs:
@@ -53,7 +54,7 @@ def _show_side(config: Config, visit: Visit) -> Knobs:
         return show_sidebar(config, visit)
 
 
-def _show_middle(config: Config, visit: Visit, client: ApiClient, knobs: Knobs) -> None:
+def _show_middle(config: Config, visit: Visit, client: ApiClient) -> None:
     conversation, library = visit.conversation, visit.library
     welcome = st.empty()  # emptied at once when a question is asked, not when it is answered
     if not current_key(config):
@@ -63,7 +64,7 @@ def _show_middle(config: Config, visit: Visit, client: ApiClient, knobs: Knobs) 
             show_welcome(library, conversation)
     show_turns(conversation, client)
     show_input(conversation, disabled=not current_key(config))
-    answer_pending(visit, client, knobs)
+    answer_pending(visit, client)
     if current_key(config) and library.is_unsettled:
         _watch(visit, client)
 

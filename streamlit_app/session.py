@@ -40,13 +40,20 @@ class Conversation:
 
     turns: list[Turn] = field(default_factory=list)
     session_id: str | None = None
-    #: Asked but not answered yet; survives the rerun that a click during the wait causes.
-    pending: str | None = None
+    #: Typed or clicked; becomes ``pending`` once the sidebar's choices are read in the same run.
+    asked: str | None = None
+    #: On its way to the API.
+    pending: Question | None = None
 
     @property
     def is_waiting(self) -> bool:
-        """While True, controls are disabled: a click would interrupt and ask a second time."""
+        """While True, controls are disabled: a click has no effect until the answer is there."""
         return self.pending is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is asked and nothing is on its way."""
+        return self.asked is None and self.pending is None
 
     def ask(self, question: str) -> None:
         """Queues a question; a failed try of the same one gives way to the new try."""
@@ -54,7 +61,7 @@ class Conversation:
             return
         if self.turns and self.turns[-1].problem and self.turns[-1].question == question:
             self.turns.pop()
-        self.pending = question
+        self.asked = question
 
     def settle(self, turn: Turn) -> None:
         """Ends the wait; only an answer moves the session on."""
@@ -155,7 +162,7 @@ _connection = st.cache_resource(
 
 
 def put_question(client: ApiClient, conversation: Conversation, question: Question) -> Turn:
-    """Asks and waits; a problem becomes a turn too."""
+    """Sends the question and waits; a problem becomes a turn too."""
     turn = Turn(question.text)
     try:
         turn.answer = client.ask(question)

@@ -88,6 +88,8 @@ def _show_knobs(models: tuple[Model, ...], *, disabled: bool) -> Knobs:
         help="Automatic tries the providers in their order until one answers.",
         disabled=disabled,
     )
+    if any(model.id == chosen and not model.available for model in models):
+        st.caption("This model is not available right now.")
     with st.expander("Answer settings", icon=":material/tune:"):
         top_k = st.slider("Passages to read", 1, MAX_TOP_K, DEFAULT_TOP_K, disabled=disabled)
         temperature = st.number_input(

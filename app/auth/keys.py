@@ -73,20 +73,46 @@ def create_key(
     for what, text in (("tenant", tenant), ("name", name)):
         if not 1 <= len(text.strip()) <= 128 or not text.isprintable():  # noqa: PLR2004
             raise InvalidRequest(f"The {what} must have 1 to 128 printable characters.")
-    key = f"dk_{secrets.token_urlsafe(32)}"
-    with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
-        connection.execute(
-            "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            (
-                new_id("key"),
-                _tenant(connection, tenant),
-                name.strip(),
-                hash_key(key, secret),
-                list(scopes),
-            ),
-        )
+    key = new_key()
+    _store(owner_url, secret, key, tenant=tenant, name=name, scopes=scopes)
     return key
+
+
+def new_key() -> str:
+    """A key nobody has: 256 random bits."""
+    return f"dk_{secrets.token_urlsafe(32)}"
+
+
+def ensure_dev_key(owner_url: str, secret: bytes, home: Path, *, tenant: str) -> None:
+    """Keep a development key in ``home/dev.key`` (mode 600) and see that the database knows it.
+
+    The same key goes on working when only the database was thrown away.
+    """
+    path = home / "dev.key"
+    write_private(path, new_key())
+    key = path.read_text().strip()
+    _store(owner_url, secret, key, tenant=tenant, name="development", scopes=ALL_SCOPES)
+
+
+def _store(
+    owner_url: str, secret: bytes, key: str, *, tenant: str, name: str, scopes: Sequence[str]
+) -> None:
+    """Store the hash of ``key``, unless it is stored already."""
+    with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
+        digest = hash_key(key, secret)
+        found = connection.execute("SELECT FROM api_keys WHERE key_hash = %s", (digest,))
+        if found.fetchone() is None:
+            connection.execute(
+                "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                (
+                    new_id("key"),
+                    _tenant(connection, tenant),
+                    name.strip(),
+                    digest,
+                    list(scopes),
+                ),
+            )
 
 
 def tenant_named(owner_url: str, tenant: str) -> str:

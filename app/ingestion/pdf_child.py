@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import gc
 import os
 import struct
 import sys
@@ -141,7 +142,7 @@ def rect_at(pdfium: Pdfium, page: ctypes.c_void_p, index: int) -> list[float]:
     return list(rect)
 
 
-def unite(rects: list[list[float]]) -> list[float]:
+def unite(rects: list[list[float]]) -> list[ctypes.c_double | float]:
     """Return the box around the rectangles of a word that is made of several text objects."""
     lefts, tops, rights, bottoms = zip(*rects, strict=True)
     return [min(lefts), max(tops), max(rights), min(bottoms)]
@@ -281,6 +282,7 @@ def main(library: str, *settings: str) -> None:
 def serve(pdfium: Pdfium, limits: Mapping[str, int]) -> None:
     """Do the work of the fork, and leave without running destructors."""
     out = sys.stdout.buffer
+    gc.disable()  # nothing here makes cycles, and a page's words are many objects
     try:
         lock_down(limits)
         for tag, payload in frames(pdfium, sys.stdin.buffer.read(), limits):

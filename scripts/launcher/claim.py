@@ -16,6 +16,7 @@ from app.infra.embedded.account import Account
 from app.infra.embedded.faults import StartError
 from app.infra.embedded.folders import folders_of, make_home
 from app.infra.embedded.locks import open_lock, take
+from app.infra.embedded.processes import runs
 from scripts.launcher.child import Child
 from scripts.launcher.voice import say
 
@@ -52,7 +53,7 @@ class Claim:
             for process in stale:
                 _signal(process, signal.SIGTERM)
             _wait(stale, PATIENCE_S)
-            for process in filter(_runs, stale):
+            for process in filter(runs, stale):
                 _signal(process, signal.SIGKILL)
             _wait(stale, 2)
         self.record.unlink(missing_ok=True)
@@ -107,7 +108,7 @@ def _group(entry: dict[str, Any]) -> list[psutil.Process]:
                 found.append(process)
         except (ProcessLookupError, PermissionError, psutil.Error):
             continue
-    return [process for process in found if _runs(process)]
+    return [process for process in found if runs(process)]
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
@@ -117,15 +118,8 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
         return
 
 
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
 def _wait(processes: list[psutil.Process], timeout_s: float) -> None:
     # not psutil's own: a zombie that nobody reaps counts as running there
     deadline = time.monotonic() + timeout_s
-    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+    while any(runs(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.02)

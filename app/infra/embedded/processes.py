@@ -56,10 +56,25 @@ def launch(account: Account, command: list[str], needs: Iterable[Path], log: int
     return int(started.stdout.strip() or 0)
 
 
-def alive(pid: int) -> bool:
-    """Whether ``pid`` runs; a zombie that nobody reaps does not."""
+def runs(process: psutil.Process) -> bool:
+    """Whether a process runs; a zombie that nobody reaps does not.
+
+    A zombie whose other threads are still ending does: it holds its ports and files until then.
+    """
     try:
-        return bool(pid) and _runs(psutil.Process(pid))
+        if not process.is_running():
+            return False
+        return bool(process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def alive(pid: int) -> bool:
+    """Whether ``pid`` runs."""
+    try:
+        return bool(pid) and runs(psutil.Process(pid))
     except (psutil.NoSuchProcess, ValueError):
         return False
 
@@ -73,7 +88,7 @@ def working_in(pid: int, folder: Path, name: str) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
         ours = process.name() == name and process.cwd() == str(folder)
-        return process if ours and _runs(process) else None
+        return process if ours and runs(process) else None
     except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
         return None
 
@@ -111,13 +126,6 @@ def end(process: psutil.Process, *patience: tuple[signal.Signals, float]) -> Non
             return
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if not _runs(process):
+            if not runs(process):
                 return
             time.sleep(0.005)
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

@@ -221,6 +221,11 @@ def test_choices_of_the_sidebar_are_sent(home: AppTest, fake: FakeApi) -> None:
     )
 
 
+def test_an_unavailable_model_is_pointed_out(home: AppTest) -> None:
+    home.sidebar.selectbox[0].select("google/gemini-2.5-flash").run()
+    assert "not available right now" in texts(home.sidebar.caption)
+
+
 def test_an_empty_corpus_says_how_to_fill_it(open_home: OpenHome, fake: FakeApi) -> None:
     fake.documents.clear()
     home = open_home(fake.url)

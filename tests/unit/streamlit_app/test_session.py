@@ -26,13 +26,13 @@ def test_asking_again_replaces_the_failed_turn(client: ApiClient, fake: FakeApi)
     fake.next_problems = [canned.DOWN]
     put_question(client, conversation, Question("again"))
     conversation.ask("again")
-    assert (conversation.turns, conversation.pending) == ([], "again")
+    assert (conversation.turns, conversation.asked) == ([], "again")
 
 
 def test_an_empty_question_is_not_asked() -> None:
     conversation = Conversation()
     conversation.ask("  \n")
-    assert conversation.pending is None
+    assert conversation.is_idle
 
 
 def test_a_fresh_reading_costs_no_request(client: ApiClient, fake: FakeApi) -> None:

