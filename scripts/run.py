@@ -23,7 +23,7 @@ STEPS = [
     Step("schema, key and samples", [sys.executable, "scripts/prepare.py", "--samples"]),
 ]
 #: Asked by the curl line that is printed; the samples answer it.
-QUESTION = "What is the core Flight System?"
+QUESTION = "What happens to open files on a processor reset?"
 
 
 def main() -> int:

@@ -1,0 +1,145 @@
+"""Filling a throw-away house with a corpus, through the product's own ingestion.
+
+PDFs go the whole way, from the folder through the job queue. Passages have no file to parse, so
+they enter behind the parser: each article becomes a document and each of its passages a page, which
+is what a user of such texts would have, and what makes a passage a place that can be cited.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+
+import numpy as np
+
+from app.documents.document import Claimed, NewFile
+from app.documents.page_store import NewPage, replace_pages
+from app.documents.store import (
+    Listing,
+    add_version,
+    claim_version,
+    list_documents,
+    publish_version,
+    report_progress,
+)
+from app.errors import AppError
+from app.infra.postgres import Connection, tenant_transaction
+from app.ingestion.chunk import chunk_pages
+from app.ingestion.folder import find_files, take_in, watch
+from app.ingestion.page import Page
+from app.ingestion.pipeline import embedded_text, new_chunk
+from app.retrieval.chunk_table import NewChunk, replace_chunks
+from app.retrieval.embedding import Vector
+from app.wiring import House
+from scripts.evaluation.dataset import Corpus, Text, page_place
+
+#: (document id, 1-based page) → the place by which the data's questions name it.
+Places = Mapping[tuple[str, int], str]
+
+
+async def fill(house: House, tenant_id: str, corpus: Corpus) -> Places:
+    """Make ``corpus`` searchable for the tenant.
+
+    Raises:
+        AppError: a PDF could not be ingested.
+    """
+    if corpus.pdf_folder is not None:
+        return await _ingest(house, tenant_id, corpus)
+    places: dict[tuple[str, int], str] = {}
+    for text in corpus.texts:
+        document_id = await _store(house, tenant_id, text)
+        for number, (place, _) in enumerate(text.pages, start=1):
+            places[document_id, number] = place
+    return places
+
+
+async def _ingest(house: House, tenant_id: str, corpus: Corpus) -> Places:
+    assert corpus.pdf_folder is not None  # noqa: S101 - the caller looked
+    versions = []
+    files = find_files(corpus.pdf_folder)
+    limit = house.settings.max_file_bytes
+    async for batch in take_in(house.pool, house.ingestion, tenant_id, files, max_bytes=limit):
+        for item in batch:
+            if item.document_id is None or item.version is None:
+                raise AppError(f"{item.path.name} was not accepted: {item.reason}.")
+            versions.append((item.document_id, item.version))
+    await _work(house, tenant_id, versions)
+    async with tenant_transaction(house.pool, tenant_id) as connection:
+        documents = await list_documents(connection, tenant_id, Listing(limit=len(versions)))
+    return {
+        (document.id, page): page_place(document.filename.removesuffix(".pdf"), page)
+        for document in documents
+        for page in range(1, (document.page_count or 0) + 1)
+    }
+
+
+async def _work(house: House, tenant_id: str, versions: list[tuple[str, int]]) -> None:
+    working = asyncio.create_task(house.ingestion.run())
+    try:
+        async for progress in watch(house.pool, tenant_id, versions):
+            if progress.failures:
+                raise AppError(f"A PDF failed: {'; '.join(progress.failures.values())}.")
+            if working.done():
+                working.result()  # a worker that ended early ended with an error
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+async def _store(house: House, tenant_id: str, text: Text) -> str:
+    """Publish one article as ``app/ingestion/pipeline.py`` publishes a parsed file; its id."""
+    nowhere = np.empty((0, 6), dtype=np.float32)
+    pages = [Page(number, body, 0, 0, nowhere) for number, (_, body) in enumerate(text.pages, 1)]
+    words = house.settings.chunk_words
+    chunks = [new_chunk(chunk, text.title) for chunk in chunk_pages(pages, max_words=words)]
+    vectors = await house.embedder.embed_passages([embedded_text(chunk) for chunk in chunks])
+    content = "\f".join(page.text for page in pages).encode()
+    file = NewFile(
+        source=None,
+        filename=f"{text.title}.txt",
+        title=text.title,
+        media_type="text/plain",
+        content=content,
+        sha256=hashlib.sha256(content).digest(),
+    )
+    async with tenant_transaction(house.pool, tenant_id) as connection:
+        document_id, version, _ = await add_version(connection, tenant_id, file)
+        claimed = await claim_version(connection, tenant_id, document_id, version)
+        assert claimed is not None  # noqa: S101 - nobody else knows of it yet
+        await report_progress(
+            connection, claimed, step="index", pages_done=0, page_count=len(pages)
+        )
+        await _publish(connection, tenant_id, claimed, list(zip(chunks, vectors, strict=True)))
+        await replace_pages(
+            connection,
+            tenant_id=tenant_id,
+            document_id=document_id,
+            version=version,
+            pages=[NewPage(page.number, page.text, page.sha256, 0, 0) for page in pages],
+        )
+    return document_id
+
+
+async def _publish(
+    connection: Connection,
+    tenant_id: str,
+    claimed: Claimed,
+    chunks: list[tuple[NewChunk, Vector]],
+) -> None:
+    await publish_version(
+        connection,
+        claimed,
+        title=claimed.title,
+        author=None,
+        chunks_embedded=len(chunks),
+        chunks_reused=0,
+    )
+    await replace_chunks(
+        connection,
+        tenant_id=tenant_id,
+        document_id=claimed.document_id,
+        version=claimed.version,
+        outdated=(),
+        chunks=chunks,
+    )
