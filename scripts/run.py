@@ -20,7 +20,7 @@ from scripts.launcher.voice import say  # noqa: E402
 #: Run in this order once the servers answer and before the API opens; each must exit 0, and its
 #: last line is what is shown when it does not. An empty command is skipped.
 STEPS = [
-    Step("schema, key and samples", [sys.executable, "scripts/prepare.py", "--samples"]),
+    Step("schema, key and samples", [sys.executable, "-m", "scripts.prepare", "--samples"]),
 ]
 #: Asked by the curl line that is printed; the samples answer it.
 QUESTION = "What happens to open files on a processor reset?"

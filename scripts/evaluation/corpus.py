@@ -7,7 +7,7 @@ is what a user of such texts would have, and what makes a passage a place that c
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -45,9 +45,15 @@ async def fill(house: House, tenant_id: str, corpus: Corpus) -> Places:
     """
     if corpus.pdf_folder is not None:
         return await _ingest(house, tenant_id, corpus)
+    chunks = [_chunked(text, house.settings.chunk_words) for text in corpus.texts]
+    # All at once: one article's chunks would not keep every core busy.
+    vectors = await house.embedder.embed_passages(
+        [embedded_text(chunk) for of_text in chunks for chunk in of_text]
+    )
+    rows = iter(vectors)
     places: dict[tuple[str, int], str] = {}
-    for text in corpus.texts:
-        document_id = await _store(house, tenant_id, text)
+    for text, of_text in zip(corpus.texts, chunks, strict=True):
+        document_id = await _store(house, tenant_id, text, [(c, next(rows)) for c in of_text])
         for number, (place, _) in enumerate(text.pages, start=1):
             places[document_id, number] = place
     return places
@@ -87,13 +93,22 @@ async def _work(house: House, tenant_id: str, versions: list[tuple[str, int]]) -
             await working
 
 
-async def _store(house: House, tenant_id: str, text: Text) -> str:
-    """Publish one article as ``app/ingestion/pipeline.py`` publishes a parsed file; its id."""
+def _chunked(text: Text, max_words: int) -> list[NewChunk]:
+    return [
+        new_chunk(chunk, text.title) for chunk in chunk_pages(_pages(text), max_words=max_words)
+    ]
+
+
+def _pages(text: Text) -> list[Page]:
     nowhere = np.empty((0, 6), dtype=np.float32)
-    pages = [Page(number, body, 0, 0, nowhere) for number, (_, body) in enumerate(text.pages, 1)]
-    words = house.settings.chunk_words
-    chunks = [new_chunk(chunk, text.title) for chunk in chunk_pages(pages, max_words=words)]
-    vectors = await house.embedder.embed_passages([embedded_text(chunk) for chunk in chunks])
+    return [Page(number, body, 0, 0, nowhere) for number, (_, body) in enumerate(text.pages, 1)]
+
+
+async def _store(
+    house: House, tenant_id: str, text: Text, chunks: Sequence[tuple[NewChunk, Vector]]
+) -> str:
+    """Publish one article as ``app/ingestion/pipeline.py`` publishes a parsed file; its id."""
+    pages = _pages(text)
     content = "\f".join(page.text for page in pages).encode()
     file = NewFile(
         source=None,
@@ -110,7 +125,7 @@ async def _store(house: House, tenant_id: str, text: Text) -> str:
         await report_progress(
             connection, claimed, step="index", pages_done=0, page_count=len(pages)
         )
-        await _publish(connection, tenant_id, claimed, list(zip(chunks, vectors, strict=True)))
+        await _publish(connection, tenant_id, claimed, chunks)
         await replace_pages(
             connection,
             tenant_id=tenant_id,
@@ -125,7 +140,7 @@ async def _publish(
     connection: Connection,
     tenant_id: str,
     claimed: Claimed,
-    chunks: list[tuple[NewChunk, Vector]],
+    chunks: Sequence[tuple[NewChunk, Vector]],
 ) -> None:
     await publish_version(
         connection,

@@ -1,0 +1,165 @@
+"""`make evaluate DATA=…`: measure retrieval and answers on questions with known answers.
+
+    python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--limit N] [--json FILE]
+
+A DIR holds ``questions.jsonl`` beside ``pdfs/`` or ``passages.jsonl``. Everything runs through the
+product's own ingestion, search and chat, on embedded servers of its own that are thrown away after.
+Each language of a set is a corpus of its own. Exit code 0 when all was measured, 1 otherwise.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.auth.keys import tenant_named  # noqa: E402 - needs the line above
+from app.errors import AppError  # noqa: E402
+from app.infra.logging import configure_logging  # noqa: E402
+from app.infra.postgres import migrate, tenant_transaction  # noqa: E402
+from app.settings import Settings, load_settings  # noqa: E402
+from app.wiring import House, open_house, owner_url, servers  # noqa: E402
+from scripts.evaluation.answers import ask, summed_up  # noqa: E402
+from scripts.evaluation.corpus import Places, fill  # noqa: E402
+from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402
+from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
+from scripts.evaluation.report import Result, tables  # noqa: E402
+
+STATEMENT_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    data: list[Path]
+    limit: int | None = None
+    json: Path | None = None
+    answers: bool = False
+
+
+async def evaluate(settings: Settings, options: Options) -> list[Result]:
+    """Measure every data set in an empty house.
+
+    Raises:
+        AppError: a data set or one of its files cannot be read.
+    """
+    results = []
+    async with open_house(
+        settings,
+        embedding_threads=settings.embedding_threads or os.cpu_count() or 1,
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+    ) as house:
+        for folder in options.data:
+            dataset = load(folder, limit=options.limit)
+            for corpus in dataset.corpora:
+                name = _name(dataset, corpus)
+                say(f"{name}: ingesting")
+                tenant_id = await asyncio.to_thread(tenant_named, owner_url(settings), name)
+                places = await fill(house, tenant_id, corpus)
+                say(f"{name}: {len(corpus.questions)} questions")
+                results.append(
+                    await measure(house, tenant_id, name, corpus, places, options.answers)
+                )
+    return results
+
+
+def _name(dataset: Dataset, corpus: Corpus) -> str:
+    return dataset.name if len(dataset.corpora) == 1 else f"{dataset.name} {corpus.lang}"
+
+
+async def measure(
+    house: House, tenant_id: str, name: str, corpus: Corpus, places: Places, answers: bool
+) -> Result:
+    """Ask everything there is to ask of one corpus that has been filled in."""
+    answerable = [asked for asked in corpus.questions if asked.answerable]
+    rankings = {}
+    for label, mode in MODES.items():
+        rows = [
+            judge(asked, await rank(house, tenant_id, places, asked.text, mode))
+            for asked in answerable
+        ]
+        rankings[label] = averaged(rows)
+    judged = [await ask(house, tenant_id, places, one) for one in corpus.questions if answers]
+    async with tenant_transaction(house.pool, tenant_id) as connection:
+        cursor = await connection.execute("SELECT count(*) AS chunks FROM chunks")
+        counted = await cursor.fetchone()
+    return Result(
+        name=name,
+        documents=len({document_id for document_id, _ in places}),
+        pages=len(places),
+        chunks=counted["chunks"] if counted else 0,
+        questions=len(corpus.questions),
+        answerable=len(answerable),
+        rankings=rankings,
+        answers=summed_up(judged) if judged else {},
+    )
+
+
+def throw_away(settings: Settings, home: Path) -> Settings:
+    """``settings`` with a house of its own below ``home``, and no provider but the extractive."""
+    return settings.model_copy(
+        update={
+            "docent_home": home,
+            "database_url": None,
+            "migration_database_url": None,
+            "redis_url": None,
+            "provider_order": ["extractive"],
+            "default_llm_model": None,
+        }
+    )
+
+
+def run(options: Options) -> list[Result]:
+    """Start the servers, measure, and leave nothing behind."""
+    configure_logging("WARNING", as_json=False)
+    with tempfile.TemporaryDirectory(prefix="docent-evaluate-") as home:
+        settings = throw_away(load_settings(), Path(home))
+        with servers(settings):
+            migrate(
+                owner_url(settings),
+                embedding_model=settings.embedding_model,
+                embedding_dimension=settings.embedding_dimension,
+            )
+            return asyncio.run(evaluate(settings, options))
+
+
+def say(line: str) -> None:
+    """Tell the one who waits; what was measured goes to standard output instead."""
+    sys.stderr.write(f"{line}\n")
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, action="append", required=True, metavar="DIR")
+    parser.add_argument("--limit", type=int, help="only the first N questions of each language")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
+    parser.add_argument("--answers", action="store_true", help="ask the chat as well")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; the exit code."""
+    options = parse(arguments)
+    try:
+        results = run(options)
+    except AppError as error:
+        sys.stderr.write(f"docent: {error.detail}\n")
+        return 1
+    print(tables(results))
+    if options.json is not None:
+        numbers = [result.as_json() for result in results]
+        options.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""The tables: what was measured, beside the floors it has to pass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+METRICS = ("hit@1", "hit@5", "hit@10", "MRR@10", "nDCG@10", "served@5", "contains@5")
+#: Design floors, by data set and then by ranking. They were measured on larger splits of the same
+#: sets (squad2 2,564 questions, cranfield 182, financebench 63 over 2,692 pages with titles, xquad
+#: 954 a language), so they say what to expect rather than what to equal.
+FLOORS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "squad2": {
+        "dense": {"hit@1": 0.654, "hit@5": 0.887},
+        "text": {"hit@1": 0.776, "hit@5": 0.926},
+        "fused": {"hit@1": 0.746, "hit@5": 0.947},
+        "target": {"hit@1": 0.82, "hit@5": 0.965},
+    },
+    "cranfield": {
+        "dense": {"hit@1": 0.319, "hit@5": 0.797},
+        "text": {"hit@1": 0.280, "hit@5": 0.780},
+        "fused": {"hit@1": 0.357, "hit@5": 0.841},
+    },
+    "financebench": {
+        "dense": {"hit@5": 0.429, "hit@10": 0.524},
+        "text": {"hit@5": 0.206, "hit@10": 0.270},
+        "fused": {"hit@5": 0.333, "hit@10": 0.460},
+        "target": {"hit@5": 0.50},
+    },
+    **{
+        f"xquad {lang}": {
+            "dense": {"hit@5": dense},
+            "text": {"hit@5": text},
+            "fused": {"hit@5": fused},
+            "target": {"hit@5": 0.95},
+        }
+        for lang, dense, text, fused in (
+            ("en", 0.979, 0.982, 0.991),
+            ("de", 0.796, 0.953, 0.919),
+            ("ru", 0.271, 0.909, 0.603),
+            ("zh", 0.288, 0.117, 0.172),
+            ("ar", 0.028, 0.931, 0.430),
+        )
+    },
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured on one corpus."""
+
+    #: The data set's name, with the language behind it where there are several.
+    name: str
+    documents: int
+    pages: int
+    chunks: int
+    questions: int
+    answerable: int
+    #: Ranking → metric → value.
+    rankings: Mapping[str, Mapping[str, float | None]]
+    answers: Mapping[str, float | None] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, with the floors beside it."""
+        return {**asdict(self), "floors": FLOORS.get(self.name, {})}
+
+
+def tables(results: Sequence[Result]) -> str:
+    """Both tables, in Markdown that also reads well in a terminal."""
+    parts = [_table(["set", "ranking", *METRICS], _ranking_rows(results))]
+    parts.append(
+        "Floors are those of larger splits of the same sets. Pages (or passages) are ranked by"
+        " their best chunk; served@5 and contains@5 look at the first five chunks."
+    )
+    answered = [result for result in results if result.answers]
+    if answered:
+        names = list(answered[0].answers)
+        rows = [[one.name, *(_shown(one.answers[name]) for name in names)] for one in answered]
+        parts.append(_table(["answers", *names], rows))
+    return "\n\n".join(parts)
+
+
+def _ranking_rows(results: Sequence[Result]) -> list[list[str]]:
+    rows = []
+    for one in results:
+        size = f"{one.answerable} questions, {one.pages} pages, {one.chunks} chunks"
+        rows.append([f"**{one.name}**", size, *("" for _ in METRICS)])
+        floors = FLOORS.get(one.name, {})
+        for mode, values in one.rankings.items():
+            rows.append(["", mode, *(_shown(values.get(name)) for name in METRICS)])
+            if mode in floors:
+                rows.append(["", "floor", *(_shown(floors[mode].get(name)) for name in METRICS)])
+        if "target" in floors:
+            rows.append(["", "target", *(_shown(floors["target"].get(name)) for name in METRICS)])
+    return rows
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if value > 1 else f"{value:.3f}".removeprefix("0")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
+    )
