@@ -9,6 +9,7 @@
     ├── NotFound                     404 not_found
     ├── MethodNotAllowed             405 method_not_allowed
     ├── TooLarge                     413 too_large
+    ├── WrongType                    415 unsupported_media_type
     ├── Unavailable                  503 dependency_unavailable
     └── ConfigurationError           500 configuration_error
 
@@ -76,6 +77,12 @@ class TooLarge(AppError):
     """The request body is too large."""
 
     status, code = 413, "too_large"
+
+
+class WrongType(AppError):
+    """The content type is not one this route reads."""
+
+    status, code = 415, "unsupported_media_type"
 
 
 class Unavailable(AppError):

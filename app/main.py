@@ -1,9 +1,41 @@
 """The HTTP door: ``gunicorn app.main:app``."""
 
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from app.errors import AppError, Unavailable
 from app.factory import create_app
 from app.infra.logging import configure_logging
-from app.settings import load_settings
+from app.settings import Settings, load_settings
+from app.wiring import House, open_house
 
-_settings = load_settings()
+#: Exit codes of a worker that could not start. Gunicorn gives up at 3 (its WORKER_BOOT_ERROR) and
+#: starts another worker at any other, so a database that is away for a while is waited for.
+WRONG, AWAY = 3, 1
+
+
+@asynccontextmanager
+async def open_house_or_exit(settings: Settings) -> AsyncIterator[House]:
+    """The house, or one sentence on stderr and the end of this process.
+
+    The end is abrupt, because an error raised here is printed by the server as a traceback, and
+    nothing is open yet that would have to be closed.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            house = await stack.enter_async_context(open_house(settings))
+        except AppError as error:
+            sys.stderr.write(f"docent: {error.detail}\n")
+            sys.stderr.flush()
+            os._exit(AWAY if isinstance(error, Unavailable) else WRONG)
+        yield house
+
+
+try:
+    _settings = load_settings()
+except AppError as error:
+    sys.exit(f"docent: {error.detail}")
 configure_logging(_settings.log_level, as_json=_settings.log_json)
-app = create_app(_settings)
+app = create_app(_settings, open_house=open_house_or_exit)

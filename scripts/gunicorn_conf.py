@@ -18,7 +18,8 @@ from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.settings import load_settings  # noqa: E402 - needs the line above
+from app.errors import AppError  # noqa: E402 - needs the line above
+from app.settings import load_settings  # noqa: E402
 
 PR_SET_PDEATHSIG = 1
 #: Set by the launcher: the read end of a pipe that tells when the database is ready.
@@ -26,7 +27,10 @@ GATE_VARIABLE = "DOCENT_GATE_FD"
 #: Streams may finish for so long after SIGTERM; the launcher stops everything within 10 s.
 DRAIN_S = 5
 
-settings = load_settings()
+try:
+    settings = load_settings()
+except AppError as error:
+    sys.exit(f"docent: {error.detail}")
 
 
 class ApiWorker(UvicornWorker):  # type: ignore[misc]

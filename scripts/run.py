@@ -1,4 +1,7 @@
-"""Starts all of Docent and stops it on Ctrl-C: what ``make run`` does once things are installed."""
+"""Starts all of Docent and stops it on Ctrl-C: what ``make run`` does once things are installed.
+
+``--no-demo`` leaves the Streamlit demo out, and so does a missing ``.venv-demo``.
+"""
 
 import os
 import signal
@@ -30,7 +33,7 @@ def main() -> int:
     """Run until told to stop; the exit code."""
     os.chdir(ROOT)  # relative paths in the environment and .env are meant from here
     try:
-        Launcher(load_settings(), STEPS, QUESTION).run()
+        Launcher(load_settings(), STEPS, QUESTION, demo="--no-demo" not in sys.argv[1:]).run()
     except AppError as error:
         say(error.detail)
         return 1

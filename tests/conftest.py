@@ -16,8 +16,16 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from app.infra.embedded.servers import ServerUrls, embedded_servers, stop, urls_for
+
+# Machines that run tests are loaded; how long one example takes says nothing there.
+hypothesis_settings.register_profile(
+    "docent", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("docent")
 
 HOME_VARIABLE = "DOCENT_TEST_HOME"
 HOME_PREFIX = "docent-tests-"

@@ -150,14 +150,14 @@ def load_secret(configured: str | None, home: Path) -> bytes:
     try:
         home.mkdir(parents=True, exist_ok=True)
         write_private(path, secrets.token_urlsafe(48))
-        secret = path.read_text().strip()
+        secret = path.read_bytes().strip()
     except OSError as error:
         raise ConfigurationError(
             f"The secret key file {path} cannot be read or made: {error.strerror}."
         ) from error
-    if len(secret) < 32:  # noqa: PLR2004 - what SECRET_KEY asks for as well
+    if len(secret) < 32 or not secret.isascii():  # noqa: PLR2004 - what SECRET_KEY asks for as well
         raise ConfigurationError(f"The secret key file {path} is damaged; restore it.")
-    return secret.encode()
+    return secret
 
 
 def write_private(path: Path, text: str) -> bool:

@@ -16,7 +16,12 @@ from app.retrieval.passage import Passage
 
 #: Share of a sentence's words that its quote must hold to count as support.
 SUPPORT = 0.5
-_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+# Tried at the start of a run of white space only: from each place in it, long runs take seconds.
+_MARKER = re.compile(r"(?<!\s)\s*\[(\d{1,3})\]")
+#: What would become a marker by taking one away that stands inside it.
+_HALF_MARKER = re.compile(r"\[\d{0,3}$")
+#: What may still stand behind a marker of the sentence before it.
+_SENTENCE_REST = " \t\r\n.,;:!?"
 _CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
 _WORD = re.compile(r"\w+")
@@ -34,11 +39,13 @@ def cite(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, .
     end = 0
     for match in _MARKER.finditer(text):
         between = text[end : match.start()]
-        said = between if between.strip() else said  # "… [1][2]": both stand behind the same words
+        # "… [1][2].": both stand behind the same words; the full stop belongs to those before it.
+        said = between.lstrip(_SENTENCE_REST) or said
         pieces.append(between)
         end = match.end()
         index = int(match.group(1)) - 1
         if not 0 <= index < len(passages):
+            pieces.append(" " if _HALF_MARKER.search(between) else "")
             continue
         start, stop, verified = locate(said, passages[index].text)
         key = (index, start, stop)

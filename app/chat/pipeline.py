@@ -89,6 +89,8 @@ def finished(
         reason = "no_match"
     if reason is None:
         text, citations = cite(completion.text, passages)
+    if reason is None and not text:
+        reason = "no_match"  # it said nothing but markers that point nowhere
     return Answer(
         answer_id=new_id("ans"),
         session_id=question.session_id,

@@ -13,7 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.errors import AppError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
+from app.errors import (
+    AppError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+    WrongType,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -61,11 +68,22 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
+    if _is_json(request) is False and any(item["loc"] == ("body",) for item in error.errors()):
+        return problem_response(WrongType("Send application/json."), request.scope)
     problems = [_field_problem(item) for item in error.errors()]
     shown = "; ".join(f"{item['field']}: {item['message']}" for item in problems[:5])
     return problem_response(
         InvalidRequest(f"The request is not valid: {shown}.", errors=problems[:50]), request.scope
     )
+
+
+def _is_json(request: Request) -> bool | None:
+    """Whether the body is of a type that is read as JSON; None when there is no body."""
+    length = request.headers.get("content-length")
+    if length == "0" or (length is None and "transfer-encoding" not in request.headers):
+        return None
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind.startswith("application/") and kind.endswith(("/json", "+json"))
 
 
 def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
@@ -81,6 +99,9 @@ def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, AppError):
+        # FastAPI makes a 400 of whatever reading the body raised, the body limit's 413 included.
+        return problem_response(error.__cause__, request.scope)
     known: dict[int, type[AppError]] = {404: NotFound, 405: MethodNotAllowed}
     kind = known.get(error.status_code)
     translated = kind() if kind else InvalidRequest("The request could not be read.")

@@ -17,12 +17,16 @@ from procrastinate.exceptions import ConnectorException
 
 from app.documents.store import claim_version, fail_version
 from app.errors import AppError
-from app.infra.postgres import Connection, Pool, tenant_transaction
+from app.infra.postgres import Connection, DatabaseUnavailable, Pool, tenant_transaction
 from app.ingestion.pipeline import Pipeline
 
 log = structlog.get_logger(__name__)
 QUEUE = "ingestion"
 _TASK = "ingest_version"
+#: A worker that is asked to stop gives its job so long to end; the launcher stops all within 10 s.
+STOP_AFTER_S = 3
+#: Pause after the database was found to be away.
+RESUME_AFTER_S = 1.0
 
 
 class IngestionQueue:
@@ -63,8 +67,27 @@ class IngestionQueue:
         )
 
     async def run(self, *, until_empty: bool = False) -> None:
-        """Work on jobs until cancelled, or until none is left."""
+        """Work on jobs until cancelled, or until none is left.
+
+        A database that goes away is waited for; its loss is logged each time it is noticed.
+
+        Raises:
+            DatabaseUnavailable: only with ``until_empty``.
+        """
         reaper = asyncio.create_task(self._reap())
+        try:
+            while True:
+                await self._work(until_empty=until_empty)
+                if until_empty:
+                    return
+                await asyncio.sleep(RESUME_AFTER_S)
+        finally:
+            reaper.cancel()
+            with suppress(asyncio.CancelledError):
+                await reaper
+
+    async def _work(self, *, until_empty: bool) -> None:
+        """Be one registered worker, until cancelled, out of jobs, or cut off from the database."""
         try:
             await self._app.run_worker_async(
                 queues=[QUEUE],
@@ -74,12 +97,16 @@ class IngestionQueue:
                 fetch_job_polling_interval=2.0,
                 update_heartbeat_interval=self._stalled_after_s / 3,
                 stalled_worker_timeout=self._stalled_after_s,
-                shutdown_graceful_timeout=5,
+                shutdown_graceful_timeout=STOP_AFTER_S,
             )
-        finally:
-            reaper.cancel()
-            with suppress(asyncio.CancelledError):
-                await reaper
+        except (ConnectorException, psycopg.Error) as error:
+            # Also raised in the place of a cancellation, when the worker cannot sign off.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from error
+            if until_empty:
+                raise DatabaseUnavailable from error
+            log.warning("worker_waits_for_the_database", error=type(error).__name__)
 
     async def _ingest(
         self, context: JobContext, *, tenant_id: str, document_id: str, version: int
@@ -91,6 +118,13 @@ class IngestionQueue:
             return
         try:
             await self._pipeline.process(tenant_id, document_id, version)
+        except asyncio.CancelledError:
+            # We are asked to stop. A job of its own takes over, because Procrastinate would end
+            # this one for good; being stopped does not count as a failed attempt.
+            await self._task.configure(lock=document_id).defer_async(
+                tenant_id=tenant_id, document_id=document_id, version=version
+            )
+            raise
         # Whatever it is, the queue goes on with the next job and this document says what happened.
         except Exception as error:
             retryable = isinstance(error, AppError | OSError | psycopg.OperationalError)

@@ -1,8 +1,7 @@
 """Providers that speak the OpenAI dialect: OpenRouter, Groq, OpenAI and local servers.
 
-The ``openai`` package carries the request (authentication, JSON, connection pool, over aiohttp);
-its per-chunk models are left out, because they cost ten times the rest (ADR 0005). The answer is
-read as raw bytes. Importing the package takes over a second, so only building a provider does.
+Plain aiohttp, one JSON body out and raw bytes in: the vendors' packages build models for every
+request and chunk, which costs more CPU than the whole of a question may (ADR 0005).
 """
 
 import asyncio
@@ -10,14 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import aiohttp
+import orjson
 
 from app.llm.answer import Answer
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo, Outcome
 from app.llm.failures import ProviderFailed, refused
-
-if TYPE_CHECKING:
-    import httpx
 
 #: A refusal's body is read for its error code only; this much of it, in bytes.
 _REFUSAL_BYTES = 8192
@@ -68,28 +67,16 @@ class OpenAiCompatible:
         model: str,
         timeouts: Timeouts | None = None,
     ) -> None:
-        """Build the client; ``api_key`` None suits local servers that want no key."""
-        import openai  # over a second; an installation without keys never pays
-
+        """Open nothing yet; ``api_key`` None suits local servers that want no key."""
         self.name = name
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
         self._model = model
         self._timeouts = timeouts or Timeouts()
         self._dialect = DIALECTS.get(name, Dialect())
-        self._http = openai.DefaultAioHttpClient(
-            limits=_limits(), follow_redirects=False, event_hooks={"response": [_refuse]}
-        )
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=api_key or "none",
-            max_retries=0,
-            http_client=self._http,
-            default_headers={"Accept-Encoding": "identity"},
-        )
-        # The package reads these from the environment and would send them to any vendor.
-        self._client.organization = self._client.project = None
-        # Bound here because the package imports half of itself at the first use of this.
-        self._create = self._client.chat.completions.with_streaming_response.create
-        self._request_failed = openai.APIError
+        self._session: aiohttp.ClientSession | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
         """The one configured model; whether it is cooling down is the router's knowledge."""
@@ -97,7 +84,8 @@ class OpenAiCompatible:
 
     async def close(self) -> None:
         """Close the connections; running streams end with ``cut``."""
-        await self._client.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
         """Ask the server; yield the text as it comes, all tokens of one read as one delta.
@@ -132,19 +120,33 @@ class OpenAiCompatible:
         self, request: CompletionRequest, clock: "_Clock", stack: AsyncExitStack
     ) -> AsyncIterator[bytes]:
         """Send the request and wait for the headers of a 200."""
-        body = self._body(request)
-        call = self._create(**body)
+        call = self._opened().post(
+            self._url, data=orjson.dumps(self._body(request)), allow_redirects=False
+        )
         try:
             async with asyncio.timeout_at(clock.deadline()):
                 response = await stack.enter_async_context(call)
-        except TimeoutError:
-            raise clock.expired() from None
-        except self._request_failed as error:
-            if isinstance(error.__cause__, ProviderFailed):  # raised by _refuse below
-                raise error.__cause__ from None
+                await _refuse(response)
+        except ProviderFailed:
+            raise
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # A TimeoutError is an OSError; aiohttp's own means connecting, the clock's does not.
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                raise clock.expired() from None
             raise ProviderFailed("connect_failed", _kind(error)) from error
-        chunks: AsyncIterator[bytes] = response.iter_bytes()
-        return chunks
+        return response.content.iter_any()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """The session; made at the first call, since it needs the loop it will run on."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=_POOL),
+                # The transport's own limit: connecting only, the rest is :class:`_Clock`'s.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
+                headers=self._headers,
+                trust_env=True,  # proxies, as the operator's environment says
+            )
+        return self._session
 
     async def _read(self, chunks: AsyncIterator[bytes], clock: "_Clock") -> bytes | None:
         """The next bytes of the body; None at its end."""
@@ -166,14 +168,12 @@ class OpenAiCompatible:
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             "stream": True,
             "stream_options": {"include_usage": True},
-            "timeout": _timeout(self._timeouts),
         }
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.max_tokens is not None:
             body[self._dialect.max_tokens_field] = request.max_tokens
-        if self._dialect.extra:
-            body["extra_body"] = dict(self._dialect.extra)
+        body.update(self._dialect.extra)
         return body
 
 
@@ -217,20 +217,17 @@ class _Clock:
         return self._loop.time() - self._waiting_since
 
 
-async def _refuse(response: "httpx.Response") -> None:
-    """Turn every answer but a 200 into its failure, reading a bounded piece of the body.
-
-    Runs as a hook of the HTTP client, before the SDK, which would read all of any body.
-    """
-    if response.status_code == 200:  # noqa: PLR2004
+async def _refuse(response: aiohttp.ClientResponse) -> None:
+    """Turn every answer but a 200 into its failure, reading a bounded piece of the body."""
+    if response.status == 200:  # noqa: PLR2004
         return
     body = b""
     with suppress(Exception):  # the status says enough; a body that cannot be read adds nothing
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.content.iter_any():
             body += chunk[:_REFUSAL_BYTES]
             if len(body) >= _REFUSAL_BYTES:
                 break
-    raise refused(response.status_code, response.headers, body)
+    raise refused(response.status, response.headers, body)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
@@ -245,16 +242,3 @@ def _kind(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return type(error).__name__
-
-
-def _limits() -> "httpx.Limits":
-    import httpx  # comes with openai
-
-    return httpx.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
-
-
-def _timeout(limits: Timeouts) -> "httpx.Timeout":
-    """The transport's own limits: connecting only, the rest is :class:`_Clock`'s."""
-    import httpx
-
-    return httpx.Timeout(None, connect=limits.connect_s)

@@ -7,15 +7,18 @@ from app.infra.embedded.faults import StartError
 from app.settings import Settings
 
 
-def check_ports(settings: Settings) -> None:
-    """Find out before anything is started whether both ports can be had.
+def check_ports(settings: Settings, *, demo: bool) -> None:
+    """Find out before anything is started whether the ports can be had.
 
     Raises:
         StartError: naming the port and the variable that changes it.
     """
-    if settings.port == settings.demo_port:
+    wanted = {"PORT": settings.port}
+    if demo:
+        wanted["DEMO_PORT"] = settings.demo_port
+    if demo and settings.port == settings.demo_port:
         raise StartError(f"PORT and DEMO_PORT are both {settings.port}: make them differ.")
-    for variable, port in (("PORT", settings.port), ("DEMO_PORT", settings.demo_port)):
+    for variable, port in wanted.items():
         family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

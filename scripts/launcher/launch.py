@@ -46,8 +46,11 @@ class Step:
 class Launcher:
     """Runs Docent on one home until a signal asks it to stop."""
 
-    def __init__(self, settings: Settings, steps: Sequence[Step], question: str) -> None:
+    def __init__(
+        self, settings: Settings, steps: Sequence[Step], question: str, *, demo: bool = True
+    ) -> None:
         self.settings = settings
+        self.demo = demo
         self.steps = steps
         self.question = question
         self.home = folders_of(settings.docent_home).home
@@ -67,7 +70,7 @@ class Launcher:
             signal.signal(number, self._asked_to_stop)
         try:
             with claim(self.settings.docent_home) as mine, ExitStack() as stack:
-                check_ports(self.settings)
+                check_ports(self.settings, demo=self.demo)
                 self._open(mine, stack)
                 self._watch(mine)
         except Stopped:
@@ -143,6 +146,8 @@ class Launcher:
         child.start()
 
     def _start_demo(self) -> None:
+        if not self.demo:
+            return
         python = ROOT / ".venv-demo" / "bin" / "python"
         if not python.exists():
             say("the demo is not installed (no .venv-demo): starting without it")

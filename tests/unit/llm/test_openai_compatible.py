@@ -131,7 +131,7 @@ async def test_connections_are_reused(build, fake):
     ],
 )
 async def test_every_failure_has_its_outcome(build, fake, model, outcome, sent):
-    limits = Timeouts(connect_s=1, first_token_s=0.2, idle_s=0.2, total_s=0.5)
+    limits = Timeouts(connect_s=9, first_token_s=0.2, idle_s=0.2, total_s=0.5)
     events = []
     with pytest.raises(ProviderFailed) as failed:
         await collect_into(events, build(model, timeouts=limits))

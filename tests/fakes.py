@@ -1,0 +1,100 @@
+"""Stand-ins that implement the product's own protocols; they are passed in, never patched in."""
+
+import zlib
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+
+from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo
+from app.retrieval.embedding import Vector, Vectors
+from app.retrieval.passage import Passage, Scope
+from app.retrieval.search import Retrieved
+
+NO_BOXES = np.zeros((0, 6), "<f4").tobytes()
+
+
+def passage(text: str = "The limit is 10 MB.", **changes) -> Passage:
+    """A passage that stands at offset 100 of page 12."""
+    values = {
+        "id": "chk_1",
+        "document_id": "doc_1",
+        "version": 3,
+        "title": "Guide",
+        "filename": "guide.pdf",
+        "tags": ("safety",),
+        "url": None,
+        "page": 12,
+        "start": 100,
+        "end": 100 + len(text),
+        "heading": "2 Limits",
+        "text": text,
+        "boxes": NO_BOXES,
+        "score": 0.9,
+        "similarity": 0.8,
+        "dense_rank": 1,
+        "text_rank": None,
+    }
+    return Passage(**{**values, **changes})
+
+
+class CountingEmbedder:
+    """Hashes words into a vector: texts that share words are near; counts what it embeds."""
+
+    def __init__(self, name: str = "all-MiniLM-L6-v2", dimension: int = 384) -> None:
+        self.name = name
+        self.dimension = dimension
+        self.passages: list[str] = []
+
+    async def embed_query(self, text: str) -> Vector:
+        return self._vector(text)
+
+    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.passages += texts
+        return np.stack([self._vector(text) for text in texts])
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+    def _vector(self, text: str) -> Vector:
+        vector = np.zeros(self.dimension, np.float32)
+        for word in text.lower().split():
+            vector[zlib.crc32(word.strip(".,?").encode()) % self.dimension] += 1
+        return vector / max(float(np.linalg.norm(vector)), 1e-6)
+
+
+class FixedRetriever:
+    """Finds the same passages for every question, and keeps what it was asked."""
+
+    def __init__(self, *passages: Passage) -> None:
+        self.passages = passages
+        self.asked: list[tuple[str, Scope, int]] = []
+
+    async def retrieve(self, question: str, scope: Scope, *, top_k: int) -> Retrieved:
+        self.asked.append((question, scope, top_k))
+        return Retrieved(self.passages[:top_k], 1.5, 2.5)
+
+
+class ScriptedProvider:
+    """Says one thing, whatever it is asked; ``None`` ends the stream without an answer."""
+
+    name = "scripted"
+
+    def __init__(self, completion: Completion | None) -> None:
+        self.completion = completion
+        self.requests: list[CompletionRequest] = []
+        self.closed_streams = 0
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        self.requests.append(request)
+        try:
+            yield Delta("…")
+            if self.completion is not None:
+                yield self.completion
+        finally:
+            self.closed_streams += 1
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (ModelInfo("scripted", "scripted", True, None, None),)
+
+    async def close(self) -> None:
+        """Holds nothing."""

@@ -1,0 +1,104 @@
+"""A question's journey with a scripted provider: cited, abstained, or failed; never half."""
+
+import pytest
+
+from app.auth.caller import Caller
+from app.chat.answer import ABSTENTION, Question
+from app.chat.pipeline import ChatPipeline
+from app.errors import AppError
+from app.infra.postgres import DatabaseUnavailable
+from app.llm.completion import Attempt, Completion, Usage
+from tests.fakes import FixedRetriever, ScriptedProvider, passage
+
+ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
+QUESTION = Question("How large?", "ses_1", 5)
+SPENT = Usage(800, 60, 0.5)
+
+
+def said(text: str, **more) -> Completion:
+    attempts = (Attempt("groq", "m", "rate_limited", 4.0), Attempt("scripted", "m", "ok", 8.0))
+    return Completion(text, "scripted", "m", usage=SPENT, attempts=attempts, first_token_ms=3.0, **more)
+
+
+async def test_an_answer_is_cited_and_attributed() -> None:
+    retriever, provider = FixedRetriever(passage()), ScriptedProvider(said("The limit is 10 MB [1]."))
+    answer = await ChatPipeline(retriever, provider).answer(ADA, QUESTION)
+    assert (answer.text, answer.status, answer.reason) == ("The limit is 10 MB [1].", "complete", None)
+    assert [citation.quote for citation in answer.citations] == ["The limit is 10 MB"]
+    assert (answer.provider, answer.model, answer.usage) == ("scripted", "m", SPENT)
+    assert [attempt.outcome for attempt in answer.attempts] == ["rate_limited", "ok"]
+    assert (answer.session_id, answer.answer_id[:4]) == ("ses_1", "ans_")
+    timings = answer.timings
+    assert (timings.embedding_ms, timings.search_ms, timings.first_token_ms) == (1.5, 2.5, 3.0)
+    assert 0 < timings.generation_ms <= timings.total_ms
+    assert provider.closed_streams == 1
+
+
+async def test_the_search_is_for_the_callers_tenant_and_filters() -> None:
+    retriever = FixedRetriever()
+    question = Question("q", "ses_1", 7, document_ids=("doc_1",), tags=("t",))
+    await ChatPipeline(retriever, ScriptedProvider(None)).answer(ADA, question)
+    [(text, scope, top_k)] = retriever.asked
+    assert (text, top_k) == ("q", 7)
+    assert (scope.tenant_id, scope.document_ids, scope.tags, scope.as_of) == ("ten_1", ("doc_1",), ("t",), None)
+
+
+async def test_options_reach_the_provider() -> None:
+    provider = ScriptedProvider(said("x [1]"))
+    question = Question("q", "ses_1", 5, model="groq", temperature=0.1, max_tokens=9)
+    await ChatPipeline(FixedRetriever(passage()), provider).answer(ADA, question)
+    [request] = provider.requests
+    assert (request.model, request.temperature, request.max_tokens) == ("groq", 0.1, 9)
+    assert [source.marker for source in request.sources] == [1]
+
+
+@pytest.mark.parametrize(
+    ("completion", "reason"),
+    [
+        (said("", abstained="no_match"), "no_match"),
+        (said("It may be 10 MB [1].", abstained="weak_match"), "weak_match"),
+        (said("", abstained="refused"), "refused"),
+        (said("NO_ANSWER"), "no_match"),
+        (said(" NO_ANSWER.\n"), "no_match"),
+    ],
+)
+async def test_an_abstention_names_no_fact_and_costs_nothing(
+    completion: Completion, reason: str
+) -> None:
+    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(completion))
+    answer = await pipeline.answer(ADA, QUESTION)
+    assert (answer.status, answer.reason, answer.text) == ("abstained", reason, ABSTENTION)
+    assert (answer.citations, answer.usage) == ((), Usage(0, 0, 0.0))
+    assert "10 MB" not in answer.text
+
+
+async def test_without_passages_no_provider_is_asked() -> None:
+    provider = ScriptedProvider(said("Bananas are yellow."))
+    answer = await ChatPipeline(FixedRetriever(), provider).answer(ADA, QUESTION)
+    assert (answer.status, answer.reason, answer.text) == ("abstained", "no_match", ABSTENTION)
+    assert (answer.provider, answer.attempts) == ("none", ())
+    assert provider.requests == []
+
+
+@pytest.mark.parametrize("text", ["[7]", " [9] [8]\n"])
+async def test_an_answer_of_dangling_markers_only_is_an_abstention(text: str) -> None:
+    """Removing what points nowhere leaves nothing, and an empty answer is no answer."""
+    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(said(text)))
+    answer = await pipeline.answer(ADA, QUESTION)
+    assert (answer.status, answer.text) == ("abstained", ABSTENTION)
+
+
+async def test_a_provider_that_ends_without_an_answer_is_an_error() -> None:
+    provider = ScriptedProvider(None)
+    with pytest.raises(AppError, match="ended without an answer"):
+        await ChatPipeline(FixedRetriever(passage()), provider).answer(ADA, QUESTION)
+    assert provider.closed_streams == 1
+
+
+async def test_a_search_that_fails_fails_the_question() -> None:
+    class Down(FixedRetriever):
+        async def retrieve(self, *args, **kwargs):
+            raise DatabaseUnavailable
+
+    with pytest.raises(DatabaseUnavailable):
+        await ChatPipeline(Down(), ScriptedProvider(said("x"))).answer(ADA, QUESTION)

@@ -1,0 +1,52 @@
+"""One format for everybody's log lines, on stderr, with no local variables in tracebacks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+#: Logging is process-wide, so it is tried in a process of its own.
+SCRIPT = """
+import logging, sys, structlog
+from app.infra.logging import configure_logging
+configure_logging(sys.argv[1], as_json=sys.argv[2] == "json")
+structlog.get_logger("ours").info("ours_info", request_id="r1")
+logging.getLogger("theirs").warning("theirs %s", "warned")
+logging.getLogger("httpx").info("chatty")
+def fail(password):
+    raise ValueError("oops")
+try:
+    fail("hunter2-canary")
+except ValueError:
+    structlog.get_logger("ours").exception("failed")
+"""
+
+
+def run(level: str, form: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, level, form], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_json_lines() -> None:
+    lines = [json.loads(line) for line in run("INFO", "json").splitlines()]
+    assert [line["event"] for line in lines] == ["ours_info", "theirs warned", "failed"]
+    assert lines[0]["request_id"] == "r1"
+    assert [line["level"] for line in lines] == ["info", "warning", "error"]
+    assert all(line["timestamp"].endswith("Z") for line in lines)
+    assert "ValueError: oops" in lines[2]["exception"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_levels_and_secrets(form: str) -> None:
+    text = run("ERROR", form)
+    assert "ours_info" not in text
+    assert "theirs warned" not in text
+    assert "failed" in text
+    assert "oops" in text
+    assert "hunter2" not in text.replace('fail("hunter2-canary")', "")

@@ -1,0 +1,194 @@
+"""Every knob can be set by its name, is checked, and never shows its value in an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.errors import ConfigurationError
+from app.settings import Settings, env_example, load_settings
+
+ROOT = Path(__file__).parents[2]
+CANARY = "hunter2-canary"
+#: One good value of every knob, as text, and what it becomes. A new knob needs a row here.
+GOOD = {
+    "bind_address": ("0.0.0.0", "0.0.0.0"),
+    "port": ("9000", 9000),
+    "demo_port": ("9001", 9001),
+    "workers": ("5", 5),
+    "max_body_bytes": ("2048", 2048),
+    "debug": ("true", True),
+    "allow_origins": (" https://a.example ,,https://b.example", ["https://a.example", "https://b.example"]),
+    "docent_home": ("/somewhere/else", Path("/somewhere/else")),
+    "database_url": ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
+    "migration_database_url": ("postgresql://o:p@h/d", "postgresql://o:p@h/d"),
+    "redis_url": ("redis://h:1/2", "redis://h:1/2"),
+    "database_pool_size": ("3", 3),
+    "database_timeout_s": ("0.5", 0.5),
+    "redis_timeout_s": ("0.05", 0.05),
+    "secret_key": ("s" * 32, "s" * 32),
+    "embedding_base_url": ("http://h/v1", "http://h/v1"),
+    "embedding_api_key": ("k", "k"),
+    "embedding_model": ("m", "m"),
+    "embedding_dimension": ("768", 768),
+    "embedding_timeout_s": ("7", 7),
+    "embedding_model_dir": ("/models/x", Path("/models/x")),
+    "embedding_threads": ("2", 2),
+    "hnsw_ef_search": ("200", 200),
+    "max_file_bytes": ("4096", 4096),
+    "max_pages": ("9", 9),
+    "max_text_bytes": ("4096", 4096),
+    "parse_timeout_s": ("5", 5),
+    "parse_memory_bytes": ("134217728", 134217728),
+    "chunk_words": ("90", 90),
+    "job_attempts": ("4", 4),
+    "job_stalled_after_s": ("1.5", 1.5),
+    "provider_order": ("groq, extractive", ["groq", "extractive"]),
+    "default_llm_model": ("m", "m"),
+    "openrouter_api_key": ("k", "k"),
+    "openrouter_base_url": ("http://h", "http://h"),
+    "openrouter_model": ("m", "m"),
+    "groq_api_key": ("k", "k"),
+    "groq_base_url": ("http://h", "http://h"),
+    "groq_model": ("m", "m"),
+    "openai_api_key": ("k", "k"),
+    "openai_base_url": ("http://h", "http://h"),
+    "openai_model": ("m", "m"),
+    "local_llm_base_url": ("http://h", "http://h"),
+    "local_llm_api_key": ("k", "k"),
+    "local_llm_model": ("m", "m"),
+    "connect_timeout_s": ("1", 1),
+    "first_token_timeout_s": ("2", 2),
+    "idle_timeout_s": ("3", 3),
+    "total_timeout_s": ("4", 4),
+    "cooldown_s": ("5", 5),
+    "metrics_backend": ("prometheus", "prometheus"),
+    "log_level": ("ERROR", "ERROR"),
+    "log_json": ("1", True),
+}  # fmt: skip
+BAD = {
+    "port": ["0", "65536", CANARY, "1e3", "-1"],
+    "demo_port": ["0"],
+    "workers": ["0", "65", CANARY],
+    "max_body_bytes": ["1023"],
+    "debug": [CANARY],
+    "database_pool_size": ["0"],
+    "database_timeout_s": ["0", "-1", "inf", "nan", "3601", CANARY],
+    "secret_key": [CANARY],
+    "embedding_dimension": ["4001", "7"],
+    "hnsw_ef_search": ["9"],
+    "job_attempts": ["0"],
+    "provider_order": [CANARY, "groq,groq", ","],
+    "metrics_backend": [CANARY],
+    "log_level": ["info", CANARY],
+    "allow_origins": ["*", "https://a.example,*"],
+}
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the tester's environment nor a .env file of the checkout says anything."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def plain(value: object) -> object:
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def test_every_knob_has_an_example() -> None:
+    assert set(GOOD) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_knob_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    text, value = GOOD[name]
+    assert plain(getattr(load_settings(), name)) != value
+    monkeypatch.setenv(name.upper(), text)
+    assert plain(getattr(load_settings(), name)) == value
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "provider_order"])
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = getattr(load_settings(), name)
+    monkeypatch.setenv(name.upper(), "")
+    assert getattr(load_settings(), name) == default
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, text) for n in BAD for text in BAD[n]])
+def test_a_wrong_value_is_named_but_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(name.upper(), text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert name.upper() in caught.value.detail
+    assert CANARY not in caught.value.detail
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("WORKERS", "x")
+    with pytest.raises(ConfigurationError, match=r"PORT.*WORKERS"):
+        load_settings()
+
+
+def test_any_origin_is_accepted_when_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOW_ORIGINS", "*")
+    monkeypatch.setenv("DEBUG", "true")
+    assert load_settings().allow_origins == ["*"]
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=7000\nDEMO_PORT=7001\nSOMEBODY_ELSES=1\n")
+    monkeypatch.setenv("PORT", "8123")
+    settings = load_settings()
+    assert (settings.port, settings.demo_port) == (8123, 7001)
+
+
+def test_settings_do_not_change_and_do_not_show_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", CANARY * 4)
+    monkeypatch.setenv("GROQ_API_KEY", CANARY)
+    settings = load_settings()
+    assert CANARY not in f"{settings!r} {settings}"
+    with pytest.raises(ValidationError):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_a_home_may_be_relative_or_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert load_settings().docent_home == tmp_path / ".docent"
+    monkeypatch.setenv("DOCENT_HOME", "~/d")
+    assert load_settings().docent_home == Path("/home/ada/d")
+
+
+def test_the_example_file_is_what_the_settings_print() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "app.settings"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == env_example()
+    assert (ROOT / ".env.example").read_text() == printed, "run `make env-example`"
+
+
+def test_the_example_file_changes_nothing_when_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Uncommenting every line gives the defaults again."""
+    before = load_settings()
+    lines = [
+        line.removeprefix("# ") if line.removeprefix("# ").partition("=")[0].isupper() else line
+        for line in env_example().splitlines()
+    ]
+    text = "\n".join(lines)
+    assert all(f"\n{name.upper()}=" in text for name in Settings.model_fields)
+    (tmp_path / ".env").write_text(text)
+    assert load_settings() == before
