@@ -56,13 +56,10 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     async def checks() -> dict[str, bool]:
         return await house().checks()
 
-    def providers() -> dict[str, str]:
-        return {
-            model.provider: "ok" if model.available else "cooling down"
-            for model in reversed(house().provider.models())
-        }
+    def can_answer() -> bool:
+        return any(model.available for model in house().provider.models())
 
-    app.include_router(probe_router(checks, providers, VERSION))
+    app.include_router(probe_router(checks, can_answer, VERSION))
     _add_middleware(app, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

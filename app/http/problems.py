@@ -1,10 +1,10 @@
 """The one place where errors become responses: RFC 9457 ``application/problem+json``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -45,7 +45,8 @@ def problem_response(error: AppError, scope: Scope) -> Response:
     if error.status == 401:  # noqa: PLR2004 - the status that must name a scheme, RFC 9110 11.6.1
         headers["WWW-Authenticate"] = 'Bearer realm="docent"'
     return Response(
-        orjson.dumps(body),
+        # A lone surrogate, which JSON escapes can bring in, becomes "?": UTF-8 cannot carry it.
+        json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
         status_code=error.status,
         headers=headers,
         media_type="application/problem+json",

@@ -32,6 +32,8 @@ FRAGMENT_PENALTY = 0.15
 
 _SHORTEST_WORDS, _LONGEST_WORDS = 4, 80
 _LIST_WORDS = 60
+#: A header or footer: a line that ends with its page's number.
+_PAGE_NUMBER = re.compile(r"\bPage\s+[\w.-]*\d+(?: of \d+)?\s*$", re.IGNORECASE | re.MULTILINE)
 _MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z]))")
 #: Dotted or ruled leaders: a line of a table of contents or of a form.
 _LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
@@ -114,7 +116,11 @@ def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
 
 
 def _quotable(text: str) -> bool:
-    if text.endswith("?") or any(leader in text for leader in _LEADERS):
+    if (
+        text.endswith("?")
+        or _PAGE_NUMBER.search(text)
+        or any(leader in text for leader in _LEADERS)
+    ):
         return False
     count = text.count(" ") + 1
     if count == 1 and not text.isascii():

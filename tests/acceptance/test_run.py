@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.faults.running import ANSWER, ROOT, Docent, copy_of_docent, key_in, until, write_paper
+from tests.faults.running import ANSWER, ROOT, Docent, Ended, copy_of_docent, key_in, write_paper
 
 HAS_DEMO = (ROOT / ".venv-demo" / "bin" / "python").exists()
 #: What the issue promises for Ctrl-C.
@@ -50,3 +50,55 @@ def test_start_ask_stop_and_start_again() -> None:
         assert (second["answer"], second["citations"]) == (first["answer"], first["citations"])
         docent.check_intact()
         assert stop(docent)[0].code == 0
+
+
+def stop(docent: Docent) -> tuple[Ended, float]:
+    """Ctrl-C the launcher; nothing of its home may outlive it."""
+    started = time.monotonic()
+    ended = docent.programs[-1].stop()
+    took_s = time.monotonic() - started
+    assert docent.processes() == []
+    return ended, took_s
+
+
+def test_a_new_key_opens_its_own_tenant_until_it_is_revoked(running: Docent) -> None:
+    arguments = ["--tenant", "acme", "--name", "first", "--scopes", "chat,docs:read"]
+    made = running.command("scripts.create_key", *arguments)
+    assert made.code == 0, made.text
+    key = made.lines[-1]
+    assert key == key_in(key)
+
+    assert running.get("/api/v1/docs").json()["items"] != []
+    assert running.get("/api/v1/docs", key=key).json()["items"] == []
+    assert running.ask(key=key).json()["status"] == "abstained"
+    foreign = running.get("/api/v1/docs").json()["items"][0]["id"]
+    assert running.get(f"/api/v1/docs/{foreign}", key=key).status_code == 404
+
+    for column in ("revoked_at", "expires_at"):
+        change = f"UPDATE api_keys SET {column} = now() WHERE name = 'first'"
+        running.rows(change)
+        assert running.ask(key=key).status_code == 401
+        running.rows(change.replace("now()", "NULL"))
+        assert running.ask(key=key).status_code == 200
+    assert running.ask().status_code == 200
+
+
+def test_two_copies_know_nothing_of_each_other(running: Docent) -> None:
+    with copy_of_docent() as other:
+        for name in ("dev.key", "secret.key"):
+            (other.home / name).unlink()
+        other.run("--no-demo")
+        assert other.key != running.key
+        assert running.ask(key=other.key).status_code == 401
+        assert other.ask(key=running.key).status_code == 401
+
+        own = [["Notes on the greenhouse", "The tomatoes are watered at dawn on Tuesdays."]]
+        document = other.submit(write_paper(other.home / "papers" / "greenhouse.pdf", own))
+        other.until_ingested(document)
+        question = "When are the tomatoes watered?"
+        assert "dawn on Tuesdays" in other.ask(question).json()["answer"]
+        assert running.ask(question).json()["status"] == "abstained"
+        assert running.get(f"/api/v1/docs/{document}").status_code == 404
+        assert {*other.server_pids().values()}.isdisjoint(running.server_pids().values())
+        stop(other)
+    running.check_intact()
