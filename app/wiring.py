@@ -1,19 +1,20 @@
 """Assembly: one page that shows every long-lived object, in the order in which it is made."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from app.auth.keys import KeyRing, load_secret
+from app.auth.keys import KeyRing, secret_of
 from app.chat.pipeline import ChatPipeline
 from app.documents.service import Archive
 from app.errors import ConfigurationError
-from app.infra.embedded.servers import ServerUrls, embedded_servers, urls_for
 from app.infra.postgres import Pool, fetch_all, open_pool
 from app.infra.redis import answers, open_redis
+from app.infra.servers import urls_of
 from app.ingestion.jobs import IngestionQueue
 from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import Pipeline
@@ -25,6 +26,10 @@ from app.retrieval.minilm import MiniLmEmbedder
 from app.retrieval.openai_embedding import OpenAiEmbedder
 from app.retrieval.search import Retriever
 from app.settings import Settings
+
+T = TypeVar("T")
+#: What a part may take to answer a probe.
+PROBE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,54 +62,27 @@ class House:
 
 async def _answers(pool: Pool) -> bool | None:
     """None when the database does not answer, else whether it holds an index."""
-    try:
-        async with asyncio.timeout(2):
-            return bool(await fetch_all(pool, "SELECT 1 AS one FROM index_info", {}))
-    # A probe reports what is wrong; whatever that is, it must answer.
-    except Exception:  # noqa: BLE001
-        return None
+    rows = await _within(PROBE_S, fetch_all(pool, "SELECT 1 AS one FROM index_info", {}))
+    return None if rows is None else bool(rows)
 
 
 async def _embeds(embedder: Embedder) -> bool:
-    try:
-        async with asyncio.timeout(2):
-            return len(await embedder.embed_query("ready")) == embedder.dimension
-    except Exception:  # noqa: BLE001 - as above
-        return False
+    vector = await _within(PROBE_S, embedder.embed_query("ready"))
+    return vector is not None and len(vector) == embedder.dimension
 
 
-def urls_of(settings: Settings) -> ServerUrls:
-    """Where PostgreSQL and Redis are: as configured, or the embedded ones."""
-    embedded = urls_for(settings.docent_home)
-    return ServerUrls(
-        settings.database_url or embedded.database_url, settings.redis_url or embedded.redis_url
-    )
+async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T | None:
+    """What ``work`` returns, or None when it fails or takes too long.
 
-
-def owner_url(settings: Settings) -> str:
-    """The URL that owns the tables: migrations and new keys go through it."""
-    return settings.migration_database_url or urls_of(settings).database_url
-
-
-def secret_of(settings: Settings) -> bytes:
-    """The secret that keys the hashes of API keys."""
-    configured = settings.secret_key.get_secret_value() if settings.secret_key else None
-    return load_secret(configured, settings.docent_home)
-
-
-@contextmanager
-def servers(settings: Settings) -> Iterator[ServerUrls]:
-    """The servers behind the URLs; those not configured are the embedded ones, run while used.
-
-    Raises:
-        StartError: an embedded server cannot run, with one sentence that says what to do.
+    It is cancelled then but not waited for: on a frozen database psycopg takes 10 s to give up.
     """
-    postgres, redis = settings.database_url is None, settings.redis_url is None
-    if postgres or redis:
-        with embedded_servers(settings.docent_home, postgres=postgres, redis=redis):
-            yield urls_of(settings)
-    else:
-        yield urls_of(settings)
+    task = asyncio.create_task(work)
+    done, _ = await asyncio.wait({task}, timeout=limit_s)
+    if done and not task.cancelled() and task.exception() is None:
+        return task.result()
+    task.cancel()
+    task.add_done_callback(lambda late: late.cancelled() or late.exception())  # or it is logged
+    return None
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 Real processes over real HTTP: one API worker on the embedded servers with the sample corpus, and a
 provider that answers at once. Questions repeat, so the query embedding is cached and not counted
-(design: performance, "uncached chat ... without the query embedding"). CPU is the worker's own, from
+(design: performance, "uncached chat, without the query embedding"). CPU is the worker's own, from
 /proc; the provider and the clients are other processes.
 
     make setup-dev && .venv/bin/python scripts/benchmark_chat.py
@@ -27,8 +27,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from app.infra.servers import servers  # noqa: E402
 from app.settings import load_settings  # noqa: E402 - needs the line above
-from app.wiring import servers  # noqa: E402
 
 QUESTIONS = [
     "What happens to open files on a processor reset?",

@@ -15,44 +15,28 @@ chunks (text and vector) and noise. Without it the vectors are clusters and the 
 with natural frequencies; no model is needed then.
 """
 
-import argparse
-import asyncio
 import contextlib
-import datetime
-import gc
 import json
 import os
-import platform
-import random
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psycopg
-import uvloop
-from llama_index.core.schema import QueryBundle, TextNode
-from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
-from llama_index.vector_stores.postgres import PGVectorStore
 from numpy.typing import NDArray
 from psycopg import sql
 
 from app.infra.embedded.servers import embedded_servers, urls_for
-from app.infra.postgres import Pool, migrate, open_pool, tenant_transaction
-from app.retrieval.chunk_store import _SEARCH, ChunkStore, HalfVector
+from app.infra.postgres import Pool, migrate, tenant_transaction
 from app.retrieval.chunk_table import NewChunk, replace_chunks
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.minilm import MiniLmEmbedder
-from app.retrieval.passage import Scope
-from app.retrieval.search import Retriever
 from app.settings import MODEL_DIR, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,10 +4,10 @@ import argparse
 import sys
 
 from app.auth.caller import ALL_SCOPES
-from app.auth.keys import create_key
+from app.auth.keys import create_key, secret_of
 from app.errors import AppError
+from app.infra.servers import owner_url, servers
 from app.settings import load_settings
-from app.wiring import owner_url, secret_of, servers
 
 
 def main(arguments: list[str]) -> int:

@@ -24,8 +24,9 @@ from app.auth.keys import tenant_named  # noqa: E402 - needs the line above
 from app.errors import AppError  # noqa: E402
 from app.infra.logging import configure_logging  # noqa: E402
 from app.infra.postgres import migrate, tenant_transaction  # noqa: E402
+from app.infra.servers import owner_url, servers  # noqa: E402
 from app.settings import Settings, load_settings  # noqa: E402
-from app.wiring import House, open_house, owner_url, servers  # noqa: E402
+from app.wiring import House, open_house  # noqa: E402
 from scripts.evaluation.answers import ask, summed_up  # noqa: E402
 from scripts.evaluation.corpus import Places, fill  # noqa: E402
 from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402

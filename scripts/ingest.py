@@ -18,11 +18,12 @@ from rich.table import Table
 from app.auth.keys import tenant_named
 from app.errors import AppError
 from app.infra.logging import configure_logging
+from app.infra.servers import owner_url, servers
 from app.ingestion.folder import Progress as Watched
 from app.ingestion.folder import find_files, take_in, watch
 from app.ingestion.intake import Received
 from app.settings import Settings, load_settings
-from app.wiring import House, open_house, owner_url, servers
+from app.wiring import House, open_house
 
 STATEMENT_TIMEOUT_S = 600
 

@@ -4,8 +4,8 @@ import sys
 
 from app.errors import AppError
 from app.infra.postgres import migrate
+from app.infra.servers import owner_url, servers
 from app.settings import load_settings
-from app.wiring import owner_url, servers
 
 
 def main(arguments: list[str]) -> int:

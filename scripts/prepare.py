@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psycopg
 
-from app.auth.keys import ensure_dev_key
+from app.auth.keys import ensure_dev_key, secret_of
 from app.errors import AppError
 from app.infra.postgres import migrate
+from app.infra.servers import owner_url, servers
 from app.settings import Settings, load_settings
-from app.wiring import owner_url, secret_of, servers
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The tenant of the development key and of `make ingest` when it names none.

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from app.errors import AppError
+from app.infra.servers import servers
 from app.settings import load_settings
-from app.wiring import servers
 from scripts.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[1]

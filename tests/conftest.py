@@ -5,11 +5,15 @@ process) makes it before and removes it after. A home whose test session was kil
 the next session.
 """
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from app.infra.embedded.servers import ServerUrls, embedded_servers, stop, urls_for
+from app.infra.postgres import migrate
+from app.settings import Settings
 
 # Machines that run tests are loaded; how long one example takes says nothing there.
 hypothesis_settings.register_profile(
@@ -27,6 +33,9 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("docent")
 
+ROOT = Path(__file__).parents[1]
+#: Keys the hashes of API keys in every test.
+SECRET = "a secret of the tests, long enough"
 HOME_VARIABLE = "DOCENT_TEST_HOME"
 HOME_PREFIX = "docent-tests-"
 
@@ -76,6 +85,95 @@ def fresh_database(servers: ServerUrls) -> Iterator[FreshDatabase]:
             redis_url=servers.redis_url,
         )
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def schema_template(servers: ServerUrls, server_home: Path) -> str:
+    """The name of a database with our schema and nothing in it; copying it takes a moment."""
+    return _template(servers, server_home, "template_schema", "template0", _migrate)
+
+
+@pytest.fixture(scope="session")
+def samples_template(servers: ServerUrls, server_home: Path, schema_template: str) -> str:
+    """The name of a database into which ``make ingest`` has put ``docs/samples``, once a session."""
+    return _template(servers, server_home, "template_samples", schema_template, _ingest_samples)
+
+
+@pytest.fixture(scope="module")
+def database(servers: ServerUrls, schema_template: str) -> Iterator[FreshDatabase]:
+    """A database with our schema, for this test module alone."""
+    with _copied(servers, schema_template) as copy:
+        yield copy
+
+
+@pytest.fixture(scope="session")
+def samples_ingested(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
+    """A database that holds the samples for the tenant ``default``; one for each xdist worker."""
+    with _copied(servers, samples_template) as copy:
+        yield copy
+
+
+@contextmanager
+def _copied(servers: ServerUrls, template: str) -> Iterator[FreshDatabase]:
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield FreshDatabase(_url_of(servers, name), servers.redis_url)
+    finally:
+        with psycopg.connect(servers.database_url, autocommit=True) as admin:
+            admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _template(
+    servers: ServerUrls, home: Path, name: str, base: str, fill: Callable[[FreshDatabase], None]
+) -> str:
+    """Make a template database once for all xdist workers; it gets its name when it is filled."""
+    with (
+        (home / f"{name}.lock").open("w") as lock,
+        psycopg.connect(servers.database_url, autocommit=True) as admin,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = admin.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if known is None:
+            draft = f"draft_{uuid.uuid4().hex}"
+            admin.execute(f'CREATE DATABASE "{draft}" TEMPLATE "{base}"')
+            fill(FreshDatabase(_url_of(servers, draft), servers.redis_url))
+            admin.execute(f'ALTER DATABASE "{draft}" RENAME TO "{name}"')
+    return name
+
+
+def _url_of(servers: ServerUrls, database: str) -> str:
+    return servers.database_url.replace("/docent?", f"/{database}?")
+
+
+def _migrate(database: FreshDatabase) -> None:
+    migrate(database.database_url, embedding_model="all-MiniLM-L6-v2", embedding_dimension=384)
+
+
+def _ingest_samples(database: FreshDatabase) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        subprocess.run(
+            [sys.executable, "-m", "scripts.ingest", "docs/samples"],
+            cwd=ROOT,
+            env=environment(database, Path(home)),
+            check=True,
+            capture_output=True,
+        )
+
+
+def environment(database: FreshDatabase, home: Path, **more: str) -> dict[str, str]:
+    """What a process of ours is started with, to work on ``database``."""
+    ours = {name.upper() for name in Settings.model_fields}
+    return {
+        **{name: value for name, value in os.environ.items() if name not in ours},
+        "DATABASE_URL": database.database_url,
+        "REDIS_URL": database.redis_url,
+        "DOCENT_HOME": str(home),
+        "SECRET_KEY": SECRET,
+        "DATABASE_POOL_SIZE": "4",
+        **more,
+    }
 
 
 def remove_home(home: Path) -> None:

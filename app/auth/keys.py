@@ -19,6 +19,7 @@ from app.auth.caller import ALL_SCOPES, Caller
 from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
 from app.infra.ids import new_id
 from app.infra.postgres import Pool, fetch_all, translated
+from app.settings import Settings
 
 _MAX_KEY_CHARS = 128
 
@@ -136,6 +137,12 @@ def _tenant(connection: psycopg.Connection[Any], tenant: str) -> str:
         ).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row
     return str(row[0])
+
+
+def secret_of(settings: Settings) -> bytes:
+    """The secret that keys the hashes of API keys."""
+    configured = settings.secret_key.get_secret_value() if settings.secret_key else None
+    return load_secret(configured, settings.docent_home)
 
 
 def load_secret(configured: str | None, home: Path) -> bytes:

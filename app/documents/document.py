@@ -64,5 +64,5 @@ class Claimed:
     filename: str
     content: bytes
     claim: str
-    #: Nothing of this document was published before.
-    is_first: bool
+    #: The version that was current then, which the new one is compared with; None = none was.
+    base_version: int | None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.documents.document import Claimed, Document, NewFile, StoredPage
+from app.errors import AppError
 from app.infra.ids import new_id
 from app.infra.postgres import Connection
 
@@ -24,6 +25,12 @@ _DOCUMENTS = """
     JOIN document_versions v
         ON v.document_id = d.id AND v.number = coalesce(d.current_version, n.number)
     WHERE d.tenant_id = %(tenant_id)s"""
+
+
+class Overtaken(AppError):
+    """Another version of the document became current meanwhile."""
+
+    code = "overtaken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +216,7 @@ async def claim_version(
         " AND v.status IN ('queued', 'processing')"
         " AND v.number > coalesce(d.current_version, 0)"
         " RETURNING v.document_id, v.number AS version, d.title, d.filename, b.content, v.claim,"
-        " d.current_version IS NULL AS is_first",
+        " d.current_version AS base_version",
         {
             "claim": secrets.token_hex(16),
             "id": document_id,
@@ -250,7 +257,11 @@ async def publish_version(
     chunks_embedded: int,
     chunks_reused: int,
 ) -> bool:
-    """Make the version current; False when the claim is void, and then nothing may be written."""
+    """Make the version current; False when the claim is void, and then nothing may be written.
+
+    Raises:
+        Overtaken: another version became current since the claim; this one may be tried again.
+    """
     cursor = await connection.execute(
         "UPDATE document_versions SET status = 'ready', step = 'index', claim = NULL,"
         " published_at = now(), chunks_embedded = %(embedded)s, chunks_reused = %(reused)s,"
@@ -266,9 +277,11 @@ async def publish_version(
     )
     if cursor.rowcount == 0:
         return False
-    await connection.execute(
+    cursor = await connection.execute(
         "UPDATE documents SET current_version = %s, title = %s, author = coalesce(author, %s),"
-        " updated_at = now() WHERE id = %s",
-        (claimed.version, title, author, claimed.document_id),
+        " updated_at = now() WHERE id = %s AND current_version IS NOT DISTINCT FROM %s",
+        (claimed.version, title, author, claimed.document_id, claimed.base_version),
     )
+    if cursor.rowcount == 0:
+        raise Overtaken
     return True

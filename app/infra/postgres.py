@@ -172,14 +172,15 @@ def migrate(
 
     Raises:
         DatabaseUnavailable: when the database cannot be reached.
-        ConfigurationError: when pgvector is missing or the schema is newer than this code.
+        ConfigurationError: when the schema is newer than this code, or the database refuses, as it
+            does without pgvector or to a user that may not make its extension.
     """
     # Imported here: Alembic and SQLAlchemy take a second, and only start-up needs them.
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
     from sqlalchemy import create_engine, make_url
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError, OperationalError
     from sqlalchemy.pool import NullPool
 
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
@@ -203,3 +204,7 @@ def migrate(
         raise ConfigurationError(
             "The database's schema is not one this version knows; it was made by a newer Docent."
         ) from error
+    except (psycopg.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+        raise ConfigurationError(f"The database refused its migration: {said}.") from error

@@ -73,7 +73,7 @@ class Pipeline:
         except ParseError as error:
             await self.give_up(tenant_id, claimed, error.reason, error.detail)
             return
-        title = (claimed.is_first and parsed.title) or claimed.title
+        title = (claimed.base_version is None and parsed.title) or claimed.title
         chunks = await self._chunk(tenant_id, claimed, parsed, title)
         difference = await self._compare(tenant_id, document_id, chunks)
         embedded = await self._embed(tenant_id, claimed, parsed, difference)

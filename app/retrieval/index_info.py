@@ -1,5 +1,7 @@
 """Which embedding model the index was made with, checked before anything is searched or written."""
 
+import psycopg
+
 from app.errors import ConfigurationError
 from app.infra.postgres import Pool, fetch_all
 from app.retrieval.embedding import Embedder
@@ -17,7 +19,10 @@ async def check_index(pool: Pool, embedder: Embedder) -> None:
     Raises:
         IndexMismatch: naming both models and what to do.
     """
-    rows = await fetch_all(pool, "SELECT embedding_model, dimension FROM index_info", {})
+    try:
+        rows = await fetch_all(pool, "SELECT embedding_model, dimension FROM index_info", {})
+    except psycopg.errors.UndefinedTable:
+        rows = []
     if not rows:
         raise IndexMismatch("The index has not been set up; run the migrations (`make migrate`).")
     made_with, dimension = rows[0]["embedding_model"], rows[0]["dimension"]

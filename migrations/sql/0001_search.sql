@@ -1,10 +1,112 @@
 -- Hybrid search in one call. A function, because tenant, candidates, ranking and rows then cost one
 -- round trip, and because the tenant is set in the same transaction as the search by construction.
 -- STABLE: every statement inside reads the caller's one snapshot, so an answer never mixes versions.
+-- Three functions, because they are planned differently: the two rankings each time, for their own
+-- tenant and filter (HNSW for a large one, a b-tree for a small one); what joins them once and for
+-- all, which saves a millisecond a search.
 
 -- A lexeme as a tsquery of itself, whatever it is made of. Source: textsearch-controls in the manual.
 CREATE FUNCTION lexeme_query(p_lexeme text) RETURNS tsquery LANGUAGE sql IMMUTABLE STRICT
 AS $$ SELECT ('''' || replace(replace(p_lexeme, '\', '\\'), '''', '''''') || '''')::tsquery $$;
+
+-- Both rankings: the chunks of the transaction's tenant, of all documents or of p_documents; their
+-- current versions, or with p_versions, for each document the one at the same place in that array.
+
+CREATE FUNCTION rank_by_vector(
+    p_embedding halfvec, p_candidates integer, p_documents text[], p_versions integer[]
+)
+RETURNS TABLE (id text, rank integer)
+LANGUAGE plpgsql STABLE ROWS 40
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant text := current_setting('app.tenant', true);
+BEGIN
+    IF p_embedding IS NULL THEN
+        RETURN;
+    END IF;
+    -- With custom plans the constant halves of the conditions fold away, so that a search of the
+    -- current versions is left with "valid_to IS NULL" and can use the partial index.
+    RETURN QUERY
+    SELECT n.id, row_number() OVER (ORDER BY n.distance, n.id)::integer
+    FROM (SELECT c.id, c.embedding <=> p_embedding AS distance
+          FROM chunks c
+          WHERE c.tenant_id = v_tenant
+            AND (p_documents IS NULL OR c.document_id = ANY (p_documents))
+            AND ((p_versions IS NULL AND c.valid_to IS NULL)
+                 OR (p_versions IS NOT NULL AND EXISTS (
+                     SELECT FROM unnest(p_documents, p_versions) AS v (document_id, number)
+                     WHERE v.document_id = c.document_id AND c.valid_from <= v.number
+                       AND (c.valid_to IS NULL OR c.valid_to > v.number))))
+          ORDER BY c.embedding <=> p_embedding
+          LIMIT p_candidates) n;
+END
+$$;
+
+-- SECURITY DEFINER, for the index's sake: under row-level security PostgreSQL refuses to use an
+-- index for an operator that is not marked leakproof, and @@ is not: every search read the whole
+-- table (22 ms at 10,000 chunks, 170 at 100,000, against 3). The policy's condition is in the
+-- statements instead; what leaves is ids and ranks, and the rows are then read under the policy.
+CREATE FUNCTION rank_by_text(
+    p_question text, p_candidates integer, p_documents text[], p_versions integer[]
+)
+RETURNS TABLE (id text, rank integer)
+LANGUAGE plpgsql STABLE ROWS 40 SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant text := current_setting('app.tenant', true);
+    v_queries tsquery[];
+    v_weights double precision[];
+    v_match tsquery;
+    v_mean_length double precision;
+BEGIN
+    IF p_question = '' THEN
+        RETURN;
+    END IF;
+    -- The rarest words first, until the chunks that hold them are as many as are worth ranking: a
+    -- word in a third of the corpus decides nothing and costs the most.
+    SELECT array_agg(w.query), array_agg(w.idf),
+           (string_agg(w.query::text, ' | ' ORDER BY w.chunk_count)
+               FILTER (WHERE w.reach <= 500 OR w.nth = 1))::tsquery,
+           max(w.mean_length)
+    INTO v_queries, v_weights, v_match, v_mean_length
+    FROM (SELECT lexeme_query(l.lexeme) AS query, l.chunk_count,
+                 ln(1 + (t.chunk_count - l.chunk_count + 0.5) / (l.chunk_count + 0.5)) AS idf,
+                 sum(l.chunk_count) OVER rarest AS reach, row_number() OVER rarest AS nth,
+                 t.lexeme_total::float8 / greatest(t.chunk_count, 1) AS mean_length
+          FROM unnest(to_tsvector('english', p_question)) q
+          JOIN lexemes l ON l.tenant_id = v_tenant AND l.lexeme = q.lexeme AND l.chunk_count > 0
+          JOIN tenants t ON t.id = v_tenant
+          WINDOW rarest AS (ORDER BY l.chunk_count, l.lexeme)) w;
+    IF v_match IS NULL THEN
+        RETURN;
+    END IF;
+    -- ts_rank of one lexeme saturates with its count as BM25's term frequency does; weighted by idf
+    -- and tempered by length the sum ranks like BM25, with what PostgreSQL ships.
+    RETURN QUERY
+    SELECT m.id, row_number() OVER (ORDER BY m.weight DESC, m.id)::integer
+    FROM (SELECT c.id,
+                 (SELECT sum(w.idf * ts_rank('{1,1,1,1}', c.tsv, w.query))
+                  FROM unnest(v_queries, v_weights) AS w (query, idf))
+                 / (0.5::float8 + 0.5::float8 * length(c.tsv) / v_mean_length) AS weight
+          FROM (SELECT c.id, setweight(c.tsv, 'D') AS tsv  -- unpacks it once, not once a word
+                FROM chunks c
+                WHERE c.tsv @@ v_match AND c.tenant_id = v_tenant
+                  AND (p_documents IS NULL OR c.document_id = ANY (p_documents))
+                  AND ((p_versions IS NULL AND c.valid_to IS NULL)
+                       OR (p_versions IS NOT NULL AND EXISTS (
+                           SELECT FROM unnest(p_documents, p_versions) AS v (document_id, number)
+                           WHERE v.document_id = c.document_id AND c.valid_from <= v.number
+                             AND (c.valid_to IS NULL OR c.valid_to > v.number))))
+                OFFSET 0) c
+          ORDER BY weight DESC
+          LIMIT p_candidates) m;
+END
+$$;
 
 CREATE FUNCTION search_chunks(
     p_tenant text,
@@ -24,17 +126,12 @@ RETURNS TABLE (
     score real, similarity real, dense_rank integer, text_rank integer
 )
 LANGUAGE plpgsql STABLE
--- Each search is planned for its own tenant and filter: HNSW for a large one, a b-tree for a small.
-SET plan_cache_mode = force_custom_plan
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
     v_documents text[] := p_document_ids;
     v_versions integer[];
-    v_queries tsquery[];
-    v_weights double precision[];
-    v_match tsquery;
-    v_mean_length double precision;
 BEGIN
     PERFORM set_config('app.tenant', p_tenant, true);
 
@@ -54,67 +151,15 @@ BEGIN
           AND (p_document_ids IS NULL OR d.id = ANY (p_document_ids));
     END IF;
 
-    IF p_question <> '' THEN
-        -- The rarest words first, until the chunks that hold them are as many as are worth ranking:
-        -- a word in a third of the corpus decides nothing and costs the most.
-        SELECT array_agg(w.query), array_agg(w.idf),
-               (string_agg(w.query::text, ' | ' ORDER BY w.chunk_count)
-                   FILTER (WHERE w.reach <= 500 OR w.nth = 1))::tsquery,
-               max(w.mean_length)
-        INTO v_queries, v_weights, v_match, v_mean_length
-        FROM (SELECT lexeme_query(l.lexeme) AS query, l.chunk_count,
-                     ln(1 + (t.chunk_count - l.chunk_count + 0.5) / (l.chunk_count + 0.5)) AS idf,
-                     sum(l.chunk_count) OVER rarest AS reach, row_number() OVER rarest AS nth,
-                     t.lexeme_total::float8 / greatest(t.chunk_count, 1) AS mean_length
-              FROM unnest(to_tsvector('english', p_question)) q
-              JOIN lexemes l ON l.tenant_id = p_tenant AND l.lexeme = q.lexeme AND l.chunk_count > 0
-              JOIN tenants t ON t.id = p_tenant
-              WINDOW rarest AS (ORDER BY l.chunk_count, l.lexeme)) w;
-    END IF;
-
-    -- With custom plans the constant halves of the conditions fold away, so that a search of the
-    -- current versions is left with "valid_to IS NULL" and can use the partial indexes.
     RETURN QUERY
-    WITH dense AS MATERIALIZED (
-        SELECT n.id, row_number() OVER (ORDER BY n.distance, n.id)::integer AS rank
-        FROM (SELECT c.id, c.embedding <=> p_embedding AS distance
-              FROM chunks c
-              WHERE p_embedding IS NOT NULL AND c.tenant_id = p_tenant
-                AND (v_documents IS NULL OR c.document_id = ANY (v_documents))
-                AND ((p_as_of IS NULL AND c.valid_to IS NULL)
-                     OR (p_as_of IS NOT NULL AND EXISTS (
-                         SELECT FROM unnest(v_documents, v_versions) AS v (document_id, number)
-                         WHERE v.document_id = c.document_id AND c.valid_from <= v.number
-                           AND (c.valid_to IS NULL OR c.valid_to > v.number))))
-              ORDER BY c.embedding <=> p_embedding
-              LIMIT p_candidates) n
-    ), lexical AS MATERIALIZED (
-        -- ts_rank of one lexeme saturates with its count as BM25's term frequency does; weighted by
-        -- idf and tempered by length the sum ranks like BM25, with what PostgreSQL ships.
-        SELECT m.id, row_number() OVER (ORDER BY m.weight DESC, m.id)::integer AS rank
-        FROM (SELECT c.id,
-                     (SELECT sum(w.idf * ts_rank('{1,1,1,1}', c.tsv, w.query))
-                      FROM unnest(v_queries, v_weights) AS w (query, idf))
-                     / (0.5::float8 + 0.5::float8 * length(c.tsv) / v_mean_length) AS weight
-              FROM (SELECT c.id, setweight(c.tsv, 'D') AS tsv  -- unpacks it once, not once a word
-                    FROM chunks c
-                    WHERE c.tsv @@ v_match AND c.tenant_id = p_tenant
-                      AND (v_documents IS NULL OR c.document_id = ANY (v_documents))
-                      AND ((p_as_of IS NULL AND c.valid_to IS NULL)
-                           OR (p_as_of IS NOT NULL AND EXISTS (
-                               SELECT FROM unnest(v_documents, v_versions) AS v (document_id, number)
-                               WHERE v.document_id = c.document_id AND c.valid_from <= v.number
-                                 AND (c.valid_to IS NULL OR c.valid_to > v.number))))
-                    OFFSET 0) c
-              ORDER BY weight DESC
-              LIMIT p_candidates) m
-    ), fused AS MATERIALIZED (
+    WITH fused AS MATERIALIZED (
         -- Reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), scaled so that 1 is first in both.
         SELECT coalesce(d.id, l.id) AS id, d.rank AS dense_rank, l.rank AS text_rank,
                (coalesce((1 - p_text_weight) / (p_rank_constant + d.rank), 0)
                 + coalesce(p_text_weight / (p_rank_constant + l.rank), 0))
                * (p_rank_constant + 1) AS score
-        FROM dense d FULL JOIN lexical l ON l.id = d.id
+        FROM rank_by_vector(p_embedding, p_candidates, v_documents, v_versions) d
+        FULL JOIN rank_by_text(p_question, p_candidates, v_documents, v_versions) l ON l.id = d.id
         ORDER BY score DESC, 1
         LIMIT p_top_k
     )
@@ -129,5 +174,5 @@ BEGIN
     ORDER BY f.score DESC, c.id;
 END
 $$;
-REVOKE ALL ON FUNCTION search_chunks FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION search_chunks, lexeme_query TO docent_app;
+REVOKE ALL ON FUNCTION search_chunks, rank_by_vector, rank_by_text FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION search_chunks, rank_by_vector, rank_by_text, lexeme_query TO docent_app;

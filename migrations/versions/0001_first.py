@@ -44,7 +44,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop everything but the role, which belongs to the whole server, and the extension."""
-    _run("DROP FUNCTION search_chunks, lexeme_query, find_api_key")
+    _run("DROP FUNCTION search_chunks, rank_by_text, rank_by_vector, lexeme_query, find_api_key")
     _run(f"DROP TABLE {TABLES}")
     _run("DROP SCHEMA jobs CASCADE")
     _run("REVOKE ALL ON SCHEMA public FROM docent_app")

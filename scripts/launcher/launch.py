@@ -84,10 +84,10 @@ class Launcher:
         for step in self.steps:
             self._run_step(step, mine)
         open_gate()
+        self._wait_for_api()  # first: on two cores the others' imports would delay it by seconds
         self._start(Child("worker", [sys.executable, "-m", "app.worker"], self._log("worker")))
         self._start_demo()
         mine.write(self.children)
-        self._wait_for_api()
         self._introduce()
 
     def _start_api_behind_gate(self, mine: Claim) -> Callable[[], None]:

@@ -16,40 +16,39 @@ STOP_S = 10.0
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Docent]:
-    """A copy that runs for the whole module."""
+    """A copy that runs for the whole module, with the demo if that is installed."""
     with copy_of_docent() as docent:
-        docent.run("--no-demo")
+        docent.run()
         yield docent
 
 
-def test_start_ask_stop_and_start_again() -> None:
-    with copy_of_docent() as docent:
-        launcher = docent.run()
-        introduction = "\n".join(launcher.lines)
-        assert docent.url in launcher.until_line("| API")
-        assert (f"http://127.0.0.1:{docent.demo_port}" in introduction) == HAS_DEMO
-        key = key_in(launcher.until_line("| Key"))
-        assert key == docent.key
-        assert docent.status_of("/readyz") == 200
-        if HAS_DEMO:
-            assert httpx.get(f"http://127.0.0.1:{docent.demo_port}/_stcore/health").text == "ok"
+def test_start_ask_stop_and_start_again(running: Docent) -> None:
+    launcher = running.programs[-1]
+    introduction = "\n".join(launcher.lines)
+    demo = f"http://127.0.0.1:{running.demo_port}"
+    assert running.url in launcher.until_line("| API")
+    assert (demo in introduction) == HAS_DEMO
+    if HAS_DEMO:
+        assert httpx.get(f"{demo}/_stcore/health").text == "ok"
+    key = key_in(launcher.until_line("| Key"))
+    assert key == running.key
+    assert running.status_of("/readyz") == 200
 
-        curl = launcher.until_line("| Try").partition("Try")[2].strip()
-        pasted = subprocess.run(["sh", "-c", curl], capture_output=True, text=True, check=True)
-        assert '"answer_id"' in pasted.stdout
-        first = docent.ask().json()
-        assert ANSWER in first["answer"]
+    curl = launcher.until_line("| Try").partition("Try")[2].strip()
+    pasted = subprocess.run(["sh", "-c", curl], capture_output=True, text=True, check=True)
+    assert '"answer_id"' in pasted.stdout
+    first = running.ask().json()
+    assert ANSWER in first["answer"]
 
-        ended, took_s = stop(docent)
-        assert (ended.code, ended.lines[-1]) == (0, "docent | stopped")
-        assert took_s < STOP_S
+    ended, took_s = stop(running)
+    assert (ended.code, ended.lines[-1]) == (0, "docent | stopped")
+    assert took_s < STOP_S
 
-        again = docent.run("--no-demo")
-        assert key_in(again.until_line("| Key")) == key
-        second = docent.ask().json()
-        assert (second["answer"], second["citations"]) == (first["answer"], first["citations"])
-        docent.check_intact()
-        assert stop(docent)[0].code == 0
+    again = running.run("--no-demo")
+    assert key_in(again.until_line("| Key")) == key
+    second = running.ask().json()
+    assert (second["answer"], second["citations"]) == (first["answer"], first["citations"])
+    running.check_intact()
 
 
 def stop(docent: Docent) -> tuple[Ended, float]:

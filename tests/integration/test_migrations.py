@@ -1,0 +1,166 @@
+"""The schema goes up, down and up again, from several processes at once, and never half."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.infra.postgres import DatabaseUnavailable, migrate, open_pool
+from app.retrieval.index_info import IndexMismatch, check_index
+from scripts.migrate import main as migrate_script
+from tests.conftest import ROOT, FreshDatabase, environment
+from tests.fakes import CountingEmbedder
+from tests.integration.workshop import owner_rows
+
+MIGRATE = """
+import sys
+from app.infra.postgres import migrate
+migrate(sys.argv[1], embedding_model="all-MiniLM-L6-v2", embedding_dimension=384)
+"""
+OURS = """
+    SELECT 'relation ' || n.nspname || '.' || c.relname || ' ' || c.relkind::text AS name,
+           coalesce(c.relacl::text, '') || c.relrowsecurity::text AS facts
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('public', 'jobs')
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+    UNION ALL
+    SELECT 'column ' || table_schema || '.' || table_name || '.' || column_name,
+           data_type || is_nullable || coalesce(column_default, '') || is_generated
+    FROM information_schema.columns WHERE table_schema IN ('public', 'jobs')
+    UNION ALL
+    SELECT 'index ' || schemaname || '.' || indexname, indexdef FROM pg_indexes
+    WHERE schemaname IN ('public', 'jobs')
+    UNION ALL
+    SELECT 'function ' || n.nspname || '.' || p.proname, pg_get_functiondef(p.oid)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname IN ('public', 'jobs') AND p.prokind = 'f'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+    UNION ALL
+    SELECT 'policy ' || tablename || '.' || policyname, coalesce(qual, '') || coalesce(with_check, '')
+    FROM pg_policies
+    UNION ALL
+    SELECT 'schema ' || nspname, coalesce(nspacl::text, '') FROM pg_namespace
+    WHERE nspname = 'jobs' OR nspacl::text LIKE '%%docent_app%%'
+    UNION ALL
+    SELECT 'grant on the database', datacl::text FROM pg_database
+    WHERE datname = current_database() AND datacl::text LIKE '%%docent_app%%'
+"""
+
+
+def up(database: FreshDatabase, revision: str = "head") -> None:
+    migrate(
+        database.database_url,
+        embedding_model="all-MiniLM-L6-v2",
+        embedding_dimension=384,
+        revision=revision,
+    )
+
+
+def ours(database: FreshDatabase) -> dict[str, str]:
+    """Everything that is ours in the database, and what it is."""
+    return {row["name"]: row["facts"] for row in owner_rows(database.database_url, OURS)}
+
+
+async def test_before_the_first_migration_the_house_says_what_to_do(
+    fresh_database: FreshDatabase,
+) -> None:
+    # The role belongs to the server: it is there as soon as any database was migrated.
+    if not owner_rows(fresh_database.database_url, "SELECT 1 FROM pg_roles WHERE rolname = 'docent_app'"):
+        owner_rows(fresh_database.database_url, "CREATE ROLE docent_app NOLOGIN")
+    async with open_pool(fresh_database.database_url, size=1, timeout_s=5) as pool:
+        with pytest.raises(IndexMismatch, match="run the migrations"):
+            await check_index(pool, CountingEmbedder())
+
+
+def test_two_processes_migrate_at_once_then_down_then_up(fresh_database: FreshDatabase) -> None:
+    command = [sys.executable, "-c", MIGRATE, fresh_database.database_url]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (0, "")
+    first = ours(fresh_database)
+    assert "relation public.chunks r" in first
+    assert "index public.chunks_embedding" in first
+    assert "policy chunks.tenant" in first
+
+    up(fresh_database)
+    assert ours(fresh_database) == first, "a second run changes nothing"
+
+    up(fresh_database, "base")
+    left = {name for name in ours(fresh_database) if "alembic_version" not in name}
+    assert left == set()
+    assert owner_rows(fresh_database.database_url, "SELECT 1 FROM alembic_version") == []
+
+    up(fresh_database)
+    assert ours(fresh_database) == first
+
+
+def test_the_index_is_made_for_the_model_of_the_settings(fresh_database: FreshDatabase) -> None:
+    up(fresh_database, "base")
+    migrate(fresh_database.database_url, embedding_model="text-3", embedding_dimension=1536)
+    [info] = owner_rows(fresh_database.database_url, "SELECT * FROM index_info")
+    assert (info["embedding_model"], info["dimension"]) == ("text-3", 1536)
+    [column] = owner_rows(
+        fresh_database.database_url,
+        "SELECT format_type(atttypid, atttypmod) AS type, attstorage FROM pg_attribute"
+        " WHERE attrelid = 'chunks'::regclass AND attname = 'embedding'",
+    )
+    assert (column["type"], column["attstorage"]) == ("halfvec(1536)", "p")
+
+
+async def test_another_models_index_is_refused_in_one_sentence(
+    fresh_database: FreshDatabase,
+) -> None:
+    async with open_pool(fresh_database.database_url, size=1, timeout_s=5) as pool:
+        with pytest.raises(IndexMismatch) as caught:
+            await check_index(pool, CountingEmbedder())
+        await check_index(pool, CountingEmbedder("text-3", 1536))
+    for part in ("text-3", "1536", "all-MiniLM-L6-v2", "384", "EMBEDDING_MODEL"):
+        assert part in caught.value.detail
+
+
+def test_a_newer_schema_is_refused_in_one_sentence(
+    fresh_database: FreshDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    owner_rows(fresh_database.database_url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="newer Docent"):
+        up(fresh_database)
+    for name, value in environment(fresh_database, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert migrate_script([]) == 1
+    out, said = capsys.readouterr()
+    assert (out, said.count("\n")) == ("", 1)
+    assert said.startswith("docent: ")
+    assert "newer Docent" in said
+
+
+def test_a_database_that_is_not_there_is_said() -> None:
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    with pytest.raises(DatabaseUnavailable):
+        migrate(url, embedding_model="m", embedding_dimension=8)
+
+
+def test_a_user_that_may_not_migrate_is_told_so(fresh_database: FreshDatabase) -> None:
+    """Making pgvector's extension needs more than a plain user; so does a server without it."""
+    up_url = fresh_database.database_url
+    owner_rows(up_url, "DROP ROLE IF EXISTS plain_user")
+    owner_rows(up_url, "CREATE ROLE plain_user LOGIN")
+    name = owner_rows(up_url, "SELECT current_database() AS name")[0]["name"]
+    owner_rows(up_url, "DROP SCHEMA public CASCADE")
+    owner_rows(up_url, "DROP SCHEMA IF EXISTS jobs CASCADE")
+    owner_rows(up_url, f"GRANT ALL ON DATABASE {name} TO plain_user")
+    owner_rows(up_url, "CREATE SCHEMA public AUTHORIZATION plain_user")
+    try:
+        with pytest.raises(ConfigurationError, match="extension"):
+            migrate(
+                f"{up_url}&options=-crole%3Dplain_user", embedding_model="m", embedding_dimension=8
+            )
+    finally:
+        owner_rows(up_url, "DROP SCHEMA public CASCADE")
+        owner_rows(up_url, f"REVOKE ALL ON DATABASE {name} FROM plain_user")
+        owner_rows(up_url, "DROP ROLE plain_user")

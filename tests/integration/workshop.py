@@ -1,0 +1,142 @@
+"""The parts of ingestion and search on a real database, with an embedder that is quick and counts."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from app.auth.keys import tenant_named
+from app.documents.document import Document
+from app.documents.service import Archive
+from app.documents.store import Listing
+from app.infra.postgres import Pool, open_pool
+from app.ingestion.intake import Received, examine, receive
+from app.ingestion.jobs import IngestionQueue
+from app.ingestion.parse import ParseLimits
+from app.ingestion.pipeline import Pipeline
+from app.retrieval.passage import Passage, Scope
+from app.retrieval.search import Retriever
+from tests.conftest import FreshDatabase
+from tests.fakes import CountingEmbedder
+from tests.pdfs import make_pdf
+
+BOOK = (
+    ("Storage", "The disk limit of the recorder is twelve gigabytes.", "It wraps around when full."),
+    ("Telemetry", "The downlink sends nine packets in each second.", "Lost packets are sent again."),
+    ("Safety", "The heater is switched off above sixty degrees.", "An alarm sounds in the hall."),
+)
+
+
+@dataclass
+class Workshop:
+    """One tenant's view of ingestion and search."""
+
+    url: str
+    pool: Pool
+    tenant_id: str
+    embedder: CountingEmbedder
+    pipeline: Pipeline
+    queue: IngestionQueue
+    retriever: Retriever
+    archive: Archive
+
+    async def receive(self, *paths: Path) -> list[Received]:
+        """Take files in; their jobs are recorded and not run."""
+        found = [examine(path, max_bytes=10**7) for path in paths]
+        return await receive(self.pool, self.tenant_id, found, self.queue.defer)
+
+    async def ingest(self, *paths: Path) -> list[Received]:
+        """Take files in and work until no job is left that may run now."""
+        received = await self.receive(*paths)
+        await self.queue.run(until_empty=True)
+        return received
+
+    async def search(
+        self, question: str, *, as_of: datetime | None = None, **scope: Any
+    ) -> tuple[Passage, ...]:
+        """The five best passages."""
+        found = await self.retriever.retrieve(
+            question, Scope(self.tenant_id, as_of=as_of, **scope), top_k=5
+        )
+        return found.passages
+
+    async def documents(self) -> Sequence[Document]:
+        """Every document, deleted ones too."""
+        found, _ = await self.archive.list(self.tenant_id, Listing(100, include_deleted=True))
+        return found
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Ask as the owner, past every policy."""
+        return owner_rows(self.url, query, *values)
+
+
+def owner_rows(url: str, query: str, *values: Any) -> list[dict[str, Any]]:
+    """Ask as the owner of the tables; a statement that returns nothing gives no rows."""
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        cursor = connection.execute(query, values)
+        return [] if cursor.description is None else cursor.fetchall()
+
+
+@asynccontextmanager
+async def open_workshop(
+    database: FreshDatabase,
+    tenant: str,
+    *,
+    embedder: CountingEmbedder | None = None,
+    attempts: int = 3,
+    stalled_after_s: float = 30,
+    pool_size: int = 4,
+) -> AsyncIterator[Workshop]:
+    """The parts, for a tenant that is made if it is new."""
+    embedder = embedder or CountingEmbedder()
+    tenant_id = tenant_named(database.database_url, tenant)
+    async with open_pool(database.database_url, size=pool_size, timeout_s=5) as pool:
+        pipeline = Pipeline(pool, embedder, limits=ParseLimits(), chunk_words=60)
+        queue = IngestionQueue(pool, pipeline, attempts=attempts, stalled_after_s=stalled_after_s)
+        async with queue.opened():
+            yield Workshop(
+                database.database_url, pool, tenant_id, embedder, pipeline, queue,
+                Retriever(pool, embedder), Archive(pool),
+            )  # fmt: skip
+
+
+def write_book(path: Path, pages: Sequence[Sequence[str]] = BOOK) -> Path:
+    """Write a PDF as a careful program does: whole or not at all."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(make_pdf(pages))
+    os.replace(draft, path)
+    return path
+
+
+def changed(pages: Sequence[Sequence[str]], number: int, *lines: str) -> list[Sequence[str]]:
+    """``pages`` with other lines on page ``number``."""
+    return [lines if index == number else page for index, page in enumerate(pages, 1)]
+
+
+def fingerprint(url: str) -> dict[str, tuple[int, str | None]]:
+    """Every row of every table by its place and the transactions that wrote it.
+
+    Any insert, update or delete since shows; so does nothing else.
+    """
+    tables = owner_rows(
+        url,
+        "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+        " WHERE schemaname IN ('public', 'jobs') AND tablename <> 'procrastinate_workers'",
+    )
+    found: dict[str, tuple[int, str | None]] = {}
+    for table in tables:
+        [row] = owner_rows(
+            url,
+            "SELECT count(*), md5(string_agg(t.ctid::text || t.xmin::text, ',' ORDER BY t.ctid))"
+            f" AS seen FROM {table['name']} t",
+        )
+        found[table["name"]] = row["count"], row["seen"]
+    return found
+
+
