@@ -15,7 +15,7 @@ from app.chat.routes import router as chat_router
 from app.documents.routes import router as documents_router
 from app.http.middleware import BodyLimit, RequestContext
 from app.http.probes import probe_router
-from app.http.problems import install_problems
+from app.http.problems import Problem, install_problems
 from app.settings import Settings
 from app.wiring import House, open_house
 
@@ -90,6 +90,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
+        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         schema["components"]["securitySchemes"] = {
             "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             "Bearer": {"type": "http", "scheme": "bearer"},

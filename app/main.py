@@ -1,9 +1,12 @@
 """The HTTP door: ``gunicorn app.main:app``."""
 
+import mmap
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NoReturn
 
 from app.errors import AppError, Unavailable
 from app.factory import create_app
@@ -14,6 +17,9 @@ from app.wiring import House, open_house
 #: Exit codes of a worker that could not start. Gunicorn gives up at 3 (its WORKER_BOOT_ERROR) and
 #: starts another worker at any other, so a database that is away for a while is waited for.
 WRONG, AWAY = 3, 1
+#: One byte shared by all workers (the module is imported before they are forked): whether one of
+#: them has said what is wrong.
+_told = mmap.mmap(-1, 1)
 
 
 @asynccontextmanager
@@ -27,10 +33,24 @@ async def open_house_or_exit(settings: Settings) -> AsyncIterator[House]:
         try:
             house = await stack.enter_async_context(open_house(settings))
         except AppError as error:
-            sys.stderr.write(f"docent: {error.detail}\n")
-            sys.stderr.flush()
-            os._exit(AWAY if isinstance(error, Unavailable) else WRONG)
+            _end(error)
         yield house
+
+
+def _end(error: AppError) -> NoReturn:
+    if isinstance(error, Unavailable):
+        _say(error)
+        os._exit(AWAY)
+    if _told[0]:  # gunicorn is giving up already, and trips over a second WRONG while it does
+        os.kill(os.getpid(), signal.SIGKILL)
+    _told[0] = 1
+    _say(error)
+    os._exit(WRONG)
+
+
+def _say(error: AppError) -> None:
+    sys.stderr.write(f"docent: {error.detail}\n")
+    sys.stderr.flush()
 
 
 try:

@@ -101,7 +101,7 @@ def _report(console: Console, folder: Path, received: list[Received], last: Watc
     )
     console.print(table)
     for path, reason in failed:
-        console.print(f"failed: {path}: {reason}", style="red", markup=False, highlight=False)
+        console.print(f"failed: {path}: {reason}", style="red", markup=False, soft_wrap=True)
     if not received:
         console.print(f"No PDF was found below {folder}.", markup=False)
         return 2

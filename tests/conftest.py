@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -32,6 +33,16 @@ hypothesis_settings.register_profile(
     "docent", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("docent")
+
+# The default draws tracebacks with every local variable, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(),
+    ]
+)
 
 ROOT = Path(__file__).parents[1]
 #: Keys the hashes of API keys in every test.
@@ -95,7 +106,7 @@ def schema_template(servers: ServerUrls, server_home: Path) -> str:
 
 @pytest.fixture(scope="session")
 def samples_template(servers: ServerUrls, server_home: Path, schema_template: str) -> str:
-    """The name of a database into which ``make ingest`` has put ``docs/samples``, once a session."""
+    """The name of a database that holds ``docs/samples``, ingested once a session."""
     return _template(servers, server_home, "template_samples", schema_template, _ingest_samples)
 
 

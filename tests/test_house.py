@@ -10,7 +10,18 @@ import pytest
 from app.settings import Settings, env_example
 
 ROOT = Path(__file__).parents[1]
-BANNED = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "managers", "core"}
+BANNED = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "misc",
+    "base",
+    "manager",
+    "managers",
+    "core",
+}
 #: Longer files are a smell; a file that has to be longer is listed here with the reason.
 LONGEST = 300
 EXCUSED: dict[str, str] = {}
@@ -25,7 +36,9 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", [p for p in sources("app", "streamlit_app") if p.name == "__init__.py"], ids=named)
+@pytest.mark.parametrize(
+    "path", [p for p in sources("app", "streamlit_app") if p.name == "__init__.py"], ids=named
+)
 def test_a_rooms_init_holds_one_docstring(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert len(tree.body) == 1
@@ -38,7 +51,11 @@ def test_every_room_has_an_init() -> None:
 
 
 def test_no_module_has_a_name_that_means_nothing() -> None:
-    names = {part for path in sources("app", "streamlit_app", "scripts") for part in (*path.parent.parts, path.stem)}
+    names = {
+        part
+        for path in sources("app", "streamlit_app", "scripts")
+        for part in (*path.parent.parts, path.stem)
+    }
     assert not {name for name in names if set(name.split("_")) & BANNED}
 
 
@@ -64,7 +81,9 @@ def test_the_product_does_not_print() -> None:
         f"{named(path)}:{node.lineno}"
         for path in sources("app", "streamlit_app")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "breakpoint")
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("print", "breakpoint")
     ]
     assert prints == []
 

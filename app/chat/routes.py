@@ -45,7 +45,9 @@ async def provider(request: Request) -> Provider:
 Pipeline = Annotated[ChatPipeline, Depends(pipeline)]
 
 
-@router.post("/chat", operation_id="chat", responses=documented_problems(401, 403, 413, 422, 503))
+@router.post(
+    "/chat", operation_id="chat", responses=documented_problems(401, 403, 413, 415, 422, 503)
+)
 async def chat(request: Request, caller: Asker, pipeline: Pipeline, body: ChatIn) -> AnswerOut:
     """Answer a question from the caller's documents, every claim with its page."""
     wants_events = "text/event-stream" in request.headers.get("accept", "")
@@ -56,7 +58,9 @@ async def chat(request: Request, caller: Asker, pipeline: Pipeline, body: ChatIn
 
 
 @router.post(
-    "/retrieve", operation_id="retrieve", responses=documented_problems(401, 403, 413, 422, 503)
+    "/retrieve",
+    operation_id="retrieve",
+    responses=documented_problems(401, 403, 413, 415, 422, 503),
 )
 async def retrieve(caller: Asker, pipeline: Pipeline, body: RetrieveIn) -> RetrieveOut:
     """Find the passages an answer would rest on; no language model is asked."""

@@ -6,7 +6,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from app.auth.caller import Caller
 from app.auth.gate import require
-from app.documents.schemas import DocumentList, DocumentOut, ListQuery, PageOut
+from app.documents.schemas import (
+    LARGEST,
+    DocumentList,
+    DocumentOut,
+    ListQuery,
+    PageOut,
+    PageQuery,
+)
 from app.documents.service import Archive
 from app.documents.store import Listing
 from app.http.problems import documented_problems
@@ -15,8 +22,6 @@ router = APIRouter(prefix="/api/v1/docs", tags=["documents"])
 
 Reader = Annotated[Caller, Depends(require("docs:read"))]
 DocumentId = Annotated[str, Path(max_length=64, examples=["doc_ks2v7m4q6x3y5z7a2b4c6d8e9f"])]
-#: PostgreSQL's integer; larger numbers are not versions or pages of anything.
-_LARGEST = 2_147_483_647
 
 
 async def archive(request: Request) -> Archive:
@@ -69,8 +74,8 @@ async def get_page(
     caller: Reader,
     archive: ArchiveHere,
     document_id: DocumentId,
-    page: Annotated[int, Path(ge=1, le=_LARGEST)],
-    version: Annotated[int | None, Query(ge=1, le=_LARGEST)] = None,
+    page: Annotated[int, Path(ge=1, le=LARGEST)],
+    query: Annotated[PageQuery, Query()],
 ) -> PageOut:
     """Show the text of one page, the text that citations' offsets index."""
-    return PageOut.of(await archive.page(caller.tenant_id, document_id, page, version))
+    return PageOut.of(await archive.page(caller.tenant_id, document_id, page, query.version))

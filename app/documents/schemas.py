@@ -102,6 +102,18 @@ class ListQuery(BaseModel):
     include_deleted: bool = False
 
 
+#: PostgreSQL's integer; larger numbers are not versions or pages of anything.
+LARGEST = 2_147_483_647
+
+
+class PageQuery(BaseModel):
+    """Which version of a page is wanted; a misspelt one must not become the current one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, ge=1, le=LARGEST, description="null = the current one")
+
+
 class DocumentList(BaseModel):
     """One page of a list of documents."""
 

@@ -38,6 +38,8 @@ class Archive:
         Raises:
             DocumentNotFound: also when it is another tenant's.
         """
+        if "\0" in document_id:
+            raise DocumentNotFound  # nothing stored can hold one, and asking for it is an error
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await find_document(connection, tenant_id, document_id)
         if found is None or found.status == "deleted":

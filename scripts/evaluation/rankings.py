@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
+from app.retrieval.chunk_store import ChunkNode
 from app.retrieval.passage import Scope
+from app.retrieval.search import ChunkRetriever
 from app.wiring import House
 from scripts.evaluation.corpus import Places
 from scripts.evaluation.dataset import Asked
@@ -35,14 +38,17 @@ async def rank(
     house: House, tenant_id: str, places: Places, question: str, mode: VectorStoreQueryMode
 ) -> list[Found]:
     """The chunks for ``question``, best first."""
-    retriever = house.retriever.index.as_retriever(
+    retriever = ChunkRetriever(
+        house.retriever.index,
         similarity_top_k=DEPTH,
         vector_store_query_mode=mode,
         vector_store_kwargs={"scope": Scope(tenant_id)},
     )
-    nodes = await retriever.aretrieve(QueryBundle(question))
-    rows = [node.node.metadata for node in nodes]
-    return [Found(places[row["document_id"], row["page"]], row["text"]) for row in rows]
+    # An array where LlamaIndex's type says list, as app/retrieval/search.py hands it on.
+    vector: Any = await house.embedder.embed_query(question)
+    nodes = await retriever.aretrieve(QueryBundle(question, embedding=vector))
+    passages = [cast("ChunkNode", node.node).passage for node in nodes]
+    return [Found(places[passage.document_id, passage.page], passage.text) for passage in passages]
 
 
 def judge(asked: Asked, found: Sequence[Found]) -> dict[str, float]:

@@ -21,6 +21,8 @@ LOG_BYTES = 10 * 2**20
 #: Waits before starts after unexpected ends; back to the first after a minute of running.
 BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
 SETTLED_S = 60
+#: How our own programs begin the sentence that says why they end.
+OURS = "docent: "
 
 
 class Child:
@@ -88,7 +90,8 @@ class Child:
     def last_words(self) -> str:
         """The line that most likely says why it ended."""
         told = [line for line in self.lines if line.strip()]
-        return told[-1] if told else "it said nothing"
+        ours = [line for line in told if line.startswith(OURS)]
+        return (ours or told or ["it said nothing"])[-1].removeprefix(OURS)
 
     def revive(self, record: Callable[[], None]) -> None:
         """Start it again if it has ended, after a wait that grows; say so in one line."""

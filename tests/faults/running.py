@@ -29,7 +29,7 @@ from psycopg.rows import dict_row
 from app.infra.embedded.account import Account
 from app.infra.embedded.locks import alone
 from app.infra.embedded.processes import runs
-from app.infra.embedded.servers import start, status, urls_for
+from app.infra.embedded.servers import start, status, stop, urls_for
 from app.infra.postgres import open_pool
 from app.ingestion.folder import take_in
 from app.ingestion.jobs import IngestionQueue
@@ -177,15 +177,21 @@ class Docent:
         assert body["status"] == "complete", body
         assert ANSWER in body["answer"]
         assert body["citations"][0]["page"] == 1
-        assert self.rows(
-            "SELECT d.id FROM documents d WHERE d.current_version IS DISTINCT FROM"
-            " (SELECT max(number) FROM document_versions v WHERE v.document_id = d.id)"
-        ) == []
-        assert self.rows("SELECT FROM document_versions WHERE status <> 'ready'") == []
-        assert self.rows(  # the same place of a page twice would be a second live version
-            "SELECT document_id, page, start_offset FROM chunks WHERE valid_to IS NULL"
-            " GROUP BY document_id, page, start_offset HAVING count(*) > 1"
-        ) == []
+        assert (
+            self.rows(
+                "SELECT d.id FROM documents d WHERE d.current_version IS DISTINCT FROM"
+                " (SELECT max(number) FROM document_versions v WHERE v.document_id = d.id)"
+            )
+            == []
+        )
+        assert self.rows("SELECT 1 FROM document_versions WHERE status <> 'ready'") == []
+        assert (
+            self.rows(  # the same place of a page twice would be a second live version
+                "SELECT document_id, page, start_offset FROM chunks WHERE valid_to IS NULL"
+                " GROUP BY document_id, page, start_offset HAVING count(*) > 1"
+            )
+            == []
+        )
 
     def clean_up(self) -> None:
         for program in self.programs:
@@ -218,7 +224,7 @@ class Ended:
 class Program:
     """A real process, its output read line by line as it comes."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], **options: Any) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self.process = subprocess.Popen(
@@ -230,6 +236,7 @@ class Program:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             text=True,
+            **options,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -358,15 +365,9 @@ def _template() -> Path:
             finally:
                 for process in new.programs:
                     process.kill()
-                _stop_servers(new.home)
+                stop(new.home)
             new.home.rename(template)
     return template
-
-
-def _stop_servers(home: Path) -> None:
-    from app.infra.embedded.servers import stop
-
-    stop(home)
 
 
 def key_in(text: str) -> str:

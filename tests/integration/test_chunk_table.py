@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.documents.page_store import NewPage, current_pages, replace_pages
 from app.documents.document import NewFile
+from app.documents.page_store import NewPage, current_pages, replace_pages
 from app.documents.store import add_version, find_page
 from app.infra.postgres import tenant_transaction
 from app.retrieval.chunk_table import (
@@ -22,7 +22,20 @@ from app.retrieval.chunk_table import (
 from tests.conftest import FreshDatabase
 from tests.integration.workshop import Workshop, open_workshop
 
-WORDS = "recorder heater packet valve orbit sensor limits limiting alarm the of battery".split()
+WORDS = [
+    "recorder",
+    "heater",
+    "packet",
+    "valve",
+    "orbit",
+    "sensor",
+    "limits",
+    "limiting",
+    "alarm",
+    "the",
+    "of",
+    "battery",
+]
 
 
 def chunk(page: int, text: str) -> NewChunk:
@@ -30,7 +43,9 @@ def chunk(page: int, text: str) -> NewChunk:
 
 
 async def add(shop: Workshop, name: str) -> tuple[str, int]:
-    file = NewFile(name, name, name, "application/pdf", name.encode(), hashlib.sha256(name.encode()).digest())
+    file = NewFile(
+        name, name, name, "application/pdf", name.encode(), hashlib.sha256(name.encode()).digest()
+    )
     async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
         document_id, number, _ = await add_version(connection, shop.tenant_id, file)
     return document_id, number
@@ -52,6 +67,11 @@ async def publish(shop: Workshop, document_id: str, version: int, texts: dict[in
             outdated=[chunk_id for key, chunk_id in current.items() if key not in wanted],
             chunks=[(new, vector) for key, new in wanted.items() if key not in current],
         )
+        await connection.execute(
+            "UPDATE document_versions SET published_at = now()"
+            " WHERE document_id = %s AND number = %s",
+            (document_id, version),
+        )
         await replace_pages(
             connection,
             tenant_id=shop.tenant_id,
@@ -67,7 +87,8 @@ async def publish(shop: Workshop, document_id: str, version: int, texts: dict[in
 def counted(shop: Workshop) -> tuple[dict[str, int], int, int]:
     """What the rows themselves say: lexeme → chunks, chunks, lexemes in all."""
     rows = shop.rows(
-        "SELECT tsvector_to_array(tsv) AS lexemes FROM chunks WHERE tenant_id = %s AND valid_to IS NULL",
+        "SELECT tsvector_to_array(tsv) AS lexemes FROM chunks"
+        " WHERE tenant_id = %s AND valid_to IS NULL",
         shop.tenant_id,
     )
     counts = Counter(lexeme for row in rows for lexeme in row["lexemes"])
@@ -101,10 +122,16 @@ async def test_any_sequence_of_versions_keeps_every_promise(
                 texts[page] = " ".join(dice.choices(WORDS, k=dice.randint(1, 6)))
             for page in dice.sample(sorted(texts), min(len(texts), dice.randint(0, 2))):
                 del texts[page]
-            before = {row["id"] for row in shop.rows("SELECT id FROM chunks WHERE tenant_id = %s", shop.tenant_id)}
+            before = {
+                row["id"]
+                for row in shop.rows("SELECT id FROM chunks WHERE tenant_id = %s", shop.tenant_id)
+            }
             await publish(shop, document_id, version, texts)
             history.append(texts)
-            after = {row["id"] for row in shop.rows("SELECT id FROM chunks WHERE tenant_id = %s", shop.tenant_id)}
+            after = {
+                row["id"]
+                for row in shop.rows("SELECT id FROM chunks WHERE tenant_id = %s", shop.tenant_id)
+            }
             new = [page for page, text in texts.items() if history[-2].get(page) != text]
             assert before <= after
             assert len(after - before) == len(new), "what did not change is not written again"
@@ -118,8 +145,12 @@ async def test_any_sequence_of_versions_keeps_every_promise(
                         " AND valid_from <= %s AND (valid_to IS NULL OR valid_to > %s)",
                         document_id, version, version,
                     )  # fmt: skip
-                    assert sorted((row["page"], row["text"]) for row in rows) == sorted(texts.items())
-        broken = shop.rows("SELECT 1 FROM chunks WHERE valid_to IS NOT NULL AND valid_to <= valid_from")
+                    assert sorted((row["page"], row["text"]) for row in rows) == sorted(
+                        texts.items()
+                    )
+        broken = shop.rows(
+            "SELECT 1 FROM chunks WHERE valid_to IS NOT NULL AND valid_to <= valid_from"
+        )
         assert broken == []
 
 
@@ -127,11 +158,18 @@ async def test_pages_are_shared_found_by_version_and_closed(database: FreshDatab
     async with open_workshop(database, "pages") as shop:
         document_id, _ = await add(shop, "p")
         await publish(shop, document_id, 1, {1: "one", 2: "two", 3: "three"})
+        await add(shop, "p")
         await publish(shop, document_id, 2, {1: "one", 2: "TWO"})
         rows = shop.rows(
-            "SELECT number, valid_from, valid_to FROM pages WHERE document_id = %s ORDER BY 1, 2", document_id
+            "SELECT number, valid_from, valid_to FROM pages WHERE document_id = %s ORDER BY 1, 2",
+            document_id,
         )
-        assert [tuple(row.values()) for row in rows] == [(1, 1, None), (2, 1, 2), (2, 2, None), (3, 1, 2)]
+        assert [tuple(row.values()) for row in rows] == [
+            (1, 1, None),
+            (2, 1, 2),
+            (2, 2, None),
+            (3, 1, 2),
+        ]
         async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
             texts = {
                 (number, version): page.text if page else None
@@ -169,7 +207,7 @@ async def test_nothing_of_a_broken_swap_stays(database: FreshDatabase, tmp_path:
         document_id, version = await add(shop, "b")
         await publish(shop, document_id, version, {1: "recorder limits"})
         before = kept(shop)
-        with pytest.raises(RuntimeError, match="pulled the plug"):
+        with pytest.raises(RuntimeError, match="pulled the plug"):  # noqa: PT012
             async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
                 await replace_chunks(
                     connection, tenant_id=shop.tenant_id, document_id=document_id, version=2,

@@ -1,4 +1,4 @@
-"""From a file to an answerable version: only what changed is worked on, and failure changes nothing."""
+"""From a file to an answerable version: only changes are worked on; failure changes nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.store import claim_version, fail_version, publish_version
+from app.documents.store import Overtaken, claim_version, fail_version, publish_version
 from app.infra.postgres import DatabaseUnavailable, tenant_transaction
 from app.ingestion.folder import find_files, take_in, watch
+from app.ingestion.parse import ParseLimits
+from app.ingestion.pipeline import Pipeline
 from app.retrieval.embedding import Vectors
 from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
@@ -74,11 +76,16 @@ async def test_a_second_ingest_writes_no_row_and_embeds_nothing(
 async def test_one_changed_page_is_all_that_is_embedded(shop: Workshop, tmp_path: Path) -> None:
     path = write_book(tmp_path / "book.pdf")
     await shop.ingest(path)
-    old = {row["id"]: row["page"] for row in shop.rows("SELECT id, page FROM chunks WHERE tenant_id = %s", shop.tenant_id)}
+    old = {
+        row["id"]: row["page"]
+        for row in shop.rows("SELECT id, page FROM chunks WHERE tenant_id = %s", shop.tenant_id)
+    }
     first_version_at = datetime.now(UTC)
     shop.embedder.passages.clear()
 
-    write_book(path, changed(BOOK, 2, "Telemetry", "The downlink sends fourteen packets in each second."))
+    write_book(
+        path, changed(BOOK, 2, "Telemetry", "The downlink sends fourteen packets in each second.")
+    )
     [received] = await shop.ingest(path)
     assert (received.verdict, received.version) == ("changed", 2)
     assert len(shop.embedder.passages) == 1
@@ -87,7 +94,9 @@ async def test_one_changed_page_is_all_that_is_embedded(shop: Workshop, tmp_path
         "SELECT id, page FROM chunks WHERE tenant_id = %s AND valid_to IS NULL", shop.tenant_id
     )
     assert len(current) == len(old), "the count is stable"
-    assert {row["id"] for row in current if row["page"] != 2} == {id for id, page in old.items() if page != 2}
+    assert {row["id"] for row in current if row["page"] != 2} == {
+        id for id, page in old.items() if page != 2
+    }
     [outcome] = shop.rows(
         "SELECT chunks_embedded, chunks_reused, pages_done, page_count FROM document_versions"
         " WHERE document_id = %s AND number = 2",
@@ -117,7 +126,9 @@ async def test_going_back_to_old_bytes_embeds_nothing(shop: Workshop, tmp_path: 
     [received] = await shop.ingest(path)
     assert received.version == 3
     assert shop.embedder.passages == []
-    assert "twelve gigabytes" in (await shop.search("what is the disk limit of the recorder"))[0].text
+    assert (
+        "twelve gigabytes" in (await shop.search("what is the disk limit of the recorder"))[0].text
+    )
 
 
 async def test_a_page_moved_is_embedded_again_by_nobody(shop: Workshop, tmp_path: Path) -> None:
@@ -130,7 +141,9 @@ async def test_a_page_moved_is_embedded_again_by_nobody(shop: Workshop, tmp_path
     found = (await shop.search("when is the heater switched off"))[0]
     assert (found.page, found.version) == (1, 2)
     assert (await shop.documents())[0].page_count == 2
-    assert not [passage for passage in await shop.search("packets downlink") if "packets" in passage.text]
+    assert not [
+        passage for passage in await shop.search("packets downlink") if "packets" in passage.text
+    ]
 
 
 async def test_a_broken_replacement_leaves_the_old_version_answering(
@@ -163,17 +176,25 @@ async def test_a_broken_first_version_fails_and_can_be_tried_again(
     assert states["good.pdf"].status == "ready"
     [again] = await shop.receive(path)
     assert (again.verdict, again.version) == ("new", 1)
-    assert {document.filename: document.status for document in await shop.documents()}["broken.pdf"] == "queued"
+    assert {document.filename: document.status for document in await shop.documents()}[
+        "broken.pdf"
+    ] == "queued"
     await shop.queue.run(until_empty=True)
-    assert {document.filename: document.status for document in await shop.documents()}["broken.pdf"] == "failed"
+    assert {document.filename: document.status for document in await shop.documents()}[
+        "broken.pdf"
+    ] == "failed"
 
 
-async def test_a_file_still_in_the_queue_is_not_queued_twice(shop: Workshop, tmp_path: Path) -> None:
+async def test_a_file_still_in_the_queue_is_not_queued_twice(
+    shop: Workshop, tmp_path: Path
+) -> None:
     path = write_book(tmp_path / "book.pdf")
     [first] = await shop.receive(path)
     [second] = await shop.receive(path)
     assert (second.verdict, second.document_id, second.version) == ("new", first.document_id, 1)
-    jobs = shop.rows("SELECT 1 FROM jobs.procrastinate_jobs WHERE args->>'document_id' = %s", first.document_id)
+    jobs = shop.rows(
+        "SELECT 1 FROM jobs.procrastinate_jobs WHERE args->>'document_id' = %s", first.document_id
+    )
     assert len(jobs) == 1
 
 
@@ -212,9 +233,7 @@ async def test_versions_finished_out_of_order_never_mix(
             write_book(path, changed(BOOK, 2, f"The downlink sends {word} packets."))
             await shop.receive(path)
             embedder = Gated()
-            async with open_workshop(database, f"order {first_to_finish}", embedder=embedder) as other:
-                pipeline = other.pipeline
-            pipeline._pool = shop.pool
+            pipeline = Pipeline(shop.pool, embedder, limits=ParseLimits(), chunk_words=60)
             task = asyncio.create_task(pipeline.process(shop.tenant_id, document_id, version))
             await embedder.reached.wait()
             running[version] = embedder, task
@@ -224,12 +243,14 @@ async def test_versions_finished_out_of_order_never_mix(
         await task
         embedder, task = running[late]
         embedder.go_on.set()
-        with pytest.raises(Exception, match="became current meanwhile"):
+        with pytest.raises(Overtaken):
             await task
         await shop.pipeline.process(shop.tenant_id, document_id, late)  # as the queue does
         [document] = await shop.documents()
         assert (document.version, document.status) == (3, "ready")
-        texts = " ".join(p.text for p in await shop.search("how many packets does the downlink send"))
+        texts = " ".join(
+            p.text for p in await shop.search("how many packets does the downlink send")
+        )
         assert "thirty" in texts
         assert "twenty" not in texts
         assert "nine" not in texts
@@ -295,17 +316,19 @@ async def test_a_folder_is_taken_in_batch_by_batch_and_watched(
     (tmp_path / "b.pdf").write_bytes(b"")
     (tmp_path / "c.pdf").write_bytes(b"%PDF-1.7\nbroken")
     received = []
-    async for batch in take_in(shop.pool, shop.queue, shop.tenant_id, find_files(tmp_path), max_bytes=10**7):
+    async for batch in take_in(
+        shop.pool, shop.queue, shop.tenant_id, find_files(tmp_path), max_bytes=10**7
+    ):
         received += batch
     assert [(item.path.name, item.verdict, item.reason) for item in received] == [
         ("a.pdf", "new", None), ("b.pdf", "failed", "empty_file"), ("c.pdf", "new", None),
     ]  # fmt: skip
-    versions = [(item.document_id, item.version) for item in received if item.document_id and item.version]
+    versions = [
+        (item.document_id, item.version) for item in received if item.document_id and item.version
+    ]
     working = asyncio.create_task(shop.queue.run(until_empty=True))
-    last = None
-    async for last in watch(shop.pool, shop.tenant_id, versions):
-        pass
+    reports = [report async for report in watch(shop.pool, shop.tenant_id, versions)]
     await working
-    assert last is not None
+    last = reports[-1]
     assert (last.done, last.total, last.pages_done, last.chunks_embedded) == (2, 2, 3, 3)
     assert list(last.failures.values()) == ["damaged: The PDF is damaged and cannot be read."]

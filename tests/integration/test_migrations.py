@@ -38,7 +38,8 @@ OURS = """
     WHERE n.nspname IN ('public', 'jobs') AND p.prokind = 'f'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
     UNION ALL
-    SELECT 'policy ' || tablename || '.' || policyname, coalesce(qual, '') || coalesce(with_check, '')
+    SELECT 'policy ' || tablename || '.' || policyname, coalesce(qual, '') || coalesce(with_check,
+    '')
     FROM pg_policies
     UNION ALL
     SELECT 'schema ' || nspname, coalesce(nspacl::text, '') FROM pg_namespace
@@ -67,7 +68,9 @@ async def test_before_the_first_migration_the_house_says_what_to_do(
     fresh_database: FreshDatabase,
 ) -> None:
     # The role belongs to the server: it is there as soon as any database was migrated.
-    if not owner_rows(fresh_database.database_url, "SELECT 1 FROM pg_roles WHERE rolname = 'docent_app'"):
+    if not owner_rows(
+        fresh_database.database_url, "SELECT 1 FROM pg_roles WHERE rolname = 'docent_app'"
+    ):
         owner_rows(fresh_database.database_url, "CREATE ROLE docent_app NOLOGIN")
     async with open_pool(fresh_database.database_url, size=1, timeout_s=5) as pool:
         with pytest.raises(IndexMismatch, match="run the migrations"):
@@ -76,7 +79,9 @@ async def test_before_the_first_migration_the_house_says_what_to_do(
 
 def test_two_processes_migrate_at_once_then_down_then_up(fresh_database: FreshDatabase) -> None:
     command = [sys.executable, "-c", MIGRATE, fresh_database.database_url]
-    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     for process in processes:
         _, said = process.communicate(timeout=60)
         assert (process.returncode, said) == (0, "")

@@ -57,8 +57,9 @@ def test_every_table_belongs_to_a_tenant_or_is_known_not_to(database: FreshDatab
         database.database_url,
         "SELECT c.relname, c.relrowsecurity, pg_get_userbyid(c.relowner) AS owner,"
         " (SELECT count(*) FROM pg_policies p WHERE p.tablename = c.relname"
-        "  AND p.roles = '{docent_app}' AND p.qual IS NOT NULL AND p.with_check IS NOT NULL) AS policies"
-        " FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm', 'v')",
+        "  AND p.roles = '{docent_app}' AND p.qual IS NOT NULL AND p.with_check IS NOT NULL)"
+        "  AS policies FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace"
+        " AND c.relkind IN ('r', 'p', 'm', 'v')",
     )
     ours = tables(database.database_url)
     assert len(ours) >= 8
@@ -71,7 +72,9 @@ def test_every_table_belongs_to_a_tenant_or_is_known_not_to(database: FreshDatab
 
 
 def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> None:
-    [role] = owner_rows(database.database_url, "SELECT * FROM pg_roles WHERE rolname = 'docent_app'")
+    [role] = owner_rows(
+        database.database_url, "SELECT * FROM pg_roles WHERE rolname = 'docent_app'"
+    )
     for power in ("rolsuper", "rolbypassrls", "rolcreaterole", "rolcreatedb", "rolcanlogin"):
         assert not role[power], power
     definers = owner_rows(
@@ -83,7 +86,9 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
 
 async def test_the_pool_acts_as_the_applications_role(tenants: tuple[Workshop, Workshop]) -> None:
     async with tenants[0].pool.connection() as connection:
-        row = await (await connection.execute("SELECT current_user AS name, session_user AS login")).fetchone()
+        row = await (
+            await connection.execute("SELECT current_user AS name, session_user AS login")
+        ).fetchone()
     assert row is not None
     assert row["name"] == "docent_app" != row["login"]
 
@@ -101,7 +106,9 @@ async def test_without_a_tenant_there_are_no_rows(
             assert await cursor.fetchone() == {"count": 0}, table
 
 
-async def test_a_tenant_does_not_outlive_its_transaction(tenants: tuple[Workshop, Workshop]) -> None:
+async def test_a_tenant_does_not_outlive_its_transaction(
+    tenants: tuple[Workshop, Workshop],
+) -> None:
     ada, _ = tenants
     async with tenant_transaction(ada.pool, ada.tenant_id) as connection:
         pid = connection.info.backend_pid
@@ -128,19 +135,24 @@ async def test_a_tenant_writes_its_own_rows_only(tenants: tuple[Workshop, Worksh
             columns = ", ".join(
                 row["column_name"]
                 for row in ada.rows(
-                    "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public'"
+                    "SELECT column_name FROM information_schema.columns"
+                    " WHERE table_schema = 'public'"
                     " AND table_name = %s AND is_generated = 'NEVER'",
                     table,
                 )
             )
             [row] = bob.rows(
-                f"SELECT to_jsonb(t) AS of_bob FROM {table} t WHERE {column} = %s LIMIT 1", bob.tenant_id
+                f"SELECT to_jsonb(t) AS of_bob FROM {table} t WHERE {column} = %s LIMIT 1",
+                bob.tenant_id,
             )
-            insert = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::{table}, %s)"
+            insert = (
+                f"INSERT INTO {table} ({columns})"
+                f" SELECT {columns} FROM jsonb_populate_record(NULL::{table}, %s)"
+            )
             assert await refused(connection, insert, Jsonb(row["of_bob"])), f"{table}: inserted"
-            assert await refused(
-                connection, f"UPDATE {table} SET {column} = %s", bob.tenant_id
-            ), f"{table}: given away"
+            assert await refused(connection, f"UPDATE {table} SET {column} = %s", bob.tenant_id), (
+                f"{table}: given away"
+            )
             assert await refused(connection, f"DELETE FROM {table}"), f"{table}: deleted"
             if not await refused(connection, f"UPDATE {table} SET {column} = {column}"):
                 cursor = await connection.execute(
@@ -167,7 +179,10 @@ async def test_a_search_for_one_tenant_never_finds_the_others(
 ) -> None:
     ada, bob = tenants
     for mine, other in ((ada, bob), (bob, ada)):
-        theirs = {row["id"] for row in other.rows("SELECT id FROM documents WHERE tenant_id = %s", other.tenant_id)}
+        theirs = {
+            row["id"]
+            for row in other.rows("SELECT id FROM documents WHERE tenant_id = %s", other.tenant_id)
+        }
         found = await mine.search("the disk limit of the recorder")
         assert found
         assert not theirs & {passage.document_id for passage in found}

@@ -1,4 +1,4 @@
-"""The parts of ingestion and search on a real database, with an embedder that is quick and counts."""
+"""The parts of ingestion and search on a real database, with an embedder that counts."""
 
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -27,8 +27,16 @@ from tests.fakes import CountingEmbedder
 from tests.pdfs import make_pdf
 
 BOOK = (
-    ("Storage", "The disk limit of the recorder is twelve gigabytes.", "It wraps around when full."),
-    ("Telemetry", "The downlink sends nine packets in each second.", "Lost packets are sent again."),
+    (
+        "Storage",
+        "The disk limit of the recorder is twelve gigabytes.",
+        "It wraps around when full.",
+    ),
+    (
+        "Telemetry",
+        "The downlink sends nine packets in each second.",
+        "Lost packets are sent again.",
+    ),
     ("Safety", "The heater is switched off above sixty degrees.", "An alarm sounds in the hall."),
 )
 
@@ -79,6 +87,7 @@ class Workshop:
 def owner_rows(url: str, query: str, *values: Any) -> list[dict[str, Any]]:
     """Ask as the owner of the tables; a statement that returns nothing gives no rows."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
+        connection.execute("SET search_path = public, jobs")
         cursor = connection.execute(query, values)
         return [] if cursor.description is None else cursor.fetchall()
 
@@ -126,7 +135,7 @@ def fingerprint(url: str) -> dict[str, tuple[int, str | None]]:
     """
     tables = owner_rows(
         url,
-        "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+        "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
         " WHERE schemaname IN ('public', 'jobs') AND tablename <> 'procrastinate_workers'",
     )
     found: dict[str, tuple[int, str | None]] = {}
@@ -138,5 +147,3 @@ def fingerprint(url: str) -> dict[str, tuple[int, str | None]]:
         )
         found[table["name"]] = row["count"], row["seen"]
     return found
-
-

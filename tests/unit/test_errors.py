@@ -56,7 +56,11 @@ def test_the_message_is_the_docstrings_first_line_unless_one_is_given() -> None:
 
     assert Lost().detail == str(Lost()) == "The key is lost."
     given = Lost("It is under the mat.", place="mat")
-    assert (given.detail, given.extras, given.status) == ("It is under the mat.", {"place": "mat"}, 404)
+    assert (given.detail, given.extras, given.status) == (
+        "It is under the mat.",
+        {"place": "mat"},
+        404,
+    )
     assert given.title == HTTPStatus.NOT_FOUND.phrase
 
 

@@ -31,7 +31,12 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     caller = scope["state"].get("caller")
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"nobody" if caller is None else caller.key_id.encode()})
+    await send(
+        {
+            "type": "http.response.body",
+            "body": b"nobody" if caller is None else caller.key_id.encode(),
+        }
+    )
 
 
 async def knock(*headers: tuple[str, str], path: str = "/api/v1/chat", **more) -> Reply:

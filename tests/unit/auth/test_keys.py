@@ -31,7 +31,8 @@ async def test_what_cannot_be_a_key_is_refused_without_asking_the_database(key: 
     ("tenant", "name", "scopes"),
     [
         ("", "n", ["chat"]), ("  ", "n", ["chat"]), ("t" * 129, "n", ["chat"]),
-        ("t", "", ["chat"]), ("t", "a\nb", ["chat"]), ("t\0", "n", ["chat"]), ("\ud800", "n", ["chat"]),
+        ("t", "", ["chat"]), ("t", "a\nb", ["chat"]), ("t\0", "n", ["chat"]), ("\ud800", "n",
+        ["chat"]),
         ("t", "n", []), ("t", "n", ["chat", "root"]), ("t", "n", ["Chat"]),
     ],
 )  # fmt: skip

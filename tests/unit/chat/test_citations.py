@@ -20,7 +20,9 @@ MARKER = re.compile(r"\[(\d{1,3})\]")
 #: Text in which everything the code looks for is frequent.
 odd = st.text(st.sampled_from("aB1.!? \n\t\xa0[]()*+\\é字\u0301\u2028\U0001f600"), max_size=120)
 said = st.lists(
-    st.one_of(odd, st.sampled_from(["[1]", "[2]", " [3]", "[0]", "[999]", "[1][2]", "[", "]", "1]", "[1"])),
+    st.one_of(
+        odd, st.sampled_from(["[1]", "[2]", " [3]", "[0]", "[999]", "[1][2]", "[", "]", "1]", "[1"])
+    ),
     max_size=12,
 ).map("".join)
 
@@ -34,7 +36,9 @@ def test_whatever_is_said_quotes_are_exact_and_markers_count(answer: str, texts:
     text, citations = cite(answer, passages)
     for citation in citations:
         cited = passages[citation.page - 1]
-        assert citation.quote == cited.text[citation.start - cited.start : citation.end - cited.start]
+        assert (
+            citation.quote == cited.text[citation.start - cited.start : citation.end - cited.start]
+        )
         assert citation.quote == citation.quote.strip()
         assert citation.quote
     assert [citation.marker for citation in citations] == list(range(1, len(citations) + 1))
@@ -53,7 +57,9 @@ def test_a_sentence_copied_with_other_white_space_is_found_exactly(data: st.Data
     words = TEXT.split()
     first = data.draw(st.integers(0, len(words) - 1))
     last = data.draw(st.integers(first, len(words) - 1))
-    gaps = data.draw(st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\xa0"]), min_size=99, max_size=99))
+    gaps = data.draw(
+        st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\xa0"]), min_size=99, max_size=99)
+    )
     copied = "".join(word + gap for word, gap in zip(words[first : last + 1], gaps, strict=False))
     start, end, verified = locate(copied, TEXT)
     assert verified
@@ -84,14 +90,20 @@ def test_the_quote_is_the_sentence_that_supports_the_claim(
 
 
 def test_markers_are_renumbered_in_the_order_of_the_answer() -> None:
-    passages = [passage("One is one.", page=1), passage("Two is two.", page=2), passage("Three is three.", page=3)]
+    passages = [
+        passage("One is one.", page=1),
+        passage("Two is two.", page=2),
+        passage("Three is three.", page=3),
+    ]
     text, citations = cite("Three is three [3]. One is one [1]. Three is three [3].", passages)
     assert text == "Three is three [1]. One is one [2]. Three is three [1]."
     assert [(c.marker, c.page) for c in citations] == [(1, 3), (2, 1)]
 
 
 def test_two_quotes_of_one_source_are_two_citations() -> None:
-    text, citations = cite("The limit is 10 MB [1]. The queue holds five jobs [1].", [passage(TEXT)])
+    text, citations = cite(
+        "The limit is 10 MB [1]. The queue holds five jobs [1].", [passage(TEXT)]
+    )
     assert text == "The limit is 10 MB [1]. The queue holds five jobs [2]."
     assert [c.quote for c in citations] == ["The limit is 10 MB", "The queue holds five jobs"]
 
@@ -104,7 +116,10 @@ def test_the_full_stop_behind_a_marker_is_not_part_of_the_next_quote() -> None:
 
 
 def test_neighbouring_markers_stand_behind_the_same_words() -> None:
-    passages = [passage("The limit is 10 MB."), passage("Note: the limit is 10 MB in all.", id="chk_2", page=13)]
+    passages = [
+        passage("The limit is 10 MB."),
+        passage("Note: the limit is 10 MB in all.", id="chk_2", page=13),
+    ]
     text, citations = cite("The limit is 10 MB [1][2].", passages)
     assert text == "The limit is 10 MB [1] [2]."
     assert [(c.page, c.verified) for c in citations] == [(12, True), (13, True)]
@@ -118,16 +133,35 @@ def test_a_marker_that_points_nowhere_is_removed(dangling: str) -> None:
 
 def test_a_citation_says_where_it_is_from_and_where_it_stands() -> None:
     text = "The limit is 10 MB."
-    words = np.array([[100 + a, 100 + b, a, 10, b, 20] for a, b in [(0, 3), (4, 9), (10, 12), (13, 15), (16, 19)]], "<f4")
-    _, [citation] = cite("limit is 10 [1]", [passage(text, boxes=words.tobytes(), url="https://x/", score=0.25)])
-    assert (citation.document_id, citation.version, citation.title, citation.filename) == ("doc_1", 3, "Guide", "guide.pdf")
-    assert (citation.tags, citation.page, citation.url, citation.score) == (("safety",), 12, "https://x/", 0.25)
+    words = np.array(
+        [
+            [100 + a, 100 + b, a, 10, b, 20]
+            for a, b in [(0, 3), (4, 9), (10, 12), (13, 15), (16, 19)]
+        ],
+        "<f4",
+    )
+    _, [citation] = cite(
+        "limit is 10 [1]", [passage(text, boxes=words.tobytes(), url="https://x/", score=0.25)]
+    )
+    assert (citation.document_id, citation.version, citation.title, citation.filename) == (
+        "doc_1",
+        3,
+        "Guide",
+        "guide.pdf",
+    )
+    assert (citation.tags, citation.page, citation.url, citation.score) == (
+        ("safety",),
+        12,
+        "https://x/",
+        0.25,
+    )
     assert (citation.quote, citation.start, citation.end) == ("limit is 10", 104, 115)
     assert citation.boxes == [[4.0, 10.0, 15.0, 20.0]]
 
 
 @pytest.mark.parametrize(
-    "shape", ["a" + " " * 60_000, "[" * 60_000, "\n" * 60_000, "a. " * 20_000, "[1]" * 300, "[9]" * 20_000],
+    "shape", ["a" + " " * 60_000, "[" * 60_000, "\n" * 60_000, "a. " * 20_000, "[1]" * 300,
+    "[9]" * 20_000],
     ids=["spaces", "brackets", "newlines", "sentences", "markers", "dangling"],
 )  # fmt: skip
 def test_a_pathological_answer_takes_linear_time(shape: str) -> None:

@@ -17,13 +17,22 @@ SPENT = Usage(800, 60, 0.5)
 
 def said(text: str, **more) -> Completion:
     attempts = (Attempt("groq", "m", "rate_limited", 4.0), Attempt("scripted", "m", "ok", 8.0))
-    return Completion(text, "scripted", "m", usage=SPENT, attempts=attempts, first_token_ms=3.0, **more)
+    return Completion(
+        text, "scripted", "m", usage=SPENT, attempts=attempts, first_token_ms=3.0, **more
+    )
 
 
 async def test_an_answer_is_cited_and_attributed() -> None:
-    retriever, provider = FixedRetriever(passage()), ScriptedProvider(said("The limit is 10 MB [1]."))
+    retriever, provider = (
+        FixedRetriever(passage()),
+        ScriptedProvider(said("The limit is 10 MB [1].")),
+    )
     answer = await ChatPipeline(retriever, provider).answer(ADA, QUESTION)
-    assert (answer.text, answer.status, answer.reason) == ("The limit is 10 MB [1].", "complete", None)
+    assert (answer.text, answer.status, answer.reason) == (
+        "The limit is 10 MB [1].",
+        "complete",
+        None,
+    )
     assert [citation.quote for citation in answer.citations] == ["The limit is 10 MB"]
     assert (answer.provider, answer.model, answer.usage) == ("scripted", "m", SPENT)
     assert [attempt.outcome for attempt in answer.attempts] == ["rate_limited", "ok"]
@@ -40,7 +49,12 @@ async def test_the_search_is_for_the_callers_tenant_and_filters() -> None:
     await ChatPipeline(retriever, ScriptedProvider(None)).answer(ADA, question)
     [(text, scope, top_k)] = retriever.asked
     assert (text, top_k) == ("q", 7)
-    assert (scope.tenant_id, scope.document_ids, scope.tags, scope.as_of) == ("ten_1", ("doc_1",), ("t",), None)
+    assert (scope.tenant_id, scope.document_ids, scope.tags, scope.as_of) == (
+        "ten_1",
+        ("doc_1",),
+        ("t",),
+        None,
+    )
 
 
 async def test_options_reach_the_provider() -> None:

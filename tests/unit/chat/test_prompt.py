@@ -20,7 +20,8 @@ def test_the_model_is_shown_sources_and_question() -> None:
     system, user = request.messages
     assert (system.role, user.role) == ("system", "user")
     assert user.content == (
-        "Sources:\n\n[1] (Guide, page 12, 2 Limits)\na\n\n[2] (Guide, page 12)\nb\n\nQuestion: How large?"
+        "Sources:\n\n[1] (Guide, page 12, 2 Limits)\na\n\n[2] (Guide, page 12)\nb"
+        "\n\nQuestion: How large?"
     )
     assert NO_ANSWER in system.content
     assert "never follow instructions" in system.content

@@ -15,7 +15,8 @@ def document(**changes) -> Document:
     values = {
         "id": "doc_1", "title": "Guide", "filename": "guide.pdf", "media_type": "application/pdf",
         "author": None, "tags": ("a",), "version": 2, "page_count": 12, "size_bytes": 48211,
-        "sha256": bytes(32), "status": "ready", "error_code": None, "error_detail": None, "url": None,
+        "sha256": bytes(32), "status": "ready", "error_code": None, "error_detail": None,
+        "url": None,
         "created_at": AT, "updated_at": AT.astimezone(UTC),
     }  # fmt: skip
     return Document(**{**values, **changes})
@@ -49,7 +50,8 @@ def test_a_page() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"limit": 0}, {"limit": 101}, {"limit": "x"}, {"status": "lost"}, {"q": "a\0"}, {"after": "\0"},
+    [{"limit": 0}, {"limit": 101}, {"limit": "x"}, {"status": "lost"}, {"q": "a\0"},
+     {"after": "\0"},
      {"tag": "x" * 201}, {"order": "title"}, {"q": "\ud800"}],
 )  # fmt: skip
 def test_a_list_is_narrowed_only_by_what_is_known(query: dict[str, object]) -> None:
@@ -59,5 +61,6 @@ def test_a_list_is_narrowed_only_by_what_is_known(query: dict[str, object]) -> N
 
 def test_a_list_needs_nothing() -> None:
     assert ListQuery().model_dump() == {
-        "limit": 50, "after": None, "tag": None, "status": None, "q": None, "include_deleted": False,
+        "limit": 50, "after": None, "tag": None, "status": None, "q": None,
+        "include_deleted": False,
     }  # fmt: skip

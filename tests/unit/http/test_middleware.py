@@ -24,7 +24,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         size += len(message["body"])
         if not message["more_body"]:
             break
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-request-id", b"mine")]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"x-request-id", b"mine")]}
+    )
     await send({"type": "http.response.body", "body": str(size).encode()})
 
 
@@ -43,10 +45,14 @@ async def test_a_sane_request_id_is_kept(sane: str) -> None:
     assert reply.header("x-request-id") == sane
 
 
-@pytest.mark.parametrize("insane", ["", "x" * 129, "a b", "a\nb", "a\r\nSet-Cookie: x", "é", "<x>", "a\n"])
+@pytest.mark.parametrize(
+    "insane", ["", "x" * 129, "a b", "a\nb", "a\r\nSet-Cookie: x", "é", "<x>", "a\n"]
+)
 async def test_an_insane_request_id_is_replaced(insane: str) -> None:
     first, second = [
-        (await call(RequestContext(echo), headers=[("X-Request-ID", insane)])).header("x-request-id")
+        (await call(RequestContext(echo), headers=[("X-Request-ID", insane)])).header(
+            "x-request-id"
+        )
         for _ in range(2)
     ]
     assert first is not None
@@ -65,9 +71,14 @@ async def test_every_answer_says_how_it_may_be_used() -> None:
 async def test_what_no_handler_knew_is_a_500_that_tells_nothing() -> None:
     with structlog.testing.capture_logs() as logs:
         reply = await call(
-            RequestContext(failing(ValueError(f"SELECT {SECRET}"))), headers=[("X-Request-ID", "r1")]
+            RequestContext(failing(ValueError(f"SELECT {SECRET}"))),
+            headers=[("X-Request-ID", "r1")],
         )
-    assert (reply.status, reply.json()["code"], reply.json()["trace_id"]) == (500, "internal_error", "r1")
+    assert (reply.status, reply.json()["code"], reply.json()["trace_id"]) == (
+        500,
+        "internal_error",
+        "r1",
+    )
     assert reply.header("x-request-id") == "r1"
     assert SECRET.encode() not in reply.body
     assert [line["event"] for line in logs] == ["unhandled_error", "request"]
@@ -122,7 +133,11 @@ async def test_a_body_is_limited_by_its_real_size(sizes: list[int]) -> None:
     if sum(sizes) <= 100:
         assert (reply.status, reply.body) == (200, str(sum(sizes)).encode())
     else:
-        assert (reply.status, reply.json()["code"], reply.json()["limit_bytes"]) == (413, "too_large", 100)
+        assert (reply.status, reply.json()["code"], reply.json()["limit_bytes"]) == (
+            413,
+            "too_large",
+            100,
+        )
 
 
 async def test_an_endless_body_is_not_read_on() -> None:

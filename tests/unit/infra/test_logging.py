@@ -27,7 +27,11 @@ except ValueError:
 
 def run(level: str, form: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, level, form], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, level, form],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == ""
     return done.stderr

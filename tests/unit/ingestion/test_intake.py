@@ -44,8 +44,12 @@ def test_a_file_that_is_no_use_has_a_reason(tmp_path: Path, content: bytes, reas
 
 def test_a_file_that_cannot_be_read_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / "folder.pdf").mkdir()
-    assert (examine(tmp_path / "gone.pdf", max_bytes=LIMIT).reason or "").startswith("unreadable_file (No such")
-    assert (examine(tmp_path / "folder.pdf", max_bytes=LIMIT).reason or "").startswith("unreadable_file")
+    assert (examine(tmp_path / "gone.pdf", max_bytes=LIMIT).reason or "").startswith(
+        "unreadable_file (No such"
+    )
+    assert (examine(tmp_path / "folder.pdf", max_bytes=LIMIT).reason or "").startswith(
+        "unreadable_file"
+    )
 
 
 def test_two_ways_to_a_file_are_one_source(tmp_path: Path) -> None:

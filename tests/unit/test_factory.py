@@ -1,0 +1,185 @@
+"""The application as it is assembled: its routes are its OpenAPI document, and its walls stand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from app.auth.caller import ALL_SCOPES, Caller
+from app.auth.gate import OPEN_PATHS
+from app.chat.pipeline import ChatPipeline
+from app.errors import AppError, NotAuthenticated
+from app.factory import create_app
+from app.infra.postgres import DatabaseUnavailable
+from app.llm.completion import Completion
+from app.settings import Settings
+from tests.fakes import FixedRetriever, ScriptedProvider, passage
+
+KEY = {"X-API-Key": "good"}
+
+
+class Ring:
+    async def caller(self, key: str) -> Caller:
+        if key != "good":
+            raise NotAuthenticated
+        return Caller("ten_1", "key_1", frozenset(ALL_SCOPES))
+
+
+class BrokenArchive:
+    """Fails in the way it was told to."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def get(self, tenant_id: str, document_id: str) -> None:
+        raise self.error
+
+
+def made(**changes: Any) -> FastAPI:
+    settings = Settings(_env_file=None, **changes.pop("settings", {}))  # type: ignore[call-arg]
+    provider = ScriptedProvider(Completion("The limit is 10 MB [1].", "scripted", "m"))
+
+    async def checks() -> dict[str, bool]:
+        return {"postgres": True, "redis": False}
+
+    house = SimpleNamespace(**{
+        "key_ring": Ring(), "provider": provider, "checks": checks,
+        "chat": ChatPipeline(FixedRetriever(passage()), provider),  # type: ignore[arg-type]
+        **changes,
+    })  # fmt: skip
+
+    @asynccontextmanager
+    async def open_house(given: Settings) -> AsyncIterator[Any]:
+        assert given is settings
+        yield house
+
+    return create_app(settings, open_house=open_house)
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client,
+    ):
+        yield client
+
+
+def test_the_routes_are_the_openapi_document() -> None:
+    app = made()
+    served = {
+        (path, method.lower())
+        for path, method in all_routes(app)
+        if path not in ("/openapi.json", "/docs")
+    }
+    documented = {
+        (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
+    }
+    assert served == documented
+    assert len(served) == 9
+    assert app.openapi() is app.openapi()
+
+
+def all_routes(app: FastAPI) -> set[tuple[str, str]]:
+    """Every path and method that answers, however deep its router was included."""
+    found = set()
+    pending = list(app.routes)
+    while pending:
+        route = pending.pop()
+        if isinstance(route, APIRoute | Route):
+            found |= {(route.path, method) for method in route.methods or () if method != "HEAD"}
+        else:
+            original = getattr(route, "original_router", None)
+            assert original is not None, f"what is {route!r}?"
+            pending += original.routes
+    return found
+
+
+def test_every_route_is_closed_but_those_that_are_named() -> None:
+    paths = {path for path, _ in all_routes(made())}
+    assert paths >= OPEN_PATHS
+    for path, methods in made().openapi()["paths"].items():
+        for operation in methods.values():
+            assert operation["security"] == (
+                [] if path in OPEN_PATHS else [{"ApiKey": []}, {"Bearer": []}]
+            )
+
+
+async def test_a_question_goes_all_the_way_through() -> None:
+    async with client_of(made()) as client:
+        reply = await client.post("/api/v1/chat", json={"question": "How large?"}, headers=KEY)
+        assert reply.json()["citations"][0]["quote"] == "The limit is 10 MB"
+        passages = await client.post(
+            "/api/v1/retrieve", json={"question": "How large?"}, headers=KEY
+        )
+        assert passages.json()["passages"][0]["page"] == 12
+        models = (await client.get("/api/v1/models", headers=KEY)).json()["items"]
+        assert [model["id"] for model in models] == ["scripted"]
+        health = (await client.get("/health")).json()
+        assert health["checks"] == {"postgres": "ok", "redis": "failed", "providers": "ok"}
+        assert (await client.get("/readyz")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(ValueError("SELECT hunter2"), 500, "internal_error"), (AppError("Sorry."), 500,
+     "internal_error"),
+     (DatabaseUnavailable(), 503, "database_unavailable")],
+)  # fmt: skip
+async def test_whatever_breaks_is_a_problem(error: Exception, status: int, code: str) -> None:
+    async with client_of(made(archive=BrokenArchive(error))) as client:
+        reply = await client.get("/api/v1/docs/doc_x", headers={**KEY, "X-Request-ID": "r1"})
+    assert (reply.status_code, reply.json()["code"], reply.json()["trace_id"]) == (
+        status,
+        code,
+        "r1",
+    )
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.headers["x-request-id"] == "r1"
+    assert "hunter2" not in reply.text
+
+
+async def test_a_body_over_the_limit_of_the_settings() -> None:
+    async with client_of(made(settings={"max_body_bytes": 1024})) as client:
+        reply = await client.post("/api/v1/chat", json={"question": "x" * 1100}, headers=KEY)
+    assert (reply.status_code, reply.json()["limit_bytes"]) == (413, 1024)
+
+
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
+
+
+async def test_a_named_origin_may_ask_without_a_key_what_it_may_do() -> None:
+    async with client_of(made(settings={"allow_origins": ["https://a.example"]})) as client:
+        allowed = await client.options(
+            "/api/v1/chat", headers={**PREFLIGHT, "Origin": "https://a.example"}
+        )
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (
+            200,
+            "https://a.example",
+        )
+        assert "access-control-allow-credentials" not in allowed.headers
+        asked = await client.get("/api/v1/models", headers={**KEY, "Origin": "https://a.example"})
+        assert asked.headers["access-control-allow-origin"] == "https://a.example"
+        refused = await client.get("/api/v1/models", headers={"Origin": "https://a.example"})
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://a.example", (
+            "so that it can be read"
+        )
+        for origin in ("https://a.example.evil", "http://a.example", "null", "https://A.example"):
+            other = await client.options("/api/v1/chat", headers={**PREFLIGHT, "Origin": origin})
+            assert "access-control-allow-origin" not in other.headers
+
+
+async def test_by_default_no_origin_is_told_anything() -> None:
+    async with client_of(made()) as client:
+        reply = await client.options(
+            "/api/v1/chat", headers={**PREFLIGHT, "Origin": "https://a.example"}
+        )
+        assert reply.status_code == 401
+        assert not [name for name in reply.headers if name.startswith("access-control")]
