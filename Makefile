@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve ingest create-key migrate test check lint types \
+.PHONY: help setup setup-demo setup-dev run serve ingest create-key migrate test test-faults check lint types \
 	contracts dead-code format evaluate benchmark env-example pins clean
 
 help: ## List every target
@@ -67,10 +67,13 @@ create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read
 migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
-test: setup-dev ## Run all tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+test: setup-dev ## Run the tests; fails under 90 % branch coverage
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --ignore=tests/faults --cov --cov-report=term:skip-covered
 
-check: setup-dev lint types contracts dead-code test ## Everything CI runs
+test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
+	$(BIN)/python -m pytest -q tests/faults
+
+check: setup-dev lint types contracts dead-code test test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .

@@ -31,6 +31,8 @@ class AppError(Exception):
     code: str = "internal_error"
     #: Whether the same request may succeed later without change.
     retryable: bool = False
+    #: Seconds after which a retry is worthwhile, if any is; becomes ``Retry-After``.
+    retry_after_s: int = 2
     #: Short human title, the same for every occurrence of the class.
     title: str = ""
 
@@ -89,8 +91,6 @@ class Unavailable(AppError):
     """A part this request needs is not answering; try again shortly."""
 
     status, code, retryable = 503, "dependency_unavailable", True
-    #: Seconds after which a retry is worthwhile; becomes ``Retry-After``.
-    retry_after_s: int = 2
 
 
 class ConfigurationError(AppError):

@@ -87,7 +87,7 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T | None:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, embedding_threads: int = 1, statement_timeout_s: float = 10
+    settings: Settings, *, embedding_threads: int = 1, statement_timeout_s: float = 5
 ) -> AsyncIterator[House]:
     """Build every long-lived object once, and close them in reverse.
 

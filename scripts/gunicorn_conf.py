@@ -6,6 +6,7 @@ its flow control and disconnects are proven. ``max_requests`` stays 0, for a wor
 itself stops its heartbeat and would be killed under a stream longer than ``timeout``.
 """
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -13,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,11 +29,27 @@ PR_SET_PDEATHSIG = 1
 GATE_VARIABLE = "DOCENT_GATE_FD"
 #: Streams may finish for so long after SIGTERM; the launcher stops everything within 10 s.
 DRAIN_S = 5
+#: A request on a connection accepted just before arrives within so long.
+ARRIVAL_S = 0.5
 
 try:
     settings = load_settings()
 except AppError as error:
     sys.exit(f"docent: {error.detail}")
+
+
+class ApiServer(Server):
+    """Uvicorn, waiting for requests that are on their way when it is asked to stop.
+
+    By itself it closes every connection without a running request at once, also one it has just
+    accepted: during a rolling restart new callers were cut off.
+    """
+
+    async def shutdown(self, sockets: Any = None) -> None:  # noqa: ANN401 - uvicorn's own
+        for server in self.servers:
+            server.close()  # accepts nothing more; the other workers do
+        await asyncio.sleep(ARRIVAL_S)
+        await super().shutdown(sockets)
 
 
 class ApiWorker(UvicornWorker):  # type: ignore[misc]
@@ -44,6 +63,15 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
         "proxy_headers": False,  # X-Forwarded-For is the caller's word until a proxy is configured
         "timeout_graceful_shutdown": DRAIN_S,
     }
+
+    async def _serve(self) -> None:
+        # UvicornWorker's own, with our server
+        self.config.app = self.wsgi
+        server = ApiServer(config=self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
 _host = f"[{settings.bind_address}]" if ":" in settings.bind_address else settings.bind_address

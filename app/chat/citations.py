@@ -69,7 +69,9 @@ def locate(said: str, text: str) -> tuple[int, int, bool]:
     claim = _last_claim(said)
     for quoted in (said, claim):
         words = quoted.split()
-        exact = re.search(r"\s+".join(map(re.escape, words)), text) if words else None
+        if not 0 < sum(map(len, words)) <= len(text):
+            continue  # what is longer cannot stand there, and would make a pattern to match
+        exact = re.search(r"\s+".join(map(re.escape, words)), text)
         if exact:
             return exact.start(), exact.end(), True
     wanted = {word.lower() for word in _WORD.findall(claim)}

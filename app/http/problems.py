@@ -18,7 +18,6 @@ from app.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
-    Unavailable,
     WrongType,
 )
 
@@ -39,7 +38,7 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         "retryable": error.retryable,
         **error.extras,
     }
-    if isinstance(error, Unavailable):
+    if error.retryable:
         headers["Retry-After"] = str(error.retry_after_s)
         body["retry_after_s"] = error.retry_after_s
     if error.status == 401:  # noqa: PLR2004 - the status that must name a scheme, RFC 9110 11.6.1

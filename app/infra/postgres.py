@@ -4,6 +4,7 @@ One driver, psycopg 3, serves the request path, Alembic and the job queue. Conne
 ``docent_app``, which owns nothing, so that row-level security holds whoever the URL logs in as.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,7 +18,15 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from app.errors import ConfigurationError, Unavailable
 
 Connection = psycopg.AsyncConnection[DictRow]
-Pool = AsyncConnectionPool[Connection]
+#: Seconds the client waits beyond the statement timeout, for a server that cannot even time out.
+GRACE_S = 1.0
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """The connections of one process; every use of one ends within ``deadline_s``."""
+
+    deadline_s: float = 60.0
+
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 #: Serialises processes that migrate at the same moment; any number that is ours alone.
@@ -25,7 +34,9 @@ _MIGRATION_LOCK = 0x646F63656E74
 _SETUP = sql.SQL(
     "SET ROLE docent_app; SET search_path = public, jobs; SET jit = off;"
     "SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = strict_order;"
-    "SET statement_timeout = {statement_timeout_ms}; SET TIME ZONE 'UTC'"
+    "SET statement_timeout = {statement_timeout_ms}; SET TIME ZONE 'UTC';"
+    # The locks of a process that was frozen in mid-transaction are not everybody's problem.
+    "SET idle_in_transaction_session_timeout = '15s'"
 )
 
 
@@ -42,7 +53,7 @@ async def open_pool(
     size: int,
     timeout_s: float,
     ef_search: int = 100,
-    statement_timeout_s: float = 10,
+    statement_timeout_s: float = 5,
 ) -> AsyncIterator[Pool]:
     """Open the pool of this process and close it at the end.
 
@@ -62,7 +73,7 @@ async def open_pool(
         await connection.set_autocommit(True)
         await connection.execute(setup)
 
-    pool: Pool = AsyncConnectionPool(
+    pool = Pool(
         url,
         connection_class=psycopg.AsyncConnection[DictRow],
         kwargs={"row_factory": dict_row, "connect_timeout": 5},
@@ -73,6 +84,7 @@ async def open_pool(
         timeout=timeout_s,
         open=False,
     )
+    pool.deadline_s = statement_timeout_s + GRACE_S
     with translated():
         await pool.open(wait=True, timeout=timeout_s)
     try:
@@ -106,9 +118,10 @@ async def fetch_all(pool: Pool, query: str, values: Mapping[str, Any]) -> list[D
     """
     try:
         return await _fetch(pool, query, values)
-    except psycopg.OperationalError as error:
-        if isinstance(error, psycopg.errors.QueryCanceled):
-            raise DatabaseUnavailable from error
+    except psycopg.errors.QueryCanceled as error:
+        raise DatabaseUnavailable from error
+    except psycopg.OperationalError:
+        pass
     with translated():
         await pool.check()
         return await _fetch(pool, query, values)
@@ -119,10 +132,29 @@ async def _fetch(pool: Pool, query: str, values: Mapping[str, Any]) -> list[Dict
     # us). A connection that comes back broken or busy, as after a cancellation, is not used again.
     connection = await pool.getconn()
     try:
-        cursor = await connection.execute(query, values, binary=True)
-        return await cursor.fetchall()
+        with _deadline(connection, pool.deadline_s):
+            cursor = await connection.execute(query, values, binary=True)
+            return await cursor.fetchall()
     finally:
         await pool.putconn(connection)
+
+
+@contextmanager
+def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
+    """Hang up on a server that is frozen.
+
+    Cancelling the task would not do: the driver then asks the server to cancel and waits for its
+    answer, which never comes.
+    """
+    hang_up = asyncio.get_running_loop().call_later(seconds, connection.pgconn.finish)
+    try:
+        yield
+    except psycopg.Error as error:
+        if connection.closed and hang_up.when() <= asyncio.get_running_loop().time():
+            raise DatabaseUnavailable from error
+        raise
+    finally:
+        hang_up.cancel()
 
 
 @asynccontextmanager
@@ -133,9 +165,11 @@ async def tenant_transaction(pool: Pool, tenant_id: str) -> AsyncIterator[Connec
         DatabaseUnavailable: when the database goes away; nothing has been written then.
     """
     with translated():
-        async with pool.connection() as connection, connection.transaction():
-            await enter_tenant(connection, tenant_id)
-            yield connection
+        async with pool.connection() as connection:
+            with _deadline(connection, pool.deadline_s):
+                async with connection.transaction():
+                    await enter_tenant(connection, tenant_id)
+                    yield connection
 
 
 async def enter_tenant(connection: Connection, tenant_id: str) -> None:

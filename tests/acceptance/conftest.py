@@ -89,6 +89,7 @@ def api(samples_ingested: FreshDatabase, tmp_path_factory: pytest.TempPathFactor
         for tenant in ("default", CANARY)
     ]
     with serving(samples_ingested, home) as (url, process):
+        httpx.get(f"{url}/livez", timeout=180).raise_for_status()
         yield Api(url, samples_ingested, keys[0], keys[1], document_id, process)
 
 

@@ -38,7 +38,7 @@ from tests.pdfs import make_pdf
 
 ROOT = Path(__file__).parents[2]
 #: Everything that is waited for has a limit; this one is for starts on a loaded machine.
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 QUESTION = "Which colour does the beacon show during docking?"
 ANSWER = "The beacon shows an amber colour during docking."
 PAPER = [

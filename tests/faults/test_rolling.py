@@ -30,11 +30,13 @@ def copy() -> Iterator[Docent]:
         yield docent
 
 
-@pytest.fixture(scope="module")
-def served(copy: Docent) -> Program:
+@pytest.fixture
+def served(copy: Docent) -> Iterator[Program]:
     program = copy.program("scripts.serve")
     copy.until_ready()
-    return program
+    yield program
+    if program.process.poll() is None:
+        program.stop(signal.SIGTERM, 30)
 
 
 def workers(served: Program) -> list[int]:

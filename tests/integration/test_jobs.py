@@ -20,20 +20,22 @@ from tests.integration.workshop import Workshop, open_workshop, owner_rows, writ
 #: A worker that hangs in the middle of its first job, and says that it got there.
 HANGING = """
 import asyncio, sys
-from tests.conftest import FreshDatabase
-from tests.fakes import CountingEmbedder
-from tests.integration.workshop import open_workshop
+from app.infra.postgres import open_pool
+from app.ingestion.jobs import IngestionQueue
+from app.ingestion.parse import ParseLimits
+from app.ingestion.pipeline import Pipeline
 
-class Hanging(CountingEmbedder):
+class Hanging:
     async def embed_passages(self, texts):
         print("embedding", flush=True)
         await asyncio.Event().wait()
 
 async def main():
-    database = FreshDatabase(sys.argv[1], "")
-    async with open_workshop(database, sys.argv[2], embedder=Hanging(),
-    stalled_after_s=0.9) as shop:
-        await shop.queue.run()
+    async with open_pool(sys.argv[1], size=4, timeout_s=20) as pool:
+        pipeline = Pipeline(pool, Hanging(), limits=ParseLimits(), chunk_words=60)
+        queue = IngestionQueue(pool, pipeline, attempts=3, stalled_after_s=0.9)
+        async with queue.opened():
+            await queue.run()
 
 asyncio.run(main())
 """
@@ -142,7 +144,7 @@ async def test_the_job_of_a_killed_worker_is_taken_over(
     async with open_workshop(database, tenant, stalled_after_s=0.9) as shop:
         [received] = await shop.receive(write_book(tmp_path / "a.pdf"))
         assert received.document_id is not None
-        command = [sys.executable, "-c", HANGING, database.database_url, tenant]
+        command = [sys.executable, "-c", HANGING, database.database_url]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220
             assert victim.stdout is not None
             # Log lines go to the same place until they are configured.

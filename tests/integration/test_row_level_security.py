@@ -3,6 +3,7 @@
 The tables come from the database's own catalogue, so that a new one without a policy fails here.
 """
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,9 +80,39 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
         assert not role[power], power
     definers = owner_rows(
         database.database_url,
-        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace",
+        "SELECT proname, proacl::text AS grants, proconfig FROM pg_proc"
+        " WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY proname",
     )
-    assert [row["proname"] for row in definers] == ["find_api_key"]
+    assert [row["proname"] for row in definers] == ["find_api_key", "rank_by_text"]
+    for row in definers:
+        assert "search_path=public, pg_temp" in row["proconfig"], "nobody can slip a table under it"
+        assert not re.search(r"[{,]=X/", row["grants"]), "not for everybody"
+
+
+async def test_the_ranking_that_runs_as_the_owner_keeps_to_the_tenant(
+    tenants: tuple[Workshop, Workshop],
+) -> None:
+    ada, bob = tenants
+    documents = {
+        row["id"]
+        for row in bob.rows("SELECT id FROM documents WHERE tenant_id = %s", bob.tenant_id)
+    }
+    ranked = "SELECT id FROM rank_by_text('disk limit recorder', 50, %s, %s)"
+    async with ada.pool.connection() as connection:
+        cursor = await connection.execute(ranked, (None, None))
+        assert await cursor.fetchall() == [], "no tenant, no rows"
+    async with tenant_transaction(ada.pool, ada.tenant_id) as connection:
+        own = {
+            row["id"]
+            for row in ada.rows("SELECT id FROM chunks WHERE tenant_id = %s", ada.tenant_id)
+        }
+        cursor = await connection.execute(ranked, (None, None))
+        found = {row["id"] for row in await cursor.fetchall()}
+        assert found
+        assert found <= own
+        for versions in (None, [1] * len(documents)):
+            cursor = await connection.execute(ranked, (list(documents), versions))
+            assert await cursor.fetchall() == []
 
 
 async def test_the_pool_acts_as_the_applications_role(tenants: tuple[Workshop, Workshop]) -> None:

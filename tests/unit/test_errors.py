@@ -38,7 +38,8 @@ def test_statuses_are_those_of_the_contract(kinds: list[type[AppError]]) -> None
     assert {kind.status for kind in kinds} <= allowed
     # StartError ends a process; no caller meets it.
     met = [kind for kind in kinds if kind.__name__ != "StartError"]
-    assert all(kind.retryable == issubclass(kind, Unavailable) for kind in met)
+    assert all(kind.retryable == (kind.status == 503) for kind in met)
+    assert all(kind.retryable for kind in met if issubclass(kind, Unavailable))
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from numpy.typing import NDArray
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
+from numpy.typing import NDArray
 
 from app.infra.postgres import Connection, Pool, open_pool, tenant_transaction
 from app.retrieval.chunk_store import ChunkStore, HalfVector
@@ -80,7 +80,8 @@ class Oracle:
         self.vectors = vectors
 
     async def embed_query(self, text: str) -> Vector:
-        return self.vectors[int(re.sub(r"\D", "", text) or 0) % len(self.vectors)]
+        row: Vector = self.vectors[int(re.sub(r"\D", "", text) or 0) % len(self.vectors)]
+        return row
 
     async def embed_passages(self, texts: Any) -> Vectors:
         raise NotImplementedError
@@ -110,7 +111,8 @@ def clustered(axes: NDArray[np.float64], count: int, seed: int) -> Vectors:
     rows = (
         middles[rng.integers(len(middles), size=count)] + 0.5 * rng.normal(size=(count, len(axes)))
     ) @ axes
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    unit: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def take_index(owner: psycopg.Connection[Any], name: str) -> str:

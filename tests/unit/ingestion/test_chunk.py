@@ -74,10 +74,10 @@ def test_chunks_end_with_sentences_and_leave_no_tail() -> None:
     assert all(chunk.text.endswith(".") for chunk in chunks)
 
 
-def test_a_heading_starts_a_chunk_and_names_what_follows_on_later_pages() -> None:
+def test_a_heading_starts_a_chunk_and_names_what_follows_on_the_next_page() -> None:
     first = SENTENCE * 10 + "\n3.2.1 Scheduler Tables\n" + SENTENCE * 10
-    chunks = chunk_pages([page(first), page(SENTENCE * 2, 2)])
-    assert [chunk.heading for chunk in chunks] == ["", *["3.2.1 Scheduler Tables"] * 2]
+    chunks = chunk_pages([page(first), *(page(SENTENCE * 2, number) for number in (2, 3))])
+    assert [chunk.heading for chunk in chunks] == ["", *["3.2.1 Scheduler Tables"] * 2, ""]
     assert chunks[1].text.startswith("3.2.1 Scheduler Tables")
 
 
