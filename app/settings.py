@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     chunk_words: int = Field(180, ge=20, le=400, description="Most words of one chunk.")
     job_attempts: int = Field(3, ge=1, le=20, description="Tries before a job is given up.")
     job_stalled_after_s: Seconds = Field(
-        30, description="A job whose worker has not been heard of for so long is taken over."
+        10, description="A job whose worker has not been heard of for so long is taken over."
     )
 
     # Language models, tried in PROVIDER_ORDER; one without a key (or base URL) is left out

@@ -6,6 +6,7 @@ Exit code 0 when every file is in, 1 when some failed, 2 when nothing could be t
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -115,6 +116,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tenant", default="default", help="made if it is new")
     options = parser.parse_args(arguments)
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave in order
     try:
         settings = load_settings()
         configure_logging("WARNING", as_json=settings.log_json)
@@ -123,6 +125,9 @@ def main(arguments: list[str]) -> int:
     except AppError as error:
         sys.stderr.write(f"docent: {error.detail}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("docent: stopped; what was taken in goes on with the next worker.\n")
+        return 130
 
 
 if __name__ == "__main__":

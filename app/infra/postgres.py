@@ -82,6 +82,9 @@ async def open_pool(
         max_size=size,
         max_waiting=size * 20,
         timeout=timeout_s,
+        # It doubles its pauses while it tries: much longer, and it would be late to notice that the
+        # database is back. The next query tries at once.
+        reconnect_timeout=2,
         open=False,
     )
     pool.deadline_s = statement_timeout_s + GRACE_S
@@ -118,7 +121,7 @@ async def fetch_all(pool: Pool, query: str, values: Mapping[str, Any]) -> list[D
     """
     try:
         return await _fetch(pool, query, values)
-    except psycopg.errors.QueryCanceled as error:
+    except (psycopg.errors.QueryCanceled, PoolTimeout) as error:
         raise DatabaseUnavailable from error
     except psycopg.OperationalError:
         pass

@@ -1,4 +1,3 @@
-
 import pytest
 
 from app.errors import ConfigurationError
