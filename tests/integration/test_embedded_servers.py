@@ -260,9 +260,12 @@ def as_nobody(home: Path) -> "subprocess.CompletedProcess[str]":
     # nobody may not be let into the folders of our interpreter and our checkout
     needs = [Path(sys.executable), Path(os.__file__), ROOT, Path(psycopg.__file__)]
     command, options = as_account(ordinary(), [sys.executable, "-c", USER, str(home)], needs)
+    # nor may it write where coverage would have it write
+    environment = {name: os.environ[name] for name in os.environ if "COVERAGE" not in name}
     return subprocess.run(
         command,
         cwd=ROOT,
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
