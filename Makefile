@@ -71,7 +71,7 @@ test: setup-dev ## Run the tests; fails under 90 % branch coverage
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --ignore=tests/faults --cov --cov-report=term:skip-covered
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
-	$(BIN)/python -m pytest -q tests/faults
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
 
 check: setup-dev lint types contracts dead-code test test-faults ## Everything CI runs
 

@@ -101,14 +101,15 @@ async def run_size(url: str, corpus: Corpus, rounds: int) -> dict[str, Any]:
         await measure(engines, url, rounds)
         check_equal(engines)
         small = await check_small(corpus, retriever, stores["halfvec"])
+    by_beam = beams(url, corpus)
     rows = rows_of(engines, nearest(url, corpus, corpus.asked))
     return {
         "chunks": len(corpus.texts),
         "corpus": corpus.origin,
         "made": made,
         "rows": rows,
-        "beams": beams(url, corpus),
-        "budgets": budgets(rows),
+        "beams": by_beam,
+        "budgets": budgets(rows, by_beam),
         "small_tenant_rows": small,
         "machine": machine(url),
     }

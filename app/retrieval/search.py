@@ -78,18 +78,18 @@ class Retriever:
         )
         # An array where LlamaIndex's type says list: it is handed on untouched, never copied.
         embedding: Any = vector
-        nodes = await retriever.aretrieve(QueryBundle(question, embedding=embedding))
+        nodes = await retriever.find(QueryBundle(question, embedding=embedding))
         found = time.perf_counter()
         passages = tuple(_passage(node) for node in nodes)
         return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
 
 
 class ChunkRetriever(VectorIndexRetriever):
-    """LlamaIndex's retriever without what only other stores need; one span is left around it.
+    """LlamaIndex's retriever without what only other stores need.
 
     Left out: the look-up of nodes that are not text, which hashes every node found and formats a
     log line of them all for a docstore that is empty (half of the 0.9 ms of CPU that this class
-    saves a search), a second span, and the callbacks and events of LlamaIndex's older tracing.
+    saves a search), and the callbacks and events of LlamaIndex's older tracing.
     """
 
     async def aretrieve(self, str_or_query_bundle: QueryType) -> list[NodeWithScore]:
@@ -99,6 +99,10 @@ class ChunkRetriever(VectorIndexRetriever):
         if bundle.embedding is None and self._needs_embedding():
             embedding = await self._embed_model.aget_query_embedding(bundle.query_str)
             bundle = QueryBundle(bundle.query_str, embedding=embedding)
+        return await self.find(bundle)
+
+    async def find(self, bundle: QueryBundle) -> list[NodeWithScore]:
+        """Search for an embedded question; `aretrieve` without LlamaIndex's span (0.06 ms)."""
         query = self._build_vector_store_query(bundle)
         found = await self._vector_store.aquery(query, **self._kwargs)
         return self._convert_nodes_to_scored_nodes(found)

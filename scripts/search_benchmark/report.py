@@ -38,8 +38,9 @@ def row_of(engine: Engine, truth: Sequence[set[str]], bare_ms: float) -> dict[st
     }
 
 
-def budgets(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def budgets(rows: Sequence[dict[str, Any]], beams: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The budgets of the design, each with what was measured."""
+    chunks = next(beam["chunks"] for beam in beams if beam["ef_search"] == 100)
     by = {row["engine"]: row for row in rows}
     ours, hybrid = by["ours: VectorStoreIndex"], by["ours: Retriever, hybrid"]
     plain, vector, half = (
@@ -49,7 +50,8 @@ def budgets(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     lines = [
         ("p50 <= 1.5 x bare driver, same call", ours["p50_to_bare"], ours["p50_to_bare"] <= 1.5),
         ("p50 / bare driver, plain SELECT", round(ours["p50_ms"] / plain, 2), None),
-        ("recall@10 >= .99", ours["recall_at_10"], ours["recall_at_10"] >= 0.99),
+        ("recall@10 >= .99, chunks asked for", chunks, chunks >= 0.99),
+        ("recall@10 >= .99, questions", ours["recall_at_10"], ours["recall_at_10"] >= 0.99),
         (
             ">= 5 x faster than stock (vector)",
             round(vector / ours["p50_ms"], 1),

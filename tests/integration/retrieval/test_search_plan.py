@@ -22,7 +22,7 @@ from app.infra.postgres import Connection, Pool, open_pool, tenant_transaction
 from app.retrieval.chunk_store import ChunkStore, HalfVector
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Passage, Scope
-from app.retrieval.search import Retriever
+from app.retrieval.search import ChunkRetriever, Retriever
 from tests.conftest import FreshDatabase
 
 BIG, SMALL = "ten_big", "ten_small"
@@ -239,6 +239,21 @@ async def test_the_vector_ranking_agrees_with_an_exact_scan(library: Library, po
         found = await store.aquery(query, scope=Scope(BIG))
         hits += len({number_of(id_) for id_ in found.ids or []} & nearest(library, BIG, n))
     assert hits >= 0.99 * 200
+
+
+async def test_llamaindex_finds_text_nodes_by_a_plain_question(
+    library: Library, pool: Pool
+) -> None:
+    index = Retriever(pool, Oracle(library.vectors[BIG])).index
+    kwargs = {"scope": Scope(BIG)}
+    ours = ChunkRetriever(index, similarity_top_k=3, vector_store_kwargs=kwargs)
+    theirs = index.as_retriever(similarity_top_k=3, vector_store_kwargs=kwargs)
+    for retriever in (ours, theirs):
+        found = await retriever.aretrieve("7")
+        assert number_of(found[0].node.node_id) == 7
+        assert "only7both" in found[0].text
+        shown = {"title": "Report 7", "filename": "report.pdf", "page": 8, "heading": ""}
+        assert found[0].node.metadata == shown
 
 
 async def test_a_small_tenant_gets_all_it_asks_for(library: Library, pool: Pool) -> None:
