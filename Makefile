@@ -103,7 +103,8 @@ benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 env-example: setup ## Generate .env.example from app/settings.py
 	$(BIN)/python -m app.settings > .env.example
 
-COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet
+COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet \
+	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog)
 pins: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt

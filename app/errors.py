@@ -8,6 +8,7 @@
     ├── NotAllowed                   403 not_allowed
     ├── NotFound                     404 not_found
     ├── MethodNotAllowed             405 method_not_allowed
+    ├── Conflict                     409 conflict
     ├── TooLarge                     413 too_large
     ├── WrongType                    415 unsupported_media_type
     ├── Unavailable                  503 dependency_unavailable
@@ -67,6 +68,12 @@ class NotFound(AppError):
     """There is no such thing here."""
 
     status, code = 404, "not_found"
+
+
+class Conflict(AppError):
+    """That does not fit the present state."""
+
+    status, code = 409, "conflict"
 
 
 class MethodNotAllowed(AppError):

@@ -12,10 +12,14 @@ from starlette.types import Scope
 from app.auth.gate import OPEN_PATHS, Gate
 from app.auth.keys import KeyRing
 from app.chat.routes import router as chat_router
+from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
 from app.http.middleware import BodyLimit, RequestContext
 from app.http.probes import probe_router
 from app.http.problems import Problem, install_problems
+from app.ingestion.event_routes import router as event_router
+from app.ingestion.routes import router as ingestion_router
+from app.ingestion.webhook_routes import router as webhook_router
 from app.settings import Settings
 from app.wiring import House, open_house
 
@@ -24,6 +28,10 @@ _DESCRIPTION = (
     "Answers questions over an organisation's own documents, every claim tied to the page it came "
     "from. Send your key as `X-API-Key` or `Authorization: Bearer`."
 )
+
+#: What a form may hold beside its file.
+_FORM_BYTES = 262_144
+_UPLOADS = "/api/v1/docs"
 
 HouseOpener = Callable[[Settings], AbstractAsyncContextManager[House]]
 
@@ -47,7 +55,11 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     )
     install_problems(app)
     app.include_router(chat_router)
+    app.include_router(ingestion_router)
+    app.include_router(event_router)
+    app.include_router(webhook_router)
     app.include_router(documents_router)
+    app.include_router(admin_router)
 
     def house() -> House:
         found: House = app.state.house
@@ -65,6 +77,13 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     return app
 
 
+def _is_upload(method: str, path: str) -> bool:
+    """Whether a request may carry a file."""
+    if method == "POST":
+        return path == _UPLOADS
+    return method == "PUT" and path.startswith(f"{_UPLOADS}/") and path.count("/") == 4  # noqa: PLR2004
+
+
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     def key_ring(scope: Scope) -> KeyRing:
         found: KeyRing = scope["app"].state.house.key_ring
@@ -72,14 +91,25 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
     # The last one added is the outermost.
     app.add_middleware(Gate, key_ring=key_ring)
-    app.add_middleware(BodyLimit, limit_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit_bytes=settings.max_body_bytes,
+        upload_bytes=settings.max_file_bytes + _FORM_BYTES,
+        is_upload=_is_upload,
+    )
     if settings.allow_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allow_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-API-Key",
+                "X-Request-ID",
+            ],
+            expose_headers=["X-Request-ID", "Retry-After", "Location", "Idempotent-Replayed"],
         )
     app.add_middleware(RequestContext)
 

@@ -82,12 +82,39 @@ class Settings(BaseSettings):
     )
 
     # Retrieval
-    hnsw_ef_search: int = Field(100, ge=10, le=1000, description="Beam width of an HNSW search.")
+    hnsw_ef_search: int = Field(150, ge=10, le=1000, description="Beam width of an HNSW search.")
+
+    # Where the bytes of documents live
+    blob_store_url: str | None = Field(
+        None,
+        description="file:///folder or s3://bucket/prefix; empty is DOCENT_HOME/blobs beside the "
+        "embedded database, and the database itself with DATABASE_URL.",
+    )
+    s3_endpoint_url: str | None = Field(None, description="S3-compatible server other than AWS.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_access_key_id: str | None = Field(None, description="S3 credentials.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="S3 credentials.")
+    s3_virtual_hosted: bool = Field(
+        False, description="Address the bucket as a host name, not as a path."
+    )
 
     # Ingestion
+    allow_private_urls: bool = Field(
+        False, description="Fetch documents from, and call webhooks at, private addresses too."
+    )
+    fetch_timeout_s: Seconds = Field(20, description="Wall-clock limit of fetching a URL.")
+    worker_concurrency: int = Field(2, ge=1, le=32, description="Jobs a worker has in hand.")
+    max_ocr_pages: int = Field(200, ge=0, description="Most pages of one document read by OCR.")
+    ocr_timeout_s: Seconds = Field(900, description="Wall-clock limit of OCR for one file.")
     max_file_bytes: int = Field(10_485_760, ge=1024, description="Largest file ingested.")
     max_pages: int = Field(2000, ge=1, description="Most pages of one document.")
     max_text_bytes: int = Field(20_971_520, ge=1024, description="Most text of one document.")
+    max_entries: int = Field(
+        10_000, ge=1, description="Members an archive (DOCX, EPUB ...) may hold."
+    )
+    max_unpacked_bytes: int = Field(
+        200_000_000, ge=1024, description="Bytes an archive may unpack to."
+    )
     parse_timeout_s: Seconds = Field(60, description="Wall-clock limit of parsing one file.")
     parse_memory_bytes: int = Field(536_870_912, ge=67_108_864, description="Memory of a parser.")
     chunk_words: int = Field(180, ge=20, le=400, description="Most words of one chunk.")

@@ -6,20 +6,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from procrastinate import App as JobApp
+from procrastinate import PsycopgConnector
 from redis.asyncio import Redis
 
 from app.auth.keys import KeyRing, secret_of
 from app.chat.pipeline import ChatPipeline
 from app.documents.service import Archive
 from app.errors import ConfigurationError
+from app.http.idempotency import Idempotency
+from app.infra.blobs import BlobStore, open_blobs
+from app.infra.events import EventHub
 from app.infra.postgres import Pool, fetch_all, open_pool
 from app.infra.redis import answers, open_redis
 from app.infra.servers import urls_of
-from app.ingestion.jobs import IngestionQueue
+from app.ingestion.announcer import Announcer
+from app.ingestion.board import JobBoard
+from app.ingestion.intake import Intake
+from app.ingestion.jobs import IngestionQueue, Worker, WorkLimits
+from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
-from app.ingestion.pipeline import Pipeline
+from app.ingestion.pipeline import FileLimits, Pipeline
+from app.ingestion.webhooks import Webhooks, register_webhooks
 from app.llm.completion import Provider
 from app.llm.providers import build_router
+from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
 from app.retrieval.index_info import check_index
 from app.retrieval.minilm import MiniLmEmbedder
@@ -45,7 +56,13 @@ class House:
     key_ring: KeyRing
     provider: Provider
     chat: ChatPipeline
-    ingestion: IngestionQueue
+    blobs: BlobStore
+    events: EventHub
+    idempotency: Idempotency
+    intake: Intake
+    board: JobBoard
+    webhooks: Webhooks
+    worker: Worker
 
     async def checks(self) -> dict[str, bool]:
         """Whether each part that an answer needs is there, asked at the same time."""
@@ -114,14 +131,21 @@ async def open_house(
         retriever = Retriever(pool, embedder)
         provider = build_router(settings)
         stack.push_async_callback(provider.close)
+        blobs = await stack.enter_async_context(open_blobs(settings, pool))
+        quoted = QuotedPlaces(redis)
+        events = EventHub(redis)
+        stack.push_async_callback(events.close)
+        jobs = JobApp(connector=PsycopgConnector())
+        await jobs.connector.open_async(pool)  # it borrows the process's pool
+        queue = IngestionQueue(pool, jobs)
+        deliver = register_webhooks(jobs, pool, settings)
+        announcer = Announcer(events, deliver)
         pipeline = Pipeline(
-            pool, embedder, limits=_limits(settings), chunk_words=settings.chunk_words
-        )
-        queue = IngestionQueue(
             pool,
-            pipeline,
-            attempts=settings.job_attempts,
-            stalled_after_s=settings.job_stalled_after_s,
+            blobs,
+            embedder,
+            announcer,
+            limits=_limits(settings),
         )
         yield House(
             settings=settings,
@@ -129,12 +153,26 @@ async def open_house(
             redis=redis,
             embedder=embedder,
             retriever=retriever,
-            archive=Archive(pool),
+            archive=Archive(pool, blobs, quoted),
             key_ring=KeyRing(pool, secret_of(settings)),
             provider=provider,
-            chat=ChatPipeline(retriever, provider),
-            ingestion=await stack.enter_async_context(queue.opened()),
+            chat=ChatPipeline(retriever, provider, quoted),
+            blobs=blobs,
+            events=events,
+            idempotency=Idempotency(pool),
+            intake=Intake(pool, blobs, queue.defer, max_bytes=settings.max_file_bytes),
+            board=JobBoard(pool, queue.defer, announcer),
+            webhooks=Webhooks(pool, deliver, allow_private=settings.allow_private_urls),
+            worker=Worker(pool, jobs, pipeline, queue, limits=_work_limits(settings)),
         )
+
+
+def _work_limits(settings: Settings) -> WorkLimits:
+    return WorkLimits(
+        attempts=settings.job_attempts,
+        concurrency=settings.worker_concurrency,
+        stalled_after_s=settings.job_stalled_after_s,
+    )
 
 
 def _embedder(settings: Settings, *, threads: int) -> Embedder:
@@ -160,11 +198,17 @@ def _embedder(settings: Settings, *, threads: int) -> Embedder:
     )
 
 
-def _limits(settings: Settings) -> ParseLimits:
-    return ParseLimits(
-        max_bytes=settings.max_file_bytes,
-        max_pages=settings.max_pages,
-        max_text_bytes=settings.max_text_bytes,
-        timeout_s=settings.parse_timeout_s,
-        memory_bytes=settings.parse_memory_bytes,
+def _limits(settings: Settings) -> FileLimits:
+    return FileLimits(
+        ParseLimits(
+            max_bytes=settings.max_file_bytes,
+            max_pages=settings.max_pages,
+            max_text_bytes=settings.max_text_bytes,
+            timeout_s=settings.parse_timeout_s,
+            memory_bytes=settings.parse_memory_bytes,
+            max_entries=settings.max_entries,
+            max_unpacked_bytes=settings.max_unpacked_bytes,
+        ),
+        OcrLimits(max_pages=settings.max_ocr_pages, timeout_s=settings.ocr_timeout_s),
+        settings.chunk_words,
     )

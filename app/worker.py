@@ -24,7 +24,7 @@ async def run_worker(settings: Settings) -> None:
         embedding_threads=settings.embedding_threads or os.cpu_count() or 1,
         statement_timeout_s=STATEMENT_TIMEOUT_S,
     ) as house:
-        working = asyncio.create_task(house.ingestion.run())
+        working = asyncio.create_task(house.worker.run())
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, working.cancel)

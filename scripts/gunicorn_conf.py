@@ -58,6 +58,9 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
         "http": "httptools",
+        "ws": "websockets-sansio",
+        "ws_max_size": 65_536,
+        "ws_per_message_deflate": False,
         "access_log": False,  # the application writes its own
         "server_header": False,
         "proxy_headers": False,  # X-Forwarded-For is the caller's word until a proxy is configured

@@ -1,4 +1,4 @@
-"""`make ingest`: ingest every PDF below a folder, and say what became of each.
+"""`make ingest`: ingest every document below a folder, and say what became of each.
 
 Exit code 0 when every file is in, 1 when some failed, 2 when nothing could be tried at all.
 """
@@ -21,8 +21,7 @@ from app.errors import AppError
 from app.infra.logging import configure_logging
 from app.infra.servers import owner_url, servers
 from app.ingestion.folder import Progress as Watched
-from app.ingestion.folder import find_files, take_in, watch
-from app.ingestion.intake import Received
+from app.ingestion.folder import Received, find_files, take_in, watch
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
 
@@ -39,9 +38,7 @@ async def ingest(settings: Settings, folder: Path, tenant: str, console: Console
         statement_timeout_s=STATEMENT_TIMEOUT_S,
     ) as house:
         received: list[Received] = []
-        async for batch in take_in(
-            house.pool, house.ingestion, tenant_id, files, max_bytes=settings.max_file_bytes
-        ):
+        async for batch in take_in(house.pool, house.intake, tenant_id, files):
             received += batch
         waited = {
             (item.document_id, item.version): item
@@ -56,7 +53,7 @@ async def _work(
     house: House, tenant_id: str, versions: list[tuple[str, int]], console: Console
 ) -> Watched | None:
     """Run jobs here, beside any worker that runs elsewhere, until all ``versions`` are settled."""
-    working = asyncio.create_task(house.ingestion.run())
+    working = asyncio.create_task(house.worker.run())
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -104,7 +101,7 @@ def _report(console: Console, folder: Path, received: list[Received], last: Watc
     for path, reason in failed:
         console.print(f"failed: {path}: {reason}", style="red", markup=False, soft_wrap=True)
     if not received:
-        console.print(f"No PDF was found below {folder}.", markup=False)
+        console.print(f"No document was found below {folder}.", markup=False)
         return 2
     return 1 if failed else 0
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -98,3 +99,13 @@ class ScriptedProvider:
 
     async def close(self) -> None:
         """Holds nothing."""
+
+
+class KeptQuotes:
+    """Remembers what answers quoted, as `QuotedPlaces` does."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str, list[Any]]] = []
+
+    async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Any]) -> None:
+        self.kept.append((tenant_id, answer_id, list(quotes)))

@@ -16,6 +16,8 @@ from app.errors import AppError, NotAllowed, NotAuthenticated
 from app.http.problems import problem_response
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/openapi.json", "/docs"})
+#: The one WebSocket, which takes its credential as its first message too, and so checks it itself.
+WEBSOCKET_PATH = "/ws"
 
 
 class Gate:
@@ -29,12 +31,15 @@ class Gate:
         self._key_ring = key_ring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check one request; lifespan events pass, and WebSockets, of which there are none."""
+        """Check one request; lifespan events pass, and the one WebSocket that checks for itself."""
+        if scope["type"] == "websocket" and scope["path"] != WEBSOCKET_PATH:
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         try:
-            caller = await self._key_ring(scope).caller(_credential(scope))
+            caller = await self._key_ring(scope).caller(credential(scope))
         except AppError as error:
             await problem_response(error, scope)(scope, receive, send)
             return
@@ -42,7 +47,12 @@ class Gate:
         await self._app(scope, receive, send)
 
 
-def _credential(scope: Scope) -> str:
+def credential(scope: Scope) -> str:
+    """The key or token a request carries, unchecked.
+
+    Raises:
+        NotAuthenticated: it carries none.
+    """
     for name, value in scope["headers"]:
         if name == b"x-api-key":
             return str(value.decode("latin-1").strip())

@@ -1,4 +1,4 @@
-"""A question's whole journey: retrieve → prompt → llm.router → cite."""
+"""A question's whole journey: retrieve → prompt → llm.router → cite → remember."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -12,6 +12,7 @@ from app.chat.prompt import NO_ANSWER, build_request
 from app.errors import AppError
 from app.infra.ids import new_id
 from app.llm.completion import Completion, CompletionRequest, Event, Provider, Usage
+from app.retrieval.cited import Quoted, QuotedPlaces
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
 
@@ -22,9 +23,10 @@ _NOBODY = Completion("", "none", "none", abstained="no_match")
 class ChatPipeline:
     """Answers questions; holds nothing of any of them."""
 
-    def __init__(self, retriever: Retriever, provider: Provider) -> None:
+    def __init__(self, retriever: Retriever, provider: Provider, quoted: QuotedPlaces) -> None:
         self._retriever = retriever
         self._provider = provider
+        self._quoted = quoted
 
     async def retrieve(self, caller: Caller, question: Question) -> Retrieved:
         """The passages an answer would rest on.
@@ -64,7 +66,13 @@ class ChatPipeline:
             generation_ms=(done - generation) * 1e3,
             total_ms=(done - started) * 1e3,
         )
-        return finished(question, retrieved.passages, completion, timings)
+        answer = finished(question, retrieved.passages, completion, timings)
+        await self._quoted.remember(
+            caller.tenant_id,
+            answer.answer_id,
+            [Quoted(c.document_id, c.version, c.page, c.boxes) for c in answer.citations],
+        )
+        return answer
 
     async def _complete(self, request: CompletionRequest) -> Completion:
         stream = cast("AsyncGenerator[Event]", self._provider.stream(request))

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
 
 from app.auth.caller import Caller
 from app.auth.gate import require
@@ -16,6 +17,7 @@ from app.chat.schemas import (
     RetrieveOut,
 )
 from app.errors import InvalidRequest
+from app.http.idempotency import Idempotency, KeyedRequest, fingerprint, idempotency_key
 from app.http.problems import documented_problems
 from app.llm.completion import Provider
 
@@ -46,15 +48,34 @@ Pipeline = Annotated[ChatPipeline, Depends(pipeline)]
 
 
 @router.post(
-    "/chat", operation_id="chat", responses=documented_problems(401, 403, 413, 415, 422, 503)
+    "/chat",
+    operation_id="chat",
+    response_model=AnswerOut,
+    responses=documented_problems(401, 403, 409, 413, 415, 422, 503),
 )
-async def chat(request: Request, caller: Asker, pipeline: Pipeline, body: ChatIn) -> AnswerOut:
+async def chat(
+    request: Request, caller: Asker, pipeline: Pipeline, body: ChatIn
+) -> AnswerOut | Response:
     """Answer a question from the caller's documents, every claim with its page."""
     wants_events = "text/event-stream" in request.headers.get("accept", "")
     if body.stream is True or wants_events:
         raise StreamingNotAvailable
-    answer = await pipeline.answer(caller, body.to_question())
-    return AnswerOut.of(answer, request.scope["state"]["request_id"])
+
+    async def ask() -> AnswerOut:
+        answer = await pipeline.answer(caller, body.to_question())
+        return AnswerOut.of(answer, request.scope["state"]["request_id"])
+
+    key = idempotency_key(request)
+    if key is None:
+        return await ask()
+
+    async def work() -> Response:
+        shape = (await ask()).model_dump_json().encode("utf-8", "replace")
+        return Response(shape, media_type="application/json")
+
+    asked = fingerprint(request.url.path, body.model_dump_json())
+    once: Idempotency = request.app.state.house.idempotency
+    return await once.once(KeyedRequest(caller.tenant_id, caller.key_id, key, asked), work)
 
 
 @router.post(

@@ -1,10 +1,12 @@
-"""The archive's values: a document as callers see it, and one page of it."""
+"""The archive's values: a document as callers see it, its versions and pages, a new file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 Status = Literal["queued", "processing", "ready", "failed", "deleted"]
+VersionStatus = Literal["queued", "processing", "ready", "failed", "cancelled", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Document:
     media_type: str
     author: str | None
     tags: tuple[str, ...]
+    metadata: Mapping[str, str]
     version: int
     page_count: int | None
     size_bytes: int
@@ -30,8 +33,27 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a document; ``current`` is the one that answers."""
+
+    number: int
+    status: VersionStatus
+    current: bool
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: bytes
+    page_count: int | None
+    job_id: str
+    error_code: str | None
+    error_detail: str | None
+    created_at: datetime
+    published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPage:
-    """One page as it is quoted from; width and height in PDF points."""
+    """One page as it is quoted from; width and height in PDF points, 0 without pages."""
 
     document_id: str
     version: int
@@ -44,14 +66,20 @@ class StoredPage:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file about to become a document's next version."""
+    """A file about to become a document's next version; its bytes are in the blob store already."""
 
-    source: str | None
     filename: str
-    title: str
     media_type: str
-    content: bytes
+    size_bytes: int
     sha256: bytes
+    #: Where it came from, if that names a document: a folder's file, a URL.
+    source: str | None = None
+    url: str | None = None
+    #: As the caller gave it; None = from the file itself.
+    title: str | None = None
+    author: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +89,21 @@ class Claimed:
     document_id: str
     version: int
     title: str
+    #: The title its chunks are embedded with; None before the first version.
+    index_title: str | None
     filename: str
-    content: bytes
+    media_type: str
+    sha256: bytes
     claim: str
-    #: The version that was current then, which the new one is compared with; None = none was.
+    #: The newest published version, which this one is compared with; None = none was.
     base_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became invisible when a document was deleted."""
+
+    chunks: int
+    vectors: int
+    cache_entries: int = 0
+    memory_turns: int = 0

@@ -28,8 +28,8 @@ class NewPage:
     height: float
 
 
-async def current_pages(connection: Connection, document_id: str) -> dict[int, bytes]:
-    """Page number → SHA-256 of its text, in the document's current version."""
+async def newest_pages(connection: Connection, document_id: str) -> dict[int, bytes]:
+    """Page number → SHA-256 of its text, in the document's newest published version."""
     cursor = await connection.execute(
         "SELECT number, sha256 FROM pages WHERE document_id = %s AND valid_to IS NULL",
         (document_id,),
@@ -46,7 +46,7 @@ async def replace_pages(
     pages: Sequence[NewPage],
 ) -> None:
     """Make ``pages`` the whole of ``version``; a page that did not change keeps its row."""
-    current = await current_pages(connection, document_id)
+    current = await newest_pages(connection, document_id)
     kept = {page.number for page in pages if current.get(page.number) == page.sha256}
     await connection.execute(
         "UPDATE pages SET valid_to = %s"

@@ -3,9 +3,17 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
 from app.documents.document import Document, Status, StoredPage
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+#: RFC 3339, UTC, milliseconds.
+Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
 
 
 class DocumentError(BaseModel):
@@ -27,6 +35,7 @@ class DocumentOut(BaseModel):
                 "media_type": "application/pdf",
                 "author": None,
                 "tags": ["flight-software"],
+                "metadata": {"owner": "storage team"},
                 "version": 1,
                 "page_count": 65,
                 "size_bytes": 2082158,
@@ -46,6 +55,7 @@ class DocumentOut(BaseModel):
     media_type: str
     author: str | None
     tags: list[str]
+    metadata: dict[str, str]
     version: int
     page_count: int | None
     size_bytes: int
@@ -53,12 +63,8 @@ class DocumentOut(BaseModel):
     status: Status
     error: DocumentError | None
     url: str | None
-    uploaded_at: datetime
-    updated_at: datetime
-
-    @field_serializer("uploaded_at", "updated_at")
-    def _utc(self, value: datetime) -> str:
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    uploaded_at: Time
+    updated_at: Time
 
     @classmethod
     def of(cls, document: Document) -> "DocumentOut":
@@ -73,6 +79,7 @@ class DocumentOut(BaseModel):
             media_type=document.media_type,
             author=document.author,
             tags=list(document.tags),
+            metadata=dict(document.metadata),
             version=document.version,
             page_count=document.page_count,
             size_bytes=document.size_bytes,

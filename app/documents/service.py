@@ -1,11 +1,22 @@
-"""The archive: what callers may ask of a tenant's documents."""
+"""The archive: what callers may ask of a tenant's documents, and do to them."""
 
+import builtins
 from collections.abc import Sequence
 
-from app.documents.document import Document, StoredPage
-from app.documents.store import Listing, find_document, find_page, list_documents
-from app.errors import NotFound
-from app.infra.postgres import Pool, tenant_transaction
+from app.documents import store
+from app.documents.document import Document, Removed, StoredPage, Version
+from app.documents.job_store import cancel_jobs
+from app.documents.page_image import NoPageImage, render_page
+from app.documents.store import Edit, Listing
+from app.documents.version_store import activate_version, list_versions, record_activation
+from app.errors import Conflict, NotFound
+from app.infra.blobs import BlobStore
+from app.infra.postgres import Connection, Pool, tenant_transaction
+from app.retrieval.chunk_table import NO_VERSION, show_version
+from app.retrieval.cited import QuotedPlaces
+
+#: Formats whose pages can be drawn.
+DRAWN = frozenset({"application/pdf", "image/png", "image/jpeg", "image/tiff"})
 
 
 class DocumentNotFound(NotFound):
@@ -14,37 +25,128 @@ class DocumentNotFound(NotFound):
     code = "document_not_found"
 
 
+class VersionNotFound(NotFound):
+    """The document has no such version that was ever ready."""
+
+    code = "version_not_found"
+
+
 class PageNotFound(NotFound):
     """The document has no such page in that version."""
 
     code = "page_not_found"
 
 
-class Archive:
-    """Reads the documents of one tenant at a time."""
+class SourceTaken(Conflict):
+    """Another document has been ingested from the same place since."""
 
-    def __init__(self, pool: Pool) -> None:
+    code = "source_taken"
+
+
+class Archive:
+    """The documents of one tenant at a time; every method raises DocumentNotFound for others'."""
+
+    def __init__(self, pool: Pool, blobs: BlobStore, quoted: QuotedPlaces) -> None:
         self._pool = pool
+        self._blobs = blobs
+        self._quoted = quoted
 
     async def list(self, tenant_id: str, listing: Listing) -> tuple[Sequence[Document], bool]:
         """Documents, newest first, and whether there are more."""
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            found = await list_documents(connection, tenant_id, listing)
+            found = await store.list_documents(connection, tenant_id, listing)
         return found[: listing.limit], len(found) > listing.limit
 
     async def get(self, tenant_id: str, document_id: str) -> Document:
-        """One document; a deleted one is gone here.
+        """One document; a deleted one is gone here."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            return await _present(connection, tenant_id, document_id)
+
+    async def edit(self, tenant_id: str, document_id: str, edit: Edit) -> Document:
+        """Change what is said of a document; its text and index stay as they are."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            await _locked(connection, tenant_id, document_id)
+            await store.edit_document(connection, document_id, edit)
+            return await _present(connection, tenant_id, document_id)
+
+    async def delete(self, tenant_id: str, document_id: str) -> Removed:
+        """Delete softly: when this returns, nothing is answered from the document any more."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            await _locked(connection, tenant_id, document_id)
+            await cancel_jobs(connection, document_id)
+            await store.mark_deleted(connection, document_id)
+            chunks = await show_version(
+                connection, tenant_id=tenant_id, document_id=document_id, version=NO_VERSION
+            )
+        return Removed(chunks=chunks, vectors=chunks)
+
+    async def restore(self, tenant_id: str, document_id: str) -> Document:
+        """Take a deletion back; a document that is not deleted stays as it is.
 
         Raises:
-            DocumentNotFound: also when it is another tenant's.
+            SourceTaken: its place was taken by another document meanwhile.
         """
-        if "\0" in document_id:
-            raise DocumentNotFound  # nothing stored can hold one, and asking for it is an error
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            found = await find_document(connection, tenant_id, document_id)
-        if found is None or found.status == "deleted":
-            raise DocumentNotFound
-        return found
+            document = await store.lock_document(connection, tenant_id, _id(document_id))
+            if document is None:
+                raise DocumentNotFound
+            if document.status != "deleted":
+                return document
+            if not await store.unmark_deleted(connection, document_id):
+                raise SourceTaken
+            restored = await _present(connection, tenant_id, document_id)
+            if restored.status == "ready":
+                await show_version(
+                    connection,
+                    tenant_id=tenant_id,
+                    document_id=document_id,
+                    version=restored.version,
+                )
+            return restored
+
+    async def versions(
+        self, tenant_id: str, document_id: str, *, after: int | None, limit: int
+    ) -> tuple[builtins.list[Version], bool]:
+        """Versions, newest first, and whether there are more."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            await _present(connection, tenant_id, document_id)
+            found = await list_versions(connection, document_id, after=after, limit=limit)
+        return found[:limit], len(found) > limit
+
+    async def activate(self, tenant_id: str, document_id: str, version: int) -> Document:
+        """Answer from ``version`` from now on, an older one or a newer one again.
+
+        Raises:
+            VersionNotFound: there is none, or it never was ready.
+        """
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            document = await _locked(connection, tenant_id, document_id)
+            if document.status == "ready" and document.version == version:
+                return document
+            if not await activate_version(connection, document_id, version):
+                raise VersionNotFound
+            await show_version(
+                connection, tenant_id=tenant_id, document_id=document_id, version=version
+            )
+            await record_activation(connection, tenant_id, document_id, version)
+            return await _present(connection, tenant_id, document_id)
+
+    async def content(
+        self, tenant_id: str, document_id: str, version: int | None
+    ) -> tuple[Version, bytes]:
+        """The bytes of ``version``, or of the current one, as they were uploaded.
+
+        Raises:
+            VersionNotFound: there is no such version.
+            AppError: the blob store is away, or the bytes are damaged.
+        """
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            document = await _present(connection, tenant_id, document_id)
+            number = document.version if version is None else version
+            found = await list_versions(connection, document_id, after=number + 1, limit=1)
+        if not found or found[0].number != number:
+            raise VersionNotFound
+        return found[0], await self._blobs.get(tenant_id, found[0].sha256)
 
     async def page(
         self, tenant_id: str, document_id: str, number: int, version: int | None
@@ -52,14 +154,69 @@ class Archive:
         """A page of ``version``, or of the current one.
 
         Raises:
-            DocumentNotFound: also when it is another tenant's.
             PageNotFound: when that version has no such page.
         """
-        document = await self.get(tenant_id, document_id)
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            found = await find_page(
+            document = await _present(connection, tenant_id, document_id)
+            found = await store.find_page(
                 connection, document_id, number, document.version if version is None else version
             )
         if found is None:
             raise PageNotFound
         return found
+
+    async def page_image(
+        self,
+        tenant_id: str,
+        document_id: str,
+        number: int,
+        *,
+        version: int | None,
+        answer_id: str | None,
+    ) -> bytes:
+        """A page as a PNG, with what ``answer_id`` quoted from it marked.
+
+        Raises:
+            NoPageImage: the format has no pages to draw, or the version no such page.
+            ImageUnavailable: the page cannot be drawn.
+        """
+        found, content = await self.content(tenant_id, document_id, version)
+        if found.media_type not in DRAWN:
+            raise NoPageImage("Documents of this format have no page images.")
+        boxes: builtins.list[builtins.list[float]] = []
+        if answer_id is not None:
+            boxes = await self._quoted.boxes(
+                tenant_id, answer_id, document_id=document_id, version=found.number, page=number
+            )
+        return await render_page(content, number, highlights=boxes)
+
+    async def tags(self, tenant_id: str) -> dict[str, int]:
+        """Tag → documents that carry it."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            return await store.list_tags(connection, tenant_id)
+
+    async def replace_tag(self, tenant_id: str, tag: str, new_tag: str | None) -> int:
+        """Rename a tag everywhere, or take it away (None); how many documents carried it."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            return await store.replace_tag(connection, tenant_id, tag, new_tag)
+
+
+def _id(document_id: str) -> str:
+    """``document_id``, unless it holds what cannot be stored and is an error to ask for."""
+    if "\0" in document_id:
+        raise DocumentNotFound
+    return document_id
+
+
+async def _present(connection: Connection, tenant_id: str, document_id: str) -> Document:
+    found = await store.find_document(connection, tenant_id, _id(document_id))
+    if found is None or found.status == "deleted":
+        raise DocumentNotFound
+    return found
+
+
+async def _locked(connection: Connection, tenant_id: str, document_id: str) -> Document:
+    found = await store.lock_document(connection, tenant_id, _id(document_id))
+    if found is None or found.status == "deleted":
+        raise DocumentNotFound
+    return found

@@ -1,23 +1,23 @@
-"""The archive's tables: documents, their versions, pages and bytes.
+"""The table of documents: found, listed, edited, deleted and restored; their tags.
 
 Every function runs in the caller's tenant transaction; row-level security bounds it as well.
 """
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.documents.document import Claimed, Document, NewFile, StoredPage
-from app.errors import AppError
-from app.infra.ids import new_id
+from psycopg.types.json import Jsonb
+
+from app.documents.document import Document, StoredPage
 from app.infra.postgres import Connection
 
 _DOCUMENTS = """
-    SELECT d.id, d.title, d.filename, d.media_type, d.author, d.tags, d.url,
+    SELECT d.id, d.title, d.filename, d.media_type, d.author, d.tags, d.metadata, d.url,
            v.number AS version, v.page_count, v.size_bytes, v.sha256,
            CASE WHEN d.deleted_at IS NOT NULL THEN 'deleted'
-                WHEN d.current_version IS NOT NULL THEN 'ready' ELSE n.status END AS status,
+                WHEN d.current_version IS NOT NULL THEN 'ready'
+                WHEN n.status IN ('cancelled', 'dead') THEN 'failed' ELSE n.status END AS status,
            n.error_code, n.error_detail, d.created_at, d.updated_at
     FROM documents d
     JOIN LATERAL (SELECT * FROM document_versions n WHERE n.document_id = d.id
@@ -25,12 +25,6 @@ _DOCUMENTS = """
     JOIN document_versions v
         ON v.document_id = d.id AND v.number = coalesce(d.current_version, n.number)
     WHERE d.tenant_id = %(tenant_id)s"""
-
-
-class Overtaken(AppError):
-    """Another version of the document became current meanwhile."""
-
-    code = "overtaken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,7 @@ async def list_documents(
     if not listing.include_deleted and listing.status != "deleted":
         conditions.append("d.deleted_at IS NULL")
     if listing.tag is not None:
-        conditions.append("d.tags @> ARRAY[%(tag)s]")
+        conditions.append("d.tags @> ARRAY[%(tag)s::text]")
     if listing.title_part is not None:
         conditions.append(
             "(strpos(lower(d.title), lower(%(title_part)s)) > 0"
@@ -113,178 +107,83 @@ async def find_page(
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest version at a source, published or not."""
+class Edit:
+    """Changes to a document's facts; a field left at None stays as it is."""
 
-    document_id: str
-    version: int
-    sha256: bytes
-    status: str
-
-
-async def newest_by_source(
-    connection: Connection, tenant_id: str, sources: Sequence[str]
-) -> dict[str, Newest]:
-    """Source → newest version of the document that was found there before."""
-    cursor = await connection.execute(
-        "SELECT DISTINCT ON (d.id) d.source, d.id AS document_id, v.number AS version, v.sha256,"
-        " v.status FROM documents d JOIN document_versions v ON v.document_id = d.id"
-        " WHERE d.tenant_id = %s AND d.source = ANY (%s) AND d.deleted_at IS NULL"
-        " ORDER BY d.id, v.number DESC",
-        (tenant_id, list(sources)),
-    )
-    return {row.pop("source"): Newest(**row) for row in await cursor.fetchall()}
+    title: str | None = None
+    author: str | None = None
+    clear_author: bool = False
+    tags: tuple[str, ...] | None = None
+    #: Names with their new values; None takes a name away.
+    metadata: Mapping[str, str | None] | None = None
 
 
-async def requeue_version(connection: Connection, document_id: str, version: int) -> None:
-    """Let a failed version be tried again."""
+async def edit_document(connection: Connection, document_id: str, edit: Edit) -> None:
+    """Apply ``edit``; the newest edit wins."""
+    metadata = edit.metadata or {}
     await connection.execute(
-        "UPDATE document_versions SET status = 'queued'"
-        " WHERE document_id = %s AND number = %s AND status = 'failed'",
-        (document_id, version),
-    )
-
-
-async def outcomes(
-    connection: Connection, versions: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """(document, version) → status, progress and error of versions that are being waited for."""
-    cursor = await connection.execute(
-        "SELECT v.document_id, v.number, v.status, v.step, v.pages_done, v.page_count,"
-        " v.chunks_embedded, v.chunks_reused, v.error_code, v.error_detail"
-        " FROM document_versions v"
-        " JOIN unnest(%s::text[], %s::integer[]) AS w (document_id, number)"
-        " USING (document_id, number)",
-        ([document_id for document_id, _ in versions], [number for _, number in versions]),
-    )
-    return {(row["document_id"], row["number"]): row for row in await cursor.fetchall()}
-
-
-async def add_version(
-    connection: Connection, tenant_id: str, file: NewFile
-) -> tuple[str, int, bool]:
-    """Record ``file`` as the next version of the document at its source: (id, number, is new).
-
-    A document is made when there is none. The bytes are stored once per tenant.
-    """
-    document_id = new_id("doc")
-    cursor = await connection.execute(
-        "INSERT INTO documents (id, tenant_id, source, title, filename, media_type)"
-        " VALUES (%(id)s, %(tenant)s, %(source)s, %(title)s, %(filename)s, %(media_type)s)"
-        " ON CONFLICT (tenant_id, source) DO UPDATE SET updated_at = now(), deleted_at = NULL"
-        " RETURNING id, xmax = 0 AS is_new",
+        "UPDATE documents SET title = coalesce(%(title)s, title),"
+        " author = CASE WHEN %(clear_author)s THEN NULL ELSE coalesce(%(author)s, author) END,"
+        " tags = coalesce(%(tags)s::text[], tags),"
+        " metadata = (metadata || %(set)s) - %(unset)s::text[], updated_at = now()"
+        " WHERE id = %(id)s",
         {
             "id": document_id,
-            "tenant": tenant_id,
-            "source": file.source,
-            "title": file.title,
-            "filename": file.filename,
-            "media_type": file.media_type,
+            "title": edit.title,
+            "author": edit.author,
+            "clear_author": edit.clear_author,
+            "tags": None if edit.tags is None else list(edit.tags),
+            "set": Jsonb({name: value for name, value in metadata.items() if value is not None}),
+            "unset": [name for name, value in metadata.items() if value is None],
         },
     )
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
+
+
+async def lock_document(
+    connection: Connection, tenant_id: str, document_id: str
+) -> Document | None:
+    """The document, which nobody else changes before the transaction ends; None when unknown."""
     await connection.execute(
-        "INSERT INTO blobs (tenant_id, sha256, content) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-        (tenant_id, file.sha256, file.content),
+        "SELECT FROM documents WHERE id = %s FOR NO KEY UPDATE", (document_id,)
     )
-    cursor = await connection.execute(
-        "INSERT INTO document_versions (tenant_id, document_id, number, sha256, size_bytes, status)"
-        " SELECT %(tenant)s, %(id)s, coalesce(max(number), 0) + 1, %(sha256)s, %(size)s, 'queued'"
-        " FROM document_versions WHERE document_id = %(id)s RETURNING number",
-        {
-            "tenant": tenant_id,
-            "id": row["id"],
-            "sha256": file.sha256,
-            "size": len(file.content),
-        },
-    )
-    numbered = await cursor.fetchone()
-    assert numbered is not None  # noqa: S101
-    return row["id"], numbered["number"], row["is_new"]
+    return await find_document(connection, tenant_id, document_id)
 
 
-async def claim_version(
-    connection: Connection, tenant_id: str, document_id: str, version: int
-) -> Claimed | None:
-    """Take a version to work on; None when it is finished already or was overtaken by a newer one.
-
-    The claim of whoever worked on it before is void from here on.
-    """
-    cursor = await connection.execute(
-        "UPDATE document_versions v SET status = 'processing', step = 'parse', claim = %(claim)s,"
-        " error_code = NULL, error_detail = NULL FROM documents d, blobs b"
-        " WHERE v.document_id = %(id)s AND v.number = %(version)s AND d.id = v.document_id"
-        " AND b.tenant_id = %(tenant)s AND b.sha256 = v.sha256"
-        " AND v.status IN ('queued', 'processing')"
-        " AND v.number > coalesce(d.current_version, 0)"
-        " RETURNING v.document_id, v.number AS version, d.title, d.filename, b.content, v.claim,"
-        " d.current_version AS base_version",
-        {
-            "claim": secrets.token_hex(16),
-            "id": document_id,
-            "version": version,
-            "tenant": tenant_id,
-        },
-    )
-    row = await cursor.fetchone()
-    return None if row is None else Claimed(**row)
-
-
-async def report_progress(
-    connection: Connection, claimed: Claimed, *, step: str, pages_done: int, page_count: int
-) -> None:
-    """Say how far the work has come; a void claim changes nothing."""
+async def mark_deleted(connection: Connection, document_id: str) -> None:
+    """Delete softly: the row stays, and nothing is answered from it."""
     await connection.execute(
-        "UPDATE document_versions SET step = %s, pages_done = %s, page_count = %s"
-        " WHERE document_id = %s AND number = %s AND claim = %s",
-        (step, pages_done, page_count, claimed.document_id, claimed.version, claimed.claim),
+        "UPDATE documents SET deleted_at = now(), updated_at = now() WHERE id = %s", (document_id,)
     )
 
 
-async def fail_version(connection: Connection, claimed: Claimed, *, code: str, detail: str) -> None:
-    """Give a version up for good; the document's current version stays what it was."""
-    await connection.execute(
-        "UPDATE document_versions SET status = 'failed', claim = NULL, error_code = %s,"
-        " error_detail = %s WHERE document_id = %s AND number = %s AND claim = %s",
-        (code, detail, claimed.document_id, claimed.version, claimed.claim),
-    )
-
-
-async def publish_version(
-    connection: Connection,
-    claimed: Claimed,
-    *,
-    title: str,
-    author: str | None,
-    chunks_embedded: int,
-    chunks_reused: int,
-) -> bool:
-    """Make the version current; False when the claim is void, and then nothing may be written.
-
-    Raises:
-        Overtaken: another version became current since the claim; this one may be tried again.
-    """
+async def unmark_deleted(connection: Connection, document_id: str) -> bool:
+    """Take a deletion back; False when another document took the place of its source."""
     cursor = await connection.execute(
-        "UPDATE document_versions SET status = 'ready', step = 'index', claim = NULL,"
-        " published_at = now(), chunks_embedded = %(embedded)s, chunks_reused = %(reused)s,"
-        " pages_done = page_count"
-        " WHERE document_id = %(id)s AND number = %(version)s AND claim = %(claim)s",
-        {
-            "embedded": chunks_embedded,
-            "reused": chunks_reused,
-            "id": claimed.document_id,
-            "version": claimed.version,
-            "claim": claimed.claim,
-        },
+        "UPDATE documents d SET deleted_at = NULL, updated_at = now() WHERE id = %s"
+        " AND NOT EXISTS (SELECT FROM documents o WHERE o.tenant_id = d.tenant_id"
+        " AND o.source = d.source AND o.deleted_at IS NULL AND o.id <> d.id)",
+        (document_id,),
     )
-    if cursor.rowcount == 0:
-        return False
+    return cursor.rowcount == 1
+
+
+async def list_tags(connection: Connection, tenant_id: str) -> dict[str, int]:
+    """Tag → documents that carry it, in alphabetical order; deleted ones are not counted."""
     cursor = await connection.execute(
-        "UPDATE documents SET current_version = %s, title = %s, author = coalesce(author, %s),"
-        " updated_at = now() WHERE id = %s AND current_version IS NOT DISTINCT FROM %s",
-        (claimed.version, title, author, claimed.document_id, claimed.base_version),
+        "SELECT tag, count(*) AS documents FROM documents d, unnest(d.tags) AS tag"
+        " WHERE d.tenant_id = %s AND d.deleted_at IS NULL GROUP BY tag ORDER BY tag",
+        (tenant_id,),
     )
-    if cursor.rowcount == 0:
-        raise Overtaken
-    return True
+    return {row["tag"]: row["documents"] for row in await cursor.fetchall()}
+
+
+async def replace_tag(connection: Connection, tenant_id: str, tag: str, new_tag: str | None) -> int:
+    """Rename a tag, or take it away (None), on every document; how many carried it."""
+    cursor = await connection.execute(
+        "UPDATE documents SET updated_at = now(), tags = CASE"
+        " WHEN %(new)s::text IS NULL OR tags @> ARRAY[%(new)s::text]"
+        " THEN array_remove(tags, %(tag)s) ELSE array_replace(tags, %(tag)s, %(new)s) END"
+        " WHERE tenant_id = %(tenant)s AND tags @> ARRAY[%(tag)s::text]",
+        {"tenant": tenant_id, "tag": tag, "new": new_tag},
+    )
+    return cursor.rowcount

@@ -6,6 +6,7 @@ Order, outermost first: :class:`RequestContext`, :class:`BodyLimit`; the credent
 
 import re
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -78,24 +79,36 @@ def _request_id(scope: Scope) -> str:
 
 
 class BodyLimit:
-    """Refuses bodies over ``limit_bytes`` with 413, by their announced and by their real size."""
+    """Refuses bodies over a limit with 413, by their announced and by their real size.
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+    The limit is ``upload_bytes`` for multipart requests that may carry a file.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit_bytes: int,
+        upload_bytes: int,
+        is_upload: Callable[[str, str], bool],
+    ) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._upload_bytes = upload_bytes
+        self._is_upload = is_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count what the application reads."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit_bytes = self._limit(scope)
         too_large = TooLarge(
-            f"The request body is larger than {self._limit_bytes} bytes.",
-            limit_bytes=self._limit_bytes,
+            f"The request body is larger than {limit_bytes} bytes.", limit_bytes=limit_bytes
         )
-        announced = next((v for n, v in scope["headers"] if n == b"content-length"), b"0")
+        announced = _header(scope, b"content-length") or b"0"
         # The length first: int() of thousands of digits is an error of its own.
-        if not announced.isdigit() or len(announced) > 18 or int(announced) > self._limit_bytes:  # noqa: PLR2004
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > limit_bytes:  # noqa: PLR2004
             await problem_response(too_large, scope)(scope, receive, send)
             return
         seen = 0
@@ -104,8 +117,18 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._limit_bytes:
+            if seen > limit_bytes:
                 raise too_large
             return message
 
         await self._app(scope, counted, send)
+
+    def _limit(self, scope: Scope) -> int:
+        multipart = (_header(scope, b"content-type") or b"").startswith(b"multipart/form-data")
+        if multipart and self._is_upload(scope["method"], scope["path"]):
+            return self._upload_bytes
+        return self._limit_bytes
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for known, value in scope["headers"] if known == name), None)

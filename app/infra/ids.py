@@ -4,7 +4,7 @@ import base64
 import secrets
 from typing import Literal
 
-Prefix = Literal["doc", "ver", "chk", "job", "ses", "ans", "key", "usr", "ten"]
+Prefix = Literal["doc", "ver", "chk", "job", "ses", "ans", "key", "usr", "ten", "whk", "dlv"]
 
 #: 130 bits: above the 128 that guessing is measured by, and whole base32 letters.
 _BYTES = 17

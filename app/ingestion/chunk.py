@@ -31,6 +31,10 @@ WORD = re.compile(rf"[^\s{UNSPACED}]{{1,64}}|[{UNSPACED}]")
 SENTENCE_END = re.compile(r"[.!?\u2026]['\")\]\u201d\u2019]*$|[\u3002\uff01\uff1f\u0964]$")
 #: How good a place to end a chunk is; ``AFTER_HEADING`` would part a heading from its text.
 AFTER_HEADING, INSIDE, SPACE, LINE, SENTENCE, SENTENCE_LINE, PARAGRAPH, HEADING = range(8)
+#: Inside a table's row, which is parted only when it does not fit; between its cells if it must be.
+IN_ROW, BETWEEN_CELLS = -2, -1
+#: What stands between the cells of a row (``readers/tables.py``).
+CELLS = " | "
 
 
 #: A word of a page: start, end, and how good an end of a chunk it makes.
@@ -44,15 +48,19 @@ def chunk_pages(pages: Sequence[Page], *, max_words: int = MAX_WORDS) -> list[Ch
     ``page.text[start:end]``, and no chunk has more than ``max_words`` words or ``MAX_CHARS``
     characters. Time is linear in the text.
     """
-    lines = [lines_of(page.text) for page in pages]
+    # A page that names its headings has no header or footer to be found among its lines.
+    lines = [lines_of(page.text) if page.headings is None else [] for page in pages]
     running = running_lines(lines)
     chunks: list[Chunk] = []
     heading, seen = "", 0
     for page, page_lines in zip(pages, lines, strict=True):
-        headings = find_headings(page_lines, running)
+        headings = headings_of(page, page_lines, running)
         edges = [line for line in page_lines if is_running(line, running)]
         words = words_of(page.text, headings)
-        inherited = heading if page.number - seen <= HEADING_PAGES else ""
+        if page.headings is not None:
+            words = keep_rows(page.text, words)
+        guessed = page.headings is None and page.number - seen <= HEADING_PAGES
+        inherited = heading if guessed else ""
         for start, end in spans(words, max_words):
             at = heading_at(headings, body_start(start, edges), inherited)
             rows = rows_inside(page.words, start, end)
@@ -60,6 +68,13 @@ def chunk_pages(pages: Sequence[Page], *, max_words: int = MAX_WORDS) -> list[Ch
         if headings:
             heading, seen = headings[-1].text, page.number
     return chunks
+
+
+def headings_of(page: Page, lines: Sequence[Line], running: frozenset[str]) -> list[Line]:
+    """Return the headings the file marks, each with its path as text, or else the likely ones."""
+    if page.headings is None:
+        return find_headings(lines, running)
+    return [Line(one.start, one.end, one.path) for one in page.headings]
 
 
 def words_of(text: str, headings: Sequence[Line]) -> list[Word]:
@@ -77,6 +92,27 @@ def words_of(text: str, headings: Sequence[Line]) -> list[Word]:
                 quality = HEADING
         words.append((start, end, quality))
     return words
+
+
+def keep_rows(text: str, words: Sequence[Word]) -> list[Word]:
+    """Return the words with the boundaries inside a table's rows made the last to be chosen."""
+    rows = [line for line in text.split("\n") if CELLS in line]
+    if not rows:
+        return list(words)
+    kept: list[Word] = []
+    line_start, line_end, in_row = 0, -1, False
+    for start, end, quality in words:
+        if start > line_end:
+            line_start = text.rfind("\n", 0, start) + 1
+            line_end = text.find("\n", start) % (len(text) + 1)
+            in_row = text.find(CELLS, line_start, line_end) >= 0
+        if in_row:
+            inside = BETWEEN_CELLS if text.startswith(CELLS, end) else IN_ROW
+            last = not text[end:line_end].strip()
+            kept.append((start, end, max(quality, SENTENCE_LINE) if last else inside))
+        else:
+            kept.append((start, end, quality))
+    return kept
 
 
 def boundary(tail: str, gap: str) -> int:
@@ -121,7 +157,10 @@ def end_of_chunk(words: Sequence[Word], first: int, max_words: int) -> int:
     chunks = max(-(-remaining // max_words), -(-chars // MAX_CHARS))
     share = min(first + remaining // chunks - 1, limit)
     lowest = max(first, first + (share - first) // 2)
-    return max(range(lowest, limit + 1), key=lambda i: (words[i][2], -abs(i - share)))
+    best = max(range(lowest, limit + 1), key=lambda i: (words[i][2], -abs(i - share)))
+    if words[best][2] >= AFTER_HEADING:
+        return best
+    return max(range(first, limit + 1), key=lambda i: (words[i][2] >= LINE, words[i][2], i))
 
 
 def body_start(start: int, edges: Sequence[Line]) -> int:

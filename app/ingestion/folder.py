@@ -1,21 +1,70 @@
-"""A folder's journey: every PDF below it is examined, and what is new or changed is ingested."""
+"""A folder's journey: every file below it is examined, and what is new or changed is ingested."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from app.documents.store import outcomes
-from app.errors import InvalidRequest
+from app.documents.version_store import deleted_sources, newest_by_source, outcomes
+from app.errors import AppError, InvalidRequest, Unavailable
 from app.infra.postgres import Pool, tenant_transaction
-from app.ingestion.intake import Found, Received, examine, receive
-from app.ingestion.jobs import IngestionQueue
+from app.ingestion.intake import Intake, Upload
 
 #: Files examined and taken in together: one database round trip for so many unchanged ones.
 BATCH = 256
 #: Seconds between two looks at the versions that are waited for.
 POLL_S = 0.25
+#: What is looked at; the format is then told by the content.
+SUFFIXES = frozenset(
+    [
+        ".pdf",
+        ".docx",
+        ".pptx",
+        ".xlsx",
+        ".csv",
+        ".html",
+        ".htm",
+        ".md",
+        ".markdown",
+        ".txt",
+        ".odt",
+        ".epub",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".tif",
+        ".tiff",
+    ]
+)
+
+Verdict = Literal["new", "changed", "unchanged", "deleted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of one file; ``version`` is the one to wait for, None when nothing is to do.
+
+    ``deleted``: the document was deleted, and the same bytes do not bring it back.
+    """
+
+    path: Path
+    verdict: Verdict
+    document_id: str | None = None
+    version: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file as it was read: its hash, or why it cannot be ingested."""
+
+    path: Path
+    source: str
+    sha256: bytes = b""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +82,7 @@ class Progress:
 
 
 def find_files(folder: Path) -> list[Path]:
-    """Every ``*.pdf`` below ``folder``, sorted; links to folders are not followed.
+    """Every file below ``folder`` with a known suffix, sorted; links to folders are not followed.
 
     Raises:
         InvalidRequest: when there is no such folder.
@@ -44,33 +93,92 @@ def find_files(folder: Path) -> list[Path]:
         Path(place) / name
         for place, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(".pdf")
+        if os.path.splitext(name)[1].lower() in SUFFIXES
     ]
     return sorted(found)
 
 
+def examine(path: Path, *, max_bytes: int) -> Found:
+    """Hash one file; blocks. A file that cannot be ingested gets a reason and no hash."""
+    source = path.resolve().as_uri()
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > max_bytes:
+            return Found(path, source, reason="too_large_file")
+        if not size_bytes:
+            return Found(path, source, reason="empty_file")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        return Found(path, source, reason=f"unreadable_file ({error.strerror})")
+    return Found(path, source, sha256=digest.digest())
+
+
+def examine_all(paths: Sequence[Path], max_bytes: int) -> list[Found]:
+    """Hash a batch; blocks."""
+    return [examine(path, max_bytes=max_bytes) for path in paths]
+
+
 async def take_in(
-    pool: Pool, queue: IngestionQueue, tenant_id: str, files: Sequence[Path], *, max_bytes: int
+    pool: Pool, intake: Intake, tenant_id: str, files: Sequence[Path]
 ) -> AsyncIterator[list[Received]]:
     """Examine ``files`` batch by batch and accept what is new or changed; yields the verdicts."""
     for start in range(0, len(files), BATCH):
         batch = files[start : start + BATCH]
-        found = await asyncio.to_thread(_examine_all, batch, max_bytes)
-        yield await receive(pool, tenant_id, found, queue.defer)
+        found = await asyncio.to_thread(examine_all, batch, intake.max_bytes)
+        yield await receive(pool, intake, tenant_id, found)
 
 
-def _examine_all(files: Sequence[Path], max_bytes: int) -> list[Found]:
-    return [examine(path, max_bytes=max_bytes) for path in files]
+async def receive(
+    pool: Pool, intake: Intake, tenant_id: str, files: Sequence[Found]
+) -> list[Received]:
+    """Take in a batch; nothing is written for files that are answered from as they are."""
+    sources = [found.source for found in files if found.reason is None]
+    async with tenant_transaction(pool, tenant_id) as connection:
+        newest = await newest_by_source(connection, tenant_id, sources)
+        deleted = await deleted_sources(connection, tenant_id, sources)
+    received = []
+    for found in files:
+        known = newest.get(found.source)
+        if found.reason is not None:
+            received.append(Received(found.path, "failed", reason=found.reason))
+        elif known is None and (found.source, found.sha256) in deleted:
+            received.append(Received(found.path, "deleted"))
+        elif known is not None and known.sha256 == found.sha256 and known.status == "ready":
+            # Also when an older version was gone back to: the folder says nothing new.
+            received.append(Received(found.path, "unchanged", known.document_id))
+        else:
+            received.append(await _add(intake, tenant_id, found))
+    return received
+
+
+async def _add(intake: Intake, tenant_id: str, found: Found) -> Received:
+    try:
+        content = await asyncio.to_thread(found.path.read_bytes)
+    except OSError as error:
+        return Received(found.path, "failed", reason=f"unreadable_file ({error.strerror})")
+    try:
+        taken = await intake.add(
+            tenant_id, Upload(filename=found.path.name, content=content, source=found.source)
+        )
+    except Unavailable:
+        raise
+    except AppError as error:
+        return Received(found.path, "failed", reason=error.code)
+    if taken.job_id is None:
+        return Received(found.path, "unchanged", taken.document_id)
+    verdict: Verdict = "new" if taken.version == 1 else "changed"
+    return Received(found.path, verdict, taken.document_id, taken.version)
 
 
 async def watch(
     pool: Pool, tenant_id: str, versions: Sequence[tuple[str, int]]
 ) -> AsyncIterator[Progress]:
-    """Report on ``versions`` until all of them are ready or failed, whoever works on them."""
+    """Report on ``versions`` until all of them are settled, whoever works on them."""
     while True:
         async with tenant_transaction(pool, tenant_id) as connection:
             rows = await outcomes(connection, versions)
-        finished = [row for row in rows.values() if row["status"] in ("ready", "failed")]
+        finished = [row for row in rows.values() if row["status"] not in ("queued", "processing")]
         yield Progress(
             done=len(finished),
             total=len(versions),
@@ -81,7 +189,7 @@ async def watch(
             failures={
                 key: f"{row['error_code']}: {row['error_detail']}"
                 for key, row in rows.items()
-                if row["status"] == "failed"
+                if row["status"] in ("failed", "cancelled", "dead")
             },
         )
         if len(finished) == len(versions):

@@ -1,113 +1,175 @@
 """A file's first step: new, changed or unchanged, told by its SHA-256 alone.
 
-What is new or changed is stored with its job in one transaction, so that a document that was
-accepted is never forgotten, and one that was not leaves nothing behind.
+The bytes go to the blob store first, then version and job are recorded in one transaction: what was
+accepted is never forgotten, and what was not leaves at most bytes that nothing points to, which
+``scripts/purge.py`` removes.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from app.documents.document import NewFile
-from app.documents.store import Newest, add_version, newest_by_source, requeue_version
+from app.documents.job_store import requeue_version
+from app.documents.service import DocumentNotFound
+from app.documents.store import lock_document
+from app.documents.version_store import (
+    Newest,
+    add_document,
+    add_version,
+    newest_by_source,
+    newest_of,
+    newest_with_bytes,
+    take_turn,
+)
+from app.errors import InvalidRequest, TooLarge, WrongType
+from app.infra.blobs import BlobStore
 from app.infra.postgres import Connection, Pool, tenant_transaction
+from app.ingestion.formats import detect
 
-Verdict = Literal["new", "changed", "unchanged", "failed"]
 #: Records a job for (tenant, document, version) over the given connection.
 Defer = Callable[[Connection, str, str, int], Awaitable[None]]
+#: PostgreSQL's and every file system's idea of a long name.
+MAX_FILENAME = 255
 
-PDF_HEADER, PDF_HEADER_WITHIN = b"%PDF-", 1024
+
+class EmptyFile(InvalidRequest):
+    """The file is empty."""
+
+    code = "empty_file"
+
+
+class UnsupportedFormat(WrongType):
+    """The file is of no format that Docent reads."""
+
+    code = "unsupported_format"
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What became of one file; ``version`` is the one to wait for, None when nothing is to do."""
+class Taken:
+    """What became of a file; ``job_id`` is None when its bytes are answered from already."""
 
-    path: Path
-    verdict: Verdict
-    document_id: str | None = None
-    version: int | None = None
-    reason: str | None = None
+    document_id: str
+    version: int
+    job_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file as it was read: its hash, or why it cannot be ingested."""
+class Upload:
+    """A file as it arrived; the rest as in :class:`NewFile`."""
 
-    path: Path
-    source: str
-    sha256: bytes = b""
-    reason: str | None = None
-
-
-def examine(path: Path, *, max_bytes: int) -> Found:
-    """Hash one file; blocks. A file that cannot be ingested gets a reason and no hash."""
-    source = path.resolve().as_uri()
-    try:
-        if path.stat().st_size > max_bytes:
-            return Found(path, source, reason="too_large_file")
-        with path.open("rb") as file:
-            start = file.read(PDF_HEADER_WITHIN)
-            if not start:
-                return Found(path, source, reason="empty_file")
-            if PDF_HEADER not in start:
-                return Found(path, source, reason="not_a_pdf")
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256")
-    except OSError as error:
-        return Found(path, source, reason=f"unreadable_file ({error.strerror})")
-    return Found(path, source, sha256=digest.digest())
+    filename: str
+    content: bytes
+    source: str | None = None
+    url: str | None = None
+    title: str | None = None
+    author: str | None = None
+    tags: tuple[str, ...] = ()
 
 
-async def receive(
-    pool: Pool, tenant_id: str, files: Sequence[Found], defer: Defer
-) -> list[Received]:
-    """Take in a batch; nothing is written for files whose newest version has the same bytes."""
-    good = [found for found in files if found.reason is None]
-    async with tenant_transaction(pool, tenant_id) as connection:
-        newest = await newest_by_source(connection, tenant_id, [found.source for found in good])
-    received = []
-    for found in files:
-        known = newest.get(found.source)
-        if found.reason is not None:
-            received.append(Received(found.path, "failed", reason=found.reason))
-        elif known is None or known.sha256 != found.sha256:
-            received.append(await _store(pool, tenant_id, found, defer))
-        elif known.status == "ready":
-            received.append(Received(found.path, "unchanged", known.document_id))
-        else:
-            received.append(await _go_on(pool, tenant_id, found, known, defer))
-    return received
+class Intake:
+    """Takes files in for one tenant at a time."""
+
+    def __init__(self, pool: Pool, blobs: BlobStore, defer: Defer, *, max_bytes: int) -> None:
+        self._pool = pool
+        self._blobs = blobs
+        self._defer = defer
+        self.max_bytes = max_bytes
+
+    async def add(self, tenant_id: str, upload: Upload) -> Taken:
+        """Take in a document, or the next version of the one at ``upload.source``.
+
+        A file without a source whose bytes are the newest version of a document is that document.
+
+        Raises:
+            EmptyFile, TooLarge, UnsupportedFormat: nothing is kept then.
+            Unavailable: the database or the blob store is away; the same call may succeed later.
+        """
+        file = await self._keep(tenant_id, upload)
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            # Whoever brings the same waits here, so that twenty at once become one document.
+            if file.source is None:
+                await take_turn(connection, tenant_id, file.sha256.hex())
+                newest = await newest_with_bytes(connection, tenant_id, file.sha256)
+            else:
+                await take_turn(connection, tenant_id, file.source)
+                found = await newest_by_source(connection, tenant_id, [file.source])
+                newest = found.get(file.source)
+            return await self._accept(connection, tenant_id, newest, file)
+
+    async def replace(self, tenant_id: str, document_id: str, upload: Upload) -> Taken:
+        """Take in the next version of a document.
+
+        Raises:
+            DocumentNotFound: also when it is another tenant's, or deleted.
+            EmptyFile, TooLarge, UnsupportedFormat, Unavailable: as in :meth:`add`.
+        """
+        file = await self._keep(tenant_id, upload)
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            document = await lock_document(connection, tenant_id, document_id)
+            newest = await newest_of(connection, document_id)
+            if document is None or newest is None:
+                raise DocumentNotFound
+            return await self._accept(connection, tenant_id, newest, file)
+
+    async def _keep(self, tenant_id: str, upload: Upload) -> NewFile:
+        """Check the file and store its bytes."""
+        if not upload.content:
+            raise EmptyFile
+        if len(upload.content) > self.max_bytes:
+            raise TooLarge(
+                f"The file is larger than {self.max_bytes} bytes.", limit_bytes=self.max_bytes
+            )
+        filename = clean_filename(upload.filename)
+        kind = detect(upload.content, filename)
+        if kind is None:
+            raise UnsupportedFormat
+        sha256 = hashlib.sha256(upload.content).digest()
+        await self._blobs.put(tenant_id, sha256, upload.content)
+        return NewFile(
+            filename=filename,
+            media_type=kind.media_type,
+            size_bytes=len(upload.content),
+            sha256=sha256,
+            source=upload.source,
+            url=upload.url,
+            title=upload.title,
+            author=upload.author,
+            tags=upload.tags,
+        )
+
+    async def _accept(
+        self, connection: Connection, tenant_id: str, newest: Newest | None, file: NewFile
+    ) -> Taken:
+        """Record the file as a version, unless the newest is the same."""
+        if newest is not None and newest.sha256 == file.sha256:
+            if newest.is_current or newest.unfinished:
+                job_id = newest.job_id if newest.unfinished else None
+                return Taken(newest.document_id, newest.version, job_id)
+            if await requeue_version(connection, newest.document_id, newest.version):
+                await self._defer(connection, tenant_id, newest.document_id, newest.version)
+                return Taken(newest.document_id, newest.version, newest.job_id)
+        elif (
+            newest is not None
+            and not newest.unfinished
+            and newest.current_version is not None
+            and newest.current_sha256 == file.sha256
+        ):
+            return Taken(newest.document_id, newest.current_version, None)
+        document_id = newest.document_id if newest else None
+        if document_id is None:
+            document_id = await add_document(connection, tenant_id, file)
+        version, job_id = await add_version(connection, tenant_id, document_id, file)
+        await self._defer(connection, tenant_id, document_id, version)
+        return Taken(document_id, version, job_id)
 
 
-async def _store(pool: Pool, tenant_id: str, found: Found, defer: Defer) -> Received:
-    try:
-        content = found.path.read_bytes()
-    except OSError as error:
-        return Received(found.path, "failed", reason=f"unreadable_file ({error.strerror})")
-    name = found.path.name.encode("utf-8", "replace").decode()
-    file = NewFile(
-        source=found.source,
-        filename=name,
-        title=found.path.stem.replace("_", " ").strip() or name,
-        media_type="application/pdf",
-        content=content,
-        # Hashed again: the file may have been written to since it was examined.
-        sha256=hashlib.sha256(content).digest(),
-    )
-    async with tenant_transaction(pool, tenant_id) as connection:
-        document_id, version, is_new = await add_version(connection, tenant_id, file)
-        await defer(connection, tenant_id, document_id, version)
-    return Received(found.path, "new" if is_new else "changed", document_id, version)
-
-
-async def _go_on(pool: Pool, tenant_id: str, found: Found, known: Newest, defer: Defer) -> Received:
-    """The same bytes were accepted before but are not ready: try a failed one once more."""
-    if known.status == "failed":
-        async with tenant_transaction(pool, tenant_id) as connection:
-            await requeue_version(connection, known.document_id, known.version)
-            await defer(connection, tenant_id, known.document_id, known.version)
-    verdict: Verdict = "new" if known.version == 1 else "changed"
-    return Received(found.path, verdict, known.document_id, known.version)
+def clean_filename(name: str) -> str:
+    """The last part of ``name`` without control characters; names are shown, never opened."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    printable = "".join(c for c in base if c.isprintable()).strip()
+    clean = printable.encode("utf-8", "replace").decode()
+    if len(clean) > MAX_FILENAME:
+        stem, dot, suffix = clean.rpartition(".")
+        clean = f"{stem[: MAX_FILENAME - 16]}{dot}{suffix[:15]}" if dot else clean[:MAX_FILENAME]
+    return clean or "unnamed"

@@ -19,17 +19,29 @@ Words: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of a page, as the file marks it."""
+
+    start: int
+    end: int  #: exclusive; equal to ``start`` for one that stands on a page before
+    path: str  #: with the headings above it: "Benefits > Leave"
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One parsed page.
+    """One parsed page; of a format without pages, a section.
 
     Two pages are compared by ``sha256``: ``==`` would compare arrays element by element.
     """
 
     number: int  #: 1-based
     text: str  #: what citations quote; no control character but newline, NFC-untouched
-    width: float  #: points, as displayed
-    height: float  #: points, as displayed
+    width: float  #: points, as displayed; 0 where there is no paper
+    height: float  #: points, as displayed; 0 where there is no paper
     words: Words
+    #: In order; None when the file does not mark them, so that they have to be guessed.
+    headings: tuple[Heading, ...] | None = None
+    scanned: bool = False  #: shows a picture and has no text: OCR may find some
 
     @property
     def sha256(self) -> bytes:

@@ -1,53 +1,53 @@
-"""A PDF's bytes in, a ``ParsedFile`` out, by a process that can be killed.
+"""A file's bytes in, a ``ParsedFile`` out, by a process that can be killed.
 
 One process serves one file: ``pdf_child.py`` says why it starts fast enough (35 ms of CPU) that
-keeping a warm one is not worth letting one tenant's file run where another's has been. The child
-limits itself; nothing here relies on that. This side bounds the wall clock and the size of the
-answer, believes no number in it, kills the whole process group whatever happens, and always reaps.
+keeping a warm one is not worth letting one tenant's file run where another's has been.
+``app/infra/sandbox.py`` runs it.
 """
 
 import asyncio
-import importlib.util
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from asyncio import StreamReader, StreamReaderProtocol
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
-from app.errors import AppError, ConfigurationError
-from app.ingestion.confinement import MEMORY, TIMEOUT
-from app.ingestion.page import ParsedFile
-from app.ingestion.pdf_result import Malformed, read_result
+from app.errors import AppError
+from app.infra.sandbox import (
+    ChildFailed,
+    SandboxLimits,
+    child_command,
+    find_pdfium,
+    run_confined,
+)
+from app.ingestion.formats import IMAGES, LOCKED, PDF, READ, Format
+from app.ingestion.ocr import OcrLimits, read_image, read_scanned_pages
+from app.ingestion.page import Page, ParsedFile
+from app.ingestion.pdf_result import read_result
+from app.ingestion.reader_result import read_sections
 
 #: PDF 2.0, annex I: readers accept the header anywhere in the first 1,024 bytes.
 HEADER, HEADER_WITHIN = b"%PDF-", 1024
 #: A word takes 40 bytes beside its text and is rarely shorter than three characters.
 RESULT_PER_TEXT = 16
-#: What the child's interpreter runs: this package, found without site-packages.
-CHILD = (
-    "-c",
-    "import sys; sys.path.append(sys.argv[1]); from app.ingestion.pdf_child import main; "
-    "main(*sys.argv[2:])",
-    str(Path(__file__).parents[2]),
-)
+#: Scanned pages read by one child: a minute of work.
+OCR_BATCH = 20
+CHILD = child_command("app.ingestion.pdf_child")
+READER = child_command("app.ingestion.reader_child", libraries=True)
 DETAILS = {
-    "encrypted": "The PDF is encrypted and needs a password.",
+    "encrypted": "The file is encrypted and needs a password.",
     "not_a_pdf": "The file is not a PDF.",
-    "no_pages": "The PDF has no pages.",
-    "no_text": "The PDF has no text; it may be a scan.",
-    "too_many_pages": "The PDF has too many pages.",
+    "unsupported_format": "Files of this kind cannot be read.",
+    "empty_file": "The file is empty.",
+    "no_pages": "The document has no pages.",
+    "no_text": "The document has no text; it may be a scan.",
+    "too_many_pages": "The document has too many pages.",
+    "too_many_entries": "The archive holds too many files.",
     "too_large_file": "The file is too large.",
-    "too_large_text": "The PDF holds too much text.",
-    "timeout": "Reading the PDF took too long.",
-    "memory": "Reading the PDF took too much memory.",
-    "crashed": "The PDF reader crashed on this file.",
-    "damaged": "The PDF is damaged and cannot be read.",
+    "too_large_text": "The document holds too much text.",
+    "too_large_unpacked": "The file is too large when unpacked.",
+    "too_many_pixels": "The picture has too many pixels.",
+    "timeout": "Reading the file took too long.",
+    "memory": "Reading the file took too much memory.",
+    "crashed": "The reader crashed on this file.",
+    "damaged": "The file is damaged and cannot be read.",
 }
 
 
@@ -74,12 +74,69 @@ class ParseLimits:
     timeout_s: float = 60.0
     #: Address space of the child.
     memory_bytes: int = 512 * 1024 * 1024
+    #: Members of an archive (DOCX, EPUB …), and what they may unpack to.
+    max_entries: int = 10_000
+    max_unpacked_bytes: int = 200_000_000
+
+
+async def parse_file(
+    data: bytes,
+    format: Format | None,
+    *,
+    limits: ParseLimits | None = None,
+    ocr: OcrLimits | None = None,
+) -> ParsedFile:
+    """Return the pages of a file of any format that is read.
+
+    Cancelling kills the child at once.
+
+    Args:
+        data: The whole file.
+        format: What ``detect`` says it is.
+        limits: What it may cost.
+        ocr: What reading its pictures may cost.
+
+    Raises:
+        ParseError: With the ``reason``; nothing else is raised because of the file.
+        ConfigurationError: PDFium, or the networks of OCR, are not installed.
+    """
+    if not data.strip():
+        raise ParseError("empty_file")
+    if format == PDF:
+        return await parse_pdf(data, limits=limits, ocr=ocr)
+    if format in IMAGES:
+        return with_text(await read_picture(data, ocr or OcrLimits()))
+    if format == LOCKED:
+        raise ParseError("encrypted")
+    if format is None or format not in READ:
+        raise ParseError("unsupported_format")
+    return await parse_sections(data, format, limits=limits or ParseLimits())
+
+
+async def parse_sections(
+    data: bytes, format: Format, *, limits: ParseLimits, child: Sequence[str] = READER
+) -> ParsedFile:
+    """Return the pages of a file that ``reader_child`` reads: slides, sheets, chapters, sections.
+
+    Raises:
+        ParseError: With the ``reason``.
+    """
+    settings = [
+        f"{name}={getattr(limits, name)}"
+        for name in ("max_pages", "max_text_bytes", "max_entries", "max_unpacked_bytes")
+    ]
+    result = await run_child(child, data, limits, format.name, *settings)
+    return with_text(await checked(read_sections, result))
 
 
 async def parse_pdf(
-    data: bytes, *, limits: ParseLimits | None = None, child: Sequence[str] = CHILD
+    data: bytes,
+    *,
+    limits: ParseLimits | None = None,
+    ocr: OcrLimits | None = None,
+    child: Sequence[str] = CHILD,
 ) -> ParsedFile:
-    """Return the pages of a PDF with the box of every word.
+    """Return the pages of a PDF with the box of every word; those that are scans by OCR.
 
     Cancelling kills the child at once. A page that cannot be loaded comes back empty, so that the
     others keep their numbers.
@@ -87,108 +144,110 @@ async def parse_pdf(
     Args:
         data: The whole file.
         limits: What it may cost.
+        ocr: What reading its pictures may cost.
         child: What to run instead of ``pdf_child``; for tests of children that misbehave.
 
     Raises:
         ParseError: With the ``reason``; nothing else is raised because of the file.
         ConfigurationError: PDFium is not installed.
     """
-    limits = limits or ParseLimits()
+    parsed = await read_pdf(data, limits or ParseLimits(), child)
+    return with_text(await read_scans(data, parsed, ocr or OcrLimits()))
+
+
+async def read_pdf(data: bytes, limits: ParseLimits, child: Sequence[str]) -> ParsedFile:
+    """Return the pages of a PDF that may have no text at all.
+
+    Raises:
+        ParseError: With the ``reason``.
+    """
     if len(data) > limits.max_bytes:
         raise ParseError("too_large_file")
     if HEADER not in data[: HEADER_WITHIN + len(HEADER)]:
         raise ParseError("not_a_pdf")
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        result = await run(file, limits, child)
+    settings = (f"max_pages={limits.max_pages}", f"max_text_bytes={limits.max_text_bytes}")
+    result = await run_child(child, data, limits, find_pdfium(), *settings)
+    return await checked(read_result, result)
+
+
+async def read_scans(data: bytes, parsed: ParsedFile, limits: OcrLimits) -> ParsedFile:
+    """Return ``parsed`` with the text of its scanned pages, the first ``limits.max_pages`` of them.
+
+    A batch of pages is one child, so that what one page does to it costs few others.
+
+    Raises:
+        ParseError: With the ``reason``.
+    """
+    scanned = [page.number for page in parsed.pages if page.scanned][: limits.max_pages]
+    found: dict[int, Page] = {}
     try:
-        parsed = await asyncio.to_thread(read_result, result)
-    except Malformed as error:
-        raise ParseError(error.reason) from error
+        async with asyncio.timeout(limits.timeout_s):
+            for start in range(0, len(scanned), OCR_BATCH):
+                batch = scanned[start : start + OCR_BATCH]
+                found |= await read_scanned_pages(data, batch, limits=limits)
+    except TimeoutError as error:
+        raise ParseError("timeout") from error
+    except ChildFailed as error:
+        raise ParseError(reason_of(error)) from error
+    pages = tuple(found.get(page.number, page) for page in parsed.pages)
+    return ParsedFile(parsed.title, parsed.author, pages)
+
+
+async def read_picture(data: bytes, limits: OcrLimits) -> ParsedFile:
+    """Return the text of a PNG, JPEG or TIFF.
+
+    Raises:
+        ParseError: With the ``reason``.
+    """
+    try:
+        return await read_image(data, limits=limits)
+    except ChildFailed as error:
+        raise ParseError(reason_of(error)) from error
+
+
+def with_text(parsed: ParsedFile) -> ParsedFile:
+    """Return ``parsed``, if anything can be quoted from it.
+
+    Raises:
+        ParseError: ``no_text``.
+    """
     if not any(page.text for page in parsed.pages):
         raise ParseError("no_text")
     return parsed
 
 
-async def run(file: BinaryIO, limits: ParseLimits, child: Sequence[str]) -> bytearray:
+async def run_child(
+    child: Sequence[str], data: bytes, limits: ParseLimits, *arguments: str
+) -> bytearray:
     """Return what the child wrote about the file.
 
     Raises:
-        ParseError: ``timeout``, ``too_large_text``, ``memory`` or ``crashed``.
+        ParseError: ``too_large_file``, ``too_large_text``, ``timeout``, ``memory``, ``crashed``.
     """
-    process = start(file, limits, child)
+    if len(data) > limits.max_bytes:
+        raise ParseError("too_large_file")
+    costs = SandboxLimits(
+        limits.timeout_s, limits.memory_bytes, RESULT_PER_TEXT * limits.max_text_bytes
+    )
     try:
-        async with asyncio.timeout(limits.timeout_s):
-            result = await read_all(process, RESULT_PER_TEXT * limits.max_text_bytes)
-    except TimeoutError as error:
-        raise ParseError("timeout") from error
-    finally:
-        # The child closes its output only by ending, so what is killed here has failed already.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        status = await asyncio.shield(asyncio.to_thread(reap, process))
-    if status:
-        raise ParseError({MEMORY: "memory", TIMEOUT: "timeout"}.get(status, "crashed"))
-    return result
+        return await run_confined(child, data, costs, *arguments)
+    except ChildFailed as error:
+        raise ParseError(reason_of(error)) from error
 
 
-def start(file: BinaryIO, limits: ParseLimits, child: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start the child in a session, and so a process group, of its own, with no environment."""
-    settings = (
-        f"max_pages={limits.max_pages}",
-        f"max_text_bytes={limits.max_text_bytes}",
-        f"cpu_s={max(1, round(limits.timeout_s))}",
-        f"memory_bytes={limits.memory_bytes}",
-    )
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-I", "-S", *child, find_library(), *settings],
-        stdin=file,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-        start_new_session=True,
-    )
-
-
-def find_library() -> str:
-    """Return the path of the PDFium library in pypdfium2's wheel, without loading it here.
+async def checked(read: Callable[[bytearray], ParsedFile], result: bytearray) -> ParsedFile:
+    """Return what a child's answer says.
 
     Raises:
-        ConfigurationError: There is none.
+        ParseError: The child's own reason; ``crashed`` when it makes no sense.
     """
-    spec = importlib.util.find_spec("pypdfium2_raw")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        for path in sorted(Path(folder).glob("*pdfium.*")):
-            if path.suffix in {".so", ".dylib", ".dll"}:
-                return str(path)
-    raise ConfigurationError("PDFium is missing: install pypdfium2 from its wheel.")
-
-
-async def read_all(process: "subprocess.Popen[bytes]", max_bytes: int) -> bytearray:
-    """Return the child's output once it has ended.
-
-    Raises:
-        ParseError: ``too_large_text`` when there is more than ``max_bytes``.
-    """
-    loop = asyncio.get_running_loop()
-    reader = StreamReader(limit=1 << 20)
-    pipe, _ = await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), process.stdout)
-    result = bytearray()
     try:
-        while chunk := await reader.read(1 << 20):
-            result += chunk
-            if len(result) > max_bytes:
-                raise ParseError("too_large_text")
-    finally:
-        pipe.close()
-    return result
+        return await asyncio.to_thread(read, result)
+    except ChildFailed as error:
+        raise ParseError(reason_of(error)) from error
 
 
-def reap(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for the dead or dying child, close our end of its pipe, and return its exit status."""
-    status = process.wait()
-    if process.stdout:
-        process.stdout.close()
-    return status
+def reason_of(error: ChildFailed) -> str:
+    """Return our slug for what went wrong; a reason the child may not give is a crash."""
+    reason = {"too_large_output": "too_large_text"}.get(error.reason, error.reason)
+    return reason if reason in DETAILS else "crashed"

@@ -6,52 +6,44 @@ before it reads the first byte. It starts in 35 ms of CPU because it runs with `
 PDFium's C interface through the prototypes below; importing ``pypdfium2`` (whose library file this
 is) costs 75-130 ms more, numpy 250 ms. Hence: nothing but the standard library here, and little.
 
-``parse.start`` says how it is called; the file is on standard input.
-
-Standard output is a sequence of frames, each a tag byte, a little-endian u32 length, and bytes:
+``parse.CHILD`` says how it is called; the file is on standard input. Standard output is a sequence
+of frames (``confinement.py``), ended by its ``E`` or ``Z``:
 
 - ``M`` UTF-8 title and author with NUL between, once, first;
 - ``P`` one page: ``PAGE`` header; UTF-8 text; per word u32 ``start, end`` in the text; per word
-  float64 ``left, top, right, bottom`` in PDF user space (origin bottom-left, not rotated);
-- ``E`` the reason slug of a failure, last;
-- ``Z`` empty: the end of a complete result, last.
+  float64 ``left, top, right, bottom`` in PDF user space (origin bottom-left, not rotated).
 """
 
 from __future__ import annotations
 
 import codecs
 import ctypes
-import gc
-import os
 import struct
 import sys
 from array import array
 from itertools import chain
 
-from app.ingestion.confinement import CRASHED, MEMORY, die_with_parent, lock_down, verdict
+from app.infra.confinement import Refused, settings_of, work_confined
 from app.ingestion.pdf_text import HYPHEN, JUNK, assemble
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any, BinaryIO
+    from typing import Any
 
     from app.ingestion.pdf_text import Spans
 
 #: width, height as displayed; left, bottom, right, top of the visible box; quarter turns clockwise;
-#: bytes of text; number of rows.
-PAGE = struct.Struct("<6fBII")
-FRAME = struct.Struct("<cI")
+#: whether it has no text and a picture; bytes of text; number of rows.
+PAGE = struct.Struct("<6fBBII")
 #: The last integer that float32 counts to: offsets are stored in float32.
 MAX_PAGE_CHARS = 1 << 24
 #: FPDF_GetLastError (fpdfview.h): 4 password, 5 unsupported security handler.
 ENCRYPTED_ERRORS = (4, 5)
 #: FPDF_ANNOT_FREETEXT and _WIDGET (fpdf_annot.h): annotations in which people write.
 TYPED = (3, 20)
-
-
-class Refused(Exception):
-    """The file cannot be parsed, for the reason that is the only argument."""
+#: FPDF_PAGEOBJ_IMAGE and _FORM (fpdf_edit.h), looked for among so many objects of a page.
+PICTURED, MAX_OBJECTS = (3, 5), 1_000
 
 
 class Pdfium:
@@ -92,6 +84,9 @@ class Pdfium:
         # Called for every word: without declared types, and given ctypes objects where C expects
         # pointers, a call costs half.
         self.count_rects, self.rect = lib["FPDFText_CountRects"], lib["FPDFText_GetRect"]
+        self.count_objects = bind("FPDFPage_CountObjects", number, handle)
+        self.page_object = bind("FPDFPage_GetObject", handle, handle, number)
+        self.object_kind = bind("FPDFPageObj_GetType", number, handle)
         self.form_type = bind("FPDF_GetFormType", number, handle)
         no_fonts = (ctypes.c_char_p * 1)(None)
         # FPDF_LIBRARY_CONFIG, version 2: version, font paths, isolate, V8 slot.
@@ -168,6 +163,14 @@ def note_kinds(pdfium: Pdfium, page: int) -> Iterator[int]:
             yield kind
 
 
+def has_picture(pdfium: Pdfium, page: int) -> bool:
+    """Whether the page shows an image; forms, which may hold one, count as such."""
+    count = min(MAX_OBJECTS, pdfium.count_objects(page))
+    return any(
+        pdfium.object_kind(pdfium.page_object(page, index)) in PICTURED for index in range(count)
+    )
+
+
 def read_page(
     pdfium: Pdfium, document: int, index: int, *, hyphenated: bool, typed: bool
 ) -> bytes | None:
@@ -196,9 +199,10 @@ def read_page(
             rows = array("I", chain.from_iterable(spans)).tobytes()
             rows += boxes(pdfium, text_page, origins)
         pdfium.close_text(text_page)
+    scanned = not text and has_picture(pdfium, page)
     pdfium.close_page(page)
     encoded = text.encode()
-    return PAGE.pack(*size, turns, len(encoded), len(rows) // 40) + encoded + rows
+    return PAGE.pack(*size, turns, scanned, len(encoded), len(rows) // 40) + encoded + rows
 
 
 def metadata(pdfium: Pdfium, document: int, key: str) -> str:
@@ -245,8 +249,8 @@ def frames(pdfium: Pdfium, data: bytes, limits: Mapping[str, int]) -> Iterator[t
     for index in range(pages):
         payload = read_page(pdfium, document, index, hyphenated=hyphenated, typed=typed)
         lost += payload is None
-        payload = payload or PAGE.pack(612, 792, 0, 0, 612, 792, 0, 0, 0)
-        total += PAGE.unpack_from(payload)[7]
+        payload = payload or PAGE.pack(612, 792, 0, 0, 612, 792, 0, 0, 0, 0)
+        total += PAGE.unpack_from(payload)[8]
         if total > limits["max_text_bytes"]:
             raise Refused("too_large_text")
         yield b"P", payload
@@ -254,45 +258,9 @@ def frames(pdfium: Pdfium, data: bytes, limits: Mapping[str, int]) -> Iterator[t
         raise Refused("damaged")
 
 
-def write(out: BinaryIO, tag: bytes, payload: bytes = b"") -> None:
-    """Write one frame."""
-    out.write(FRAME.pack(tag, len(payload)))
-    out.write(payload)
-
-
 def main(library: str, *settings: str) -> None:
-    """Parse standard input to standard output in a fork, and end with a code that says how it did.
-
-    The fork is there to be measured: only the process that forked it learns the peak of its memory,
-    by which a failed allocation (PDFium aborts) is told from a crash. Seen from the application,
-    the peak would be the application's own, which Linux hands down through ``exec``.
-    """
-    limits = {name: int(number) for name, _, number in (s.partition("=") for s in settings)}
+    """Parse standard input to standard output, confined."""
+    limits = settings_of(settings)
     codecs.lookup("utf-16-le")  # codecs are files: load it while files can still be opened
     pdfium = Pdfium(library)
-    die_with_parent()
-    parser = os.fork()
-    if not parser:
-        serve(pdfium, limits)
-    _, status, usage = os.wait4(parser, 0)
-    unit = 1 if sys.platform == "darwin" else 1024
-    os._exit(verdict(os.waitstatus_to_exitcode(status), unit * usage.ru_maxrss, limits))
-
-
-def serve(pdfium: Pdfium, limits: Mapping[str, int]) -> None:
-    """Do the work of the fork, and leave without running destructors."""
-    out = sys.stdout.buffer
-    gc.disable()  # nothing here makes cycles, and a page's words are many objects
-    try:
-        lock_down(limits)
-        for tag, payload in frames(pdfium, sys.stdin.buffer.read(), limits):
-            write(out, tag, payload)
-        write(out, b"Z")
-        out.flush()
-    except Refused as refusal:
-        write(out, b"E", str(refusal).encode())
-        out.flush()
-    except MemoryError:
-        os._exit(MEMORY)
-    finally:  # whatever else was raised: never return into the parent's half of the code
-        os._exit(CRASHED if sys.exc_info()[1] else 0)
+    work_confined(lambda data: frames(pdfium, data, limits), limits)

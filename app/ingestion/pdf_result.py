@@ -3,13 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from app.infra.sandbox import ChildFailed, read_frames
 from app.ingestion.page import Page, ParsedFile, Words
-from app.ingestion.pdf_child import FRAME, PAGE
+from app.ingestion.pdf_child import PAGE
 
-#: Reasons the child may give.
-REASONS = frozenset(
-    {"encrypted", "damaged", "no_pages", "too_many_pages", "too_large_text", "memory"}
-)
 #: PDF 2.0, annex C: the largest page of an ordinary reader, 200 inches, in points.
 MAX_SIDE = 14_400.0
 LETTER = (612.0, 792.0)
@@ -17,40 +14,22 @@ LETTER = (612.0, 792.0)
 MIN_TITLE = 3
 
 
-class Malformed(Exception):
-    """The child's answer is a refusal, cut short or nonsense."""
-
-    def __init__(self, reason: str) -> None:
-        """``reason`` is the slug of the ``ParseError`` to raise."""
-        self.reason = reason
-        super().__init__(reason)
-
-
 def read_result(result: bytearray) -> ParsedFile:
     """Return the parsed file that the frames describe.
 
     Raises:
-        Malformed: With the child's own reason; ``crashed`` when the frames make no sense.
+        ChildFailed: With the child's own reason; ``crashed`` when the frames make no sense.
     """
     title = author = ""
     pages: list[Page] = []
-    at, view = 0, memoryview(result)
-    while at + FRAME.size <= len(view):
-        tag, size = FRAME.unpack_from(view, at)
-        payload = view[at + FRAME.size : at + FRAME.size + size]
-        at += FRAME.size + size
-        if at > len(view):
-            break
+    for tag, payload in read_frames(result):
         if tag == b"P":
             pages.append(read_page(payload, len(pages) + 1))
         elif tag == b"M":
             title, _, author = bytes(payload).decode(errors="replace").partition("\0")
-        elif tag == b"Z":
-            return ParsedFile(useful(title), author or None, tuple(pages))
         else:
-            reason = bytes(payload[:32]).decode(errors="replace")
-            raise Malformed(reason if reason in REASONS else "crashed")
-    raise Malformed("crashed")
+            raise ChildFailed("crashed")
+    return ParsedFile(useful(title), author or None, tuple(pages))
 
 
 def useful(title: str) -> str | None:
@@ -70,21 +49,22 @@ def read_page(payload: memoryview, number: int) -> Page:
     """Return one page from a ``P`` frame.
 
     Raises:
-        Malformed: ``crashed`` when the sizes in the frame disagree.
+        ChildFailed: ``crashed`` when the sizes in the frame disagree.
     """
     if len(payload) < PAGE.size:
-        raise Malformed("crashed")
-    width, height, *visible, turns, text_size, count = PAGE.unpack_from(payload)
+        raise ChildFailed("crashed")
+    width, height, *visible, turns, scanned, text_size, count = PAGE.unpack_from(payload)
     rows_at = PAGE.size + text_size
     if rows_at + 40 * count != len(payload):
-        raise Malformed("crashed")
+        raise ChildFailed("crashed")
     text = bytes(payload[PAGE.size : rows_at]).decode(errors="replace")
     offsets = np.frombuffer(payload, "<u4", 2 * count, rows_at).reshape(count, 2)
     rects = np.frombuffer(payload, "<f8", 4 * count, rows_at + 8 * count).reshape(count, 4)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         width, height = LETTER
     boxes = displayed(rects, np.asarray(visible), turns)
-    return Page(number, text, width, height, words_of(offsets, boxes, len(text), (width, height)))
+    words = words_of(offsets, boxes, len(text), (width, height))
+    return Page(number, text, width, height, words, scanned=bool(scanned))
 
 
 def displayed(
@@ -117,11 +97,11 @@ def words_of(
     """Return the rows that lie on the page and in its text, cut at the page's edges.
 
     Raises:
-        Malformed: ``crashed`` when the words are not in the order of the text, as all who search
+        ChildFailed: ``crashed`` when the words are not in the order of the text, as all who search
             the rows by offset rely on.
     """
     if (np.diff(offsets[:, 0].astype(np.int64)) < 0).any():
-        raise Malformed("crashed")
+        raise ChildFailed("crashed")
     with np.errstate(invalid="ignore", over="ignore"):
         boxes = np.clip(boxes, 0.0, [*size, *size])
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

@@ -13,18 +13,23 @@ from dataclasses import dataclass
 import structlog
 
 from app.documents.document import Claimed
+from app.documents.job import Job, JobStatus
+from app.documents.job_store import claim_version, fail_version, holds_claim, report_progress
 from app.documents.page_store import NewPage, replace_pages
-from app.documents.store import claim_version, fail_version, publish_version, report_progress
+from app.documents.version_store import publish_version, record_activation
+from app.infra.blobs import BlobStore
 from app.infra.postgres import Pool, tenant_transaction
+from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
+from app.ingestion.formats import detect
+from app.ingestion.ocr import OcrLimits
 from app.ingestion.page import Chunk, ParsedFile
-from app.ingestion.parse import ParseError, ParseLimits, parse_pdf
+from app.ingestion.parse import ParseError, ParseLimits, parse_file
 from app.retrieval.chunk_table import (
     ChunkKey,
     NewChunk,
-    current_chunks,
     known_vectors,
-    lock_corpus,
+    newest_chunks,
     replace_chunks,
 )
 from app.retrieval.embedding import Embedder, Vector
@@ -32,6 +37,22 @@ from app.retrieval.embedding import Embedder, Vector
 log = structlog.get_logger(__name__)
 #: Chunks embedded between two progress reports: a second or two of work.
 EMBED_BATCH = 64
+#: Seconds between two looks whether the job was cancelled, while a file is parsed.
+CLAIM_CHECK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What one file may cost, and how it is cut."""
+
+    parse: ParseLimits
+    ocr: OcrLimits
+    #: Most words of a chunk.
+    chunk_words: int
+
+
+class ClaimLost(Exception):
+    """The job was cancelled, or another worker has it: nothing more may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +69,22 @@ class Pipeline:
     """Turns accepted files into searchable versions."""
 
     def __init__(
-        self, pool: Pool, embedder: Embedder, *, limits: ParseLimits, chunk_words: int
+        self,
+        pool: Pool,
+        blobs: BlobStore,
+        embedder: Embedder,
+        announcer: Announcer,
+        *,
+        limits: FileLimits,
     ) -> None:
         self._pool = pool
+        self._blobs = blobs
         self._embedder = embedder
+        self._announcer = announcer
         self._limits = limits
-        self._chunk_words = chunk_words
 
     async def process(self, tenant_id: str, document_id: str, version: int) -> None:
-        """Ingest one version; does nothing when it is finished or was overtaken.
+        """Ingest one version; does nothing when it is finished, cancelled or was overtaken.
 
         A file that cannot be parsed marks the version failed, with the reason, and is not an error
         here: trying again would end the same.
@@ -65,38 +93,75 @@ class Pipeline:
             AppError: when a dependency is away; the version stays claimed and may be tried again.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            claimed = await claim_version(connection, tenant_id, document_id, version)
+            claimed = await claim_version(connection, document_id, version)
         if claimed is None:
             return
         try:
-            parsed = await parse_pdf(claimed.content, limits=self._limits)
+            await self._ingest(tenant_id, claimed)
         except ParseError as error:
-            await self.give_up(tenant_id, claimed, error.reason, error.detail)
-            return
-        title = (claimed.base_version is None and parsed.title) or claimed.title
+            await self._end(tenant_id, claimed, "failed", error.reason, error.detail)
+        except ClaimLost:
+            log.warning("claim_lost", document_id=document_id, version=version)
+
+    async def give_up(
+        self, tenant_id: str, document_id: str, version: int, *, code: str, detail: str
+    ) -> None:
+        """End a job that was tried often enough as ``dead``, whoever tried it."""
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            claimed = await claim_version(connection, document_id, version)
+        if claimed is not None:
+            await self._end(tenant_id, claimed, "dead", code, detail)
+
+    async def _end(
+        self, tenant_id: str, claimed: Claimed, status: JobStatus, code: str, detail: str
+    ) -> None:
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            job = await fail_version(connection, claimed, status=status, code=code, detail=detail)
+            if job is not None:
+                await self._announcer.finished(connection, tenant_id, job)
+        log.info("ingestion_failed", document_id=claimed.document_id, code=code)
+        await self._announcer.progress(tenant_id, job)
+
+    async def _ingest(self, tenant_id: str, claimed: Claimed) -> None:
+        parsed = await self._parse(tenant_id, claimed)
+        title = claimed.index_title or parsed.title or claimed.title
         chunks = await self._chunk(tenant_id, claimed, parsed, title)
-        difference = await self._compare(tenant_id, document_id, chunks)
+        difference = await self._compare(tenant_id, claimed.document_id, chunks)
         embedded = await self._embed(tenant_id, claimed, parsed, difference)
         await self._publish(tenant_id, claimed, parsed, title, difference, embedded)
 
-    async def give_up(self, tenant_id: str, claimed: Claimed, code: str, detail: str) -> None:
-        """Record that this version will not become current."""
-        async with tenant_transaction(self._pool, tenant_id) as connection:
-            await fail_version(connection, claimed, code=code, detail=detail)
-        log.info("ingestion_failed", document_id=claimed.document_id, code=code)
+    async def _parse(self, tenant_id: str, claimed: Claimed) -> ParsedFile:
+        """Parse the file, unless the job is cancelled meanwhile."""
+        content = await self._blobs.get(tenant_id, claimed.sha256)
+        kind = detect(content, claimed.filename)
+        if kind is None:
+            raise ParseError("unsupported_format")
+        parsing = asyncio.create_task(
+            parse_file(content, kind, limits=self._limits.parse, ocr=self._limits.ocr)
+        )
+        try:
+            while not (await asyncio.wait({parsing}, timeout=CLAIM_CHECK_S))[0]:
+                async with tenant_transaction(self._pool, tenant_id) as connection:
+                    if not await holds_claim(connection, claimed):
+                        raise ClaimLost
+            return parsing.result()
+        finally:
+            parsing.cancel()
 
     async def _chunk(
         self, tenant_id: str, claimed: Claimed, parsed: ParsedFile, title: str
     ) -> list[NewChunk]:
         await self._report(tenant_id, claimed, parsed, step="chunk", pages_done=0)
-        chunks = await asyncio.to_thread(chunk_pages, parsed.pages, max_words=self._chunk_words)
+        chunks = await asyncio.to_thread(
+            chunk_pages, parsed.pages, max_words=self._limits.chunk_words
+        )
         return [new_chunk(chunk, title) for chunk in chunks]
 
     async def _compare(
         self, tenant_id: str, document_id: str, chunks: Sequence[NewChunk]
     ) -> _Difference:
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            current: dict[ChunkKey, str] = await current_chunks(connection, document_id)
+            current: dict[ChunkKey, str] = await newest_chunks(connection, document_id)
             missing = [chunk for chunk in chunks if chunk.key not in current]
             vectors = await known_vectors(connection, {chunk.digest for chunk in missing})
         wanted = {chunk.key for chunk in chunks}
@@ -133,27 +198,18 @@ class Pipeline:
         embedded: int,
     ) -> None:
         await self._report(tenant_id, claimed, parsed, step="index", pages_done=len(parsed.pages))
+        reused = len(difference.missing) - embedded + difference.kept
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            await lock_corpus(connection, tenant_id)
-            reused = len(difference.missing) - embedded + difference.kept
-            if not await publish_version(
+            job = await publish_version(
                 connection,
                 claimed,
                 title=title,
                 author=parsed.author,
                 chunks_embedded=embedded,
                 chunks_reused=max(reused, 0),
-            ):
-                log.warning("claim_lost", document_id=claimed.document_id, version=claimed.version)
-                return
-            await replace_chunks(
-                connection,
-                tenant_id=tenant_id,
-                document_id=claimed.document_id,
-                version=claimed.version,
-                outdated=difference.outdated,
-                chunks=[(chunk, difference.vectors[chunk.digest]) for chunk in difference.missing],
             )
+            if job is None:
+                raise ClaimLost
             await replace_pages(
                 connection,
                 tenant_id=tenant_id,
@@ -164,24 +220,44 @@ class Pipeline:
                     for page in parsed.pages
                 ],
             )
+            await self._announcer.finished(connection, tenant_id, job)
+            await replace_chunks(
+                connection,
+                tenant_id=tenant_id,
+                document_id=claimed.document_id,
+                version=claimed.version,
+                outdated=difference.outdated,
+                chunks=[(chunk, difference.vectors[chunk.digest]) for chunk in difference.missing],
+            )
+            # Last, so that its time is the nearest to the moment the version begins to answer.
+            await record_activation(connection, tenant_id, claimed.document_id, claimed.version)
         log.info(
             "version_published",
             document_id=claimed.document_id,
             version=claimed.version,
             chunks_embedded=embedded,
         )
+        await self._announcer.progress(tenant_id, job)
 
     async def _report(
         self, tenant_id: str, claimed: Claimed, parsed: ParsedFile, *, step: str, pages_done: int
     ) -> None:
+        """Write down and announce how far the work has come.
+
+        Raises:
+            ClaimLost: when it is not ours any more.
+        """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            await report_progress(
+            job: Job | None = await report_progress(
                 connection,
                 claimed,
                 step=step,
                 pages_done=pages_done,
                 page_count=len(parsed.pages),
             )
+        if job is None:
+            raise ClaimLost
+        await self._announcer.progress(tenant_id, job)
 
 
 def new_chunk(chunk: Chunk, title: str) -> NewChunk:

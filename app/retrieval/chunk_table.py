@@ -1,4 +1,8 @@
-"""Writing chunks: the swap of one version's chunks for the next, in the publisher's transaction."""
+"""Writing chunks, in the publisher's transaction: what a version drops and adds, and what is live.
+
+A chunk belongs to the versions in [valid_from, valid_to); it is live while its document points to
+one of those and is not deleted. Only live chunks are in the indexes and the text statistics.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,16 +32,23 @@ _COLUMNS = (
     "embedding",
 )
 
-# Counted from the rows themselves, so that the counts cannot drift from what is searched. Ordered,
-# so that two publishers never wait for each other in a circle.
-_COUNT_LEXEMES = """
-    WITH changed AS (
-        SELECT tsv, 1 AS delta FROM chunks
-        WHERE document_id = %(document_id)s AND valid_from = %(version)s AND valid_to IS NULL
+# What is switched is counted from the rows themselves, so that the counts cannot drift from what is
+# searched. Rows that came with `added` (a version number, or 0) are live and not counted yet.
+_SWITCH = """
+    WITH switched AS (
+        UPDATE chunks SET live = NOT live,
+            valid_to = CASE WHEN id = ANY (%(outdated)s) THEN %(added)s ELSE valid_to END
+        WHERE document_id = %(document_id)s AND valid_from <> %(added)s
+          AND live IS DISTINCT FROM (
+              valid_from <= %(version)s AND coalesce(valid_to > %(version)s, true)
+              AND id <> ALL (%(outdated)s))
+        RETURNING tsv, live
+    ), changed AS (
+        SELECT tsv, CASE WHEN live THEN 1 ELSE -1 END AS delta FROM switched
         UNION ALL
-        SELECT tsv, -1 FROM chunks
-        WHERE document_id = %(document_id)s AND valid_to = %(version)s
+        SELECT tsv, 1 FROM chunks WHERE document_id = %(document_id)s AND valid_from = %(added)s
     ), counted AS (
+        -- Ordered, so that two publishers never wait for each other in a circle.
         INSERT INTO lexemes (tenant_id, lexeme, chunk_count)
         SELECT %(tenant_id)s, lexeme, sum(delta)
         FROM changed, unnest(tsvector_to_array(tsv)) AS lexeme
@@ -48,7 +59,10 @@ _COUNT_LEXEMES = """
     UPDATE tenants SET corpus_revision = corpus_revision + 1,
         chunk_count = chunk_count + (SELECT coalesce(sum(delta), 0) FROM changed),
         lexeme_total = lexeme_total + (SELECT coalesce(sum(delta * length(tsv)), 0) FROM changed)
-    WHERE id = %(tenant_id)s"""
+    WHERE id = %(tenant_id)s
+    RETURNING (SELECT count(*) FROM changed WHERE delta < 0) AS switched_off"""
+#: A version that no chunk is in.
+NO_VERSION = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +83,8 @@ class NewChunk:
         return self.page, self.start, self.digest
 
 
-async def current_chunks(connection: Connection, document_id: str) -> dict[ChunkKey, str]:
-    """Key → id of every chunk in the document's current version."""
+async def newest_chunks(connection: Connection, document_id: str) -> dict[ChunkKey, str]:
+    """Key → id of every chunk in the document's newest published version, current or not."""
     cursor = await connection.execute(
         "SELECT page, start_offset, digest, id FROM chunks"
         " WHERE document_id = %s AND valid_to IS NULL",
@@ -96,8 +110,8 @@ async def known_vectors(connection: Connection, digests: Iterable[bytes]) -> dic
 
 
 async def lock_corpus(connection: Connection, tenant_id: str) -> None:
-    """Make publishers of one tenant take turns until the transaction ends."""
-    await connection.execute("SELECT FROM tenants WHERE id = %s FOR UPDATE", (tenant_id,))
+    """Make those who change a tenant's statistics take turns until the transaction ends."""
+    await connection.execute("SELECT FROM tenants WHERE id = %s FOR NO KEY UPDATE", (tenant_id,))
 
 
 async def replace_chunks(
@@ -109,14 +123,10 @@ async def replace_chunks(
     outdated: Sequence[str],
     chunks: Sequence[tuple[NewChunk, Vector]],
 ) -> None:
-    """Close ``outdated`` (ids), open ``chunks``, and bring the text statistics along.
+    """Make the newest ``version`` live: close ``outdated`` (ids), open ``chunks``, share the rest.
 
-    Nothing is visible before the caller's transaction commits; chunks in neither list stay as they
-    are and are shared by the old and the new version.
+    Nothing is visible before the caller's transaction commits.
     """
-    await connection.execute(
-        "UPDATE chunks SET valid_to = %s WHERE id = ANY (%s)", (version, list(outdated))
-    )
     rows = (
         (
             new_id("chk"),
@@ -136,7 +146,50 @@ async def replace_chunks(
         for chunk, vector in chunks
     )
     await copy_rows(connection, "chunks", _COLUMNS, rows)
-    await connection.execute(
-        _COUNT_LEXEMES,
-        {"tenant_id": tenant_id, "document_id": document_id, "version": version},
+    # The slow part is behind us; from here on other documents' publishers wait.
+    await lock_corpus(connection, tenant_id)
+    await _switch(
+        connection, tenant_id, document_id, version=version, added=version, outdated=outdated
     )
+    # Those that were not live, because an older version was gone back to.
+    await connection.execute(
+        "UPDATE chunks SET valid_to = %s WHERE id = ANY (%s) AND valid_to IS NULL",
+        (version, list(outdated)),
+    )
+
+
+async def show_version(
+    connection: Connection, *, tenant_id: str, document_id: str, version: int
+) -> int:
+    """Make the chunks of ``version`` the live ones, or none by ``NO_VERSION``.
+
+    Returns:
+        How many are not live any more.
+    """
+    await lock_corpus(connection, tenant_id)
+    return await _switch(
+        connection, tenant_id, document_id, version=version, added=NO_VERSION, outdated=()
+    )
+
+
+async def _switch(
+    connection: Connection,
+    tenant_id: str,
+    document_id: str,
+    *,
+    version: int,
+    added: int,
+    outdated: Sequence[str],
+) -> int:
+    cursor = await connection.execute(
+        _SWITCH,
+        {
+            "tenant_id": tenant_id,
+            "document_id": document_id,
+            "version": version,
+            "added": added,
+            "outdated": list(outdated),
+        },
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row["switched_off"])

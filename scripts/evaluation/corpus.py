@@ -13,15 +13,10 @@ from contextlib import suppress
 import numpy as np
 
 from app.documents.document import Claimed, NewFile
+from app.documents.job_store import claim_version, report_progress
 from app.documents.page_store import NewPage, replace_pages
-from app.documents.store import (
-    Listing,
-    add_version,
-    claim_version,
-    list_documents,
-    publish_version,
-    report_progress,
-)
+from app.documents.store import Listing, list_documents
+from app.documents.version_store import add_document, add_version, publish_version
 from app.errors import AppError
 from app.infra.postgres import Connection, tenant_transaction
 from app.ingestion.chunk import chunk_pages
@@ -63,8 +58,7 @@ async def _ingest(house: House, tenant_id: str, corpus: Corpus) -> Places:
     assert corpus.pdf_folder is not None  # noqa: S101 - the caller looked
     versions = []
     files = find_files(corpus.pdf_folder)
-    limit = house.settings.max_file_bytes
-    async for batch in take_in(house.pool, house.ingestion, tenant_id, files, max_bytes=limit):
+    async for batch in take_in(house.pool, house.intake, tenant_id, files):
         for item in batch:
             if item.document_id is None or item.version is None:
                 raise AppError(f"{item.path.name} was not accepted: {item.reason}.")
@@ -80,7 +74,7 @@ async def _ingest(house: House, tenant_id: str, corpus: Corpus) -> Places:
 
 
 async def _work(house: House, tenant_id: str, versions: list[tuple[str, int]]) -> None:
-    working = asyncio.create_task(house.ingestion.run())
+    working = asyncio.create_task(house.worker.run())
     try:
         async for progress in watch(house.pool, tenant_id, versions):
             if progress.failures:
@@ -111,16 +105,16 @@ async def _store(
     pages = _pages(text)
     content = "\f".join(page.text for page in pages).encode()
     file = NewFile(
-        source=None,
         filename=f"{text.title}.txt",
         title=text.title,
         media_type="text/plain",
-        content=content,
+        size_bytes=len(content),
         sha256=hashlib.sha256(content).digest(),
     )
     async with tenant_transaction(house.pool, tenant_id) as connection:
-        document_id, version, _ = await add_version(connection, tenant_id, file)
-        claimed = await claim_version(connection, tenant_id, document_id, version)
+        document_id = await add_document(connection, tenant_id, file)
+        version, _ = await add_version(connection, tenant_id, document_id, file)
+        claimed = await claim_version(connection, document_id, version)
         assert claimed is not None  # noqa: S101 - nobody else knows of it yet
         await report_progress(
             connection, claimed, step="index", pages_done=0, page_count=len(pages)

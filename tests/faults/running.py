@@ -24,15 +24,20 @@ from typing import Any
 import httpx
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import psycopg
+from procrastinate import App as JobApp
+from procrastinate import PsycopgConnector
 from psycopg.rows import dict_row
 
+from app.infra.blobs import open_blobs
 from app.infra.embedded.account import Account
 from app.infra.embedded.locks import alone
 from app.infra.embedded.processes import runs
 from app.infra.embedded.servers import start, status, stop, urls_for
 from app.infra.postgres import open_pool
 from app.ingestion.folder import take_in
+from app.ingestion.intake import Intake
 from app.ingestion.jobs import IngestionQueue
+from app.settings import Settings
 from tests.conftest import HOME_VARIABLE, remove_home
 from tests.pdfs import make_pdf
 
@@ -157,9 +162,12 @@ class Docent:
     async def _submit(self, path: Path) -> str:
         tenant = self.rows("SELECT id FROM tenants WHERE name = 'default'")[0]["id"]
         async with open_pool(self.database_url, size=1, timeout_s=10) as pool:
-            queue = IngestionQueue(pool, None, attempts=3, stalled_after_s=30)  # type: ignore[arg-type]
-            async with queue.opened():
-                taken = take_in(pool, queue, tenant, [path], max_bytes=2**20)
+            jobs = JobApp(connector=PsycopgConnector())
+            await jobs.connector.open_async(pool)
+            queue = IngestionQueue(pool, jobs)
+            async with open_blobs(Settings(docent_home=self.home), pool) as blobs:
+                intake = Intake(pool, blobs, queue.defer, max_bytes=2**20)
+                taken = take_in(pool, intake, tenant, [path])
                 received = [item async for batch in taken for item in batch]
         assert received[0].document_id is not None
         return received[0].document_id
@@ -187,7 +195,7 @@ class Docent:
         assert self.rows("SELECT 1 FROM document_versions WHERE status <> 'ready'") == []
         assert (
             self.rows(  # the same place of a page twice would be a second live version
-                "SELECT document_id, page, start_offset FROM chunks WHERE valid_to IS NULL"
+                "SELECT document_id, page, start_offset FROM chunks WHERE live"
                 " GROUP BY document_id, page, start_offset HAVING count(*) > 1"
             )
             == []

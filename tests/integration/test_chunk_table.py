@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from app.documents.document import NewFile
-from app.documents.page_store import NewPage, current_pages, replace_pages
-from app.documents.store import add_version, find_page
+from app.documents.page_store import NewPage, newest_pages, replace_pages
+from app.documents.store import find_page
+from app.documents.version_store import add_document, add_version
 from app.infra.postgres import tenant_transaction
 from app.retrieval.chunk_table import (
     NewChunk,
-    current_chunks,
     known_vectors,
-    lock_corpus,
+    newest_chunks,
     replace_chunks,
 )
 from tests.conftest import FreshDatabase
@@ -43,11 +43,11 @@ def chunk(page: int, text: str) -> NewChunk:
 
 
 async def add(shop: Workshop, name: str) -> tuple[str, int]:
-    file = NewFile(
-        name, name, name, "application/pdf", name.encode(), hashlib.sha256(name.encode()).digest()
-    )
+    digest = hashlib.sha256(name.encode()).digest()
+    file = NewFile(name, "application/pdf", len(name), digest, source=name)
     async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
-        document_id, number, _ = await add_version(connection, shop.tenant_id, file)
+        document_id = await add_document(connection, shop.tenant_id, file)
+        number, _ = await add_version(connection, shop.tenant_id, document_id, file)
     return document_id, number
 
 
@@ -56,9 +56,8 @@ async def publish(shop: Workshop, document_id: str, version: int, texts: dict[in
     vector = np.zeros(384, np.float32)
     vector[version % 384] = 1
     async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
-        await lock_corpus(connection, shop.tenant_id)
         wanted = {new.key: new for new in (chunk(page, text) for page, text in texts.items())}
-        current = await current_chunks(connection, document_id)
+        current = await newest_chunks(connection, document_id)
         await replace_chunks(
             connection,
             tenant_id=shop.tenant_id,
@@ -177,7 +176,7 @@ async def test_pages_are_shared_found_by_version_and_closed(database: FreshDatab
                 for version in (0, 1, 2)
                 for page in [await find_page(connection, document_id, number, version)]
             }
-            assert set(await current_pages(connection, document_id)) == {1, 2}
+            assert set(await newest_pages(connection, document_id)) == {1, 2}
         assert texts == {
             (1, 0): None, (1, 1): "one", (1, 2): "one",
             (2, 0): None, (2, 1): "two", (2, 2): "TWO",
@@ -211,7 +210,7 @@ async def test_nothing_of_a_broken_swap_stays(database: FreshDatabase, tmp_path:
             async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
                 await replace_chunks(
                     connection, tenant_id=shop.tenant_id, document_id=document_id, version=2,
-                    outdated=list((await current_chunks(connection, document_id)).values()),
+                    outdated=list((await newest_chunks(connection, document_id)).values()),
                     chunks=[(chunk(1, "valve"), np.zeros(384, np.float32))],
                 )  # fmt: skip
                 raise RuntimeError("pulled the plug")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.store import Overtaken, claim_version, fail_version, publish_version
+from app.documents.job_store import claim_version, fail_version
+from app.documents.version_store import Overtaken, publish_version
 from app.infra.postgres import DatabaseUnavailable, tenant_transaction
 from app.ingestion.folder import find_files, take_in, watch
-from app.ingestion.parse import ParseLimits
-from app.ingestion.pipeline import Pipeline
 from app.retrieval.embedding import Vectors
 from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
@@ -90,9 +89,7 @@ async def test_one_changed_page_is_all_that_is_embedded(shop: Workshop, tmp_path
     assert (received.verdict, received.version) == ("changed", 2)
     assert len(shop.embedder.passages) == 1
     assert "fourteen" in shop.embedder.passages[0]
-    current = shop.rows(
-        "SELECT id, page FROM chunks WHERE tenant_id = %s AND valid_to IS NULL", shop.tenant_id
-    )
+    current = shop.rows("SELECT id, page FROM chunks WHERE tenant_id = %s AND live", shop.tenant_id)
     assert len(current) == len(old), "the count is stable"
     assert {row["id"] for row in current if row["page"] != 2} == {
         id for id, page in old.items() if page != 2
@@ -179,7 +176,7 @@ async def test_a_broken_first_version_fails_and_can_be_tried_again(
     assert {document.filename: document.status for document in await shop.documents()}[
         "broken.pdf"
     ] == "queued"
-    await shop.queue.run(until_empty=True)
+    await shop.worker.run(until_empty=True)
     assert {document.filename: document.status for document in await shop.documents()}[
         "broken.pdf"
     ] == "failed"
@@ -207,7 +204,7 @@ async def test_a_void_claim_publishes_nothing(database: FreshDatabase, tmp_path:
         lost = asyncio.create_task(shop.pipeline.process(shop.tenant_id, received.document_id, 1))
         await embedder.reached.wait()
         async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
-            taken = await claim_version(connection, shop.tenant_id, received.document_id, 1)
+            taken = await claim_version(connection, received.document_id, 1)
         assert taken is not None
         embedder.go_on.set()
         await lost
@@ -233,7 +230,7 @@ async def test_versions_finished_out_of_order_never_mix(
             write_book(path, changed(BOOK, 2, f"The downlink sends {word} packets."))
             await shop.receive(path)
             embedder = Gated()
-            pipeline = Pipeline(shop.pool, embedder, limits=ParseLimits(), chunk_words=60)
+            pipeline = shop.pipeline_with(embedder)
             task = asyncio.create_task(pipeline.process(shop.tenant_id, document_id, version))
             await embedder.reached.wait()
             running[version] = embedder, task
@@ -271,15 +268,15 @@ async def test_an_old_claim_neither_fails_nor_publishes(shop: Workshop, tmp_path
     [received] = await shop.receive(write_book(tmp_path / "book.pdf"))
     assert received.document_id is not None
     async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
-        old = await claim_version(connection, shop.tenant_id, received.document_id, 1)
-        new = await claim_version(connection, shop.tenant_id, received.document_id, 1)
+        old = await claim_version(connection, received.document_id, 1)
+        new = await claim_version(connection, received.document_id, 1)
         assert old is not None
         assert new is not None
         assert old.claim != new.claim
         assert not await publish_version(
             connection, old, title="t", author=None, chunks_embedded=0, chunks_reused=0
         )
-        await fail_version(connection, old, code="x", detail="x")
+        await fail_version(connection, old, status="failed", code="x", detail="x")
     [document] = await shop.documents()
     assert (document.status, document.error_code) == ("processing", None)
 
@@ -316,9 +313,7 @@ async def test_a_folder_is_taken_in_batch_by_batch_and_watched(
     (tmp_path / "b.pdf").write_bytes(b"")
     (tmp_path / "c.pdf").write_bytes(b"%PDF-1.7\nbroken")
     received = []
-    async for batch in take_in(
-        shop.pool, shop.queue, shop.tenant_id, find_files(tmp_path), max_bytes=10**7
-    ):
+    async for batch in take_in(shop.pool, shop.intake, shop.tenant_id, find_files(tmp_path)):
         received += batch
     assert [(item.path.name, item.verdict, item.reason) for item in received] == [
         ("a.pdf", "new", None), ("b.pdf", "failed", "empty_file"), ("c.pdf", "new", None),
@@ -326,9 +321,9 @@ async def test_a_folder_is_taken_in_batch_by_batch_and_watched(
     versions = [
         (item.document_id, item.version) for item in received if item.document_id and item.version
     ]
-    working = asyncio.create_task(shop.queue.run(until_empty=True))
+    working = asyncio.create_task(shop.worker.run(until_empty=True))
     reports = [report async for report in watch(shop.pool, shop.tenant_id, versions)]
     await working
     last = reports[-1]
     assert (last.done, last.total, last.pages_done, last.chunks_embedded) == (2, 2, 3, 3)
-    assert list(last.failures.values()) == ["damaged: The PDF is damaged and cannot be read."]
+    assert list(last.failures.values()) == ["damaged: The file is damaged and cannot be read."]

@@ -20,22 +20,19 @@ from tests.integration.workshop import Workshop, open_workshop, owner_rows, writ
 #: A worker that hangs in the middle of its first job, and says that it got there.
 HANGING = """
 import asyncio, sys
-from app.infra.postgres import open_pool
-from app.ingestion.jobs import IngestionQueue
-from app.ingestion.parse import ParseLimits
-from app.ingestion.pipeline import Pipeline
+from tests.conftest import FreshDatabase
+from tests.fakes import CountingEmbedder
+from tests.integration.workshop import open_workshop
 
-class Hanging:
+class Hanging(CountingEmbedder):
     async def embed_passages(self, texts):
         print("embedding", flush=True)
         await asyncio.Event().wait()
 
 async def main():
-    async with open_pool(sys.argv[1], size=4, timeout_s=20) as pool:
-        pipeline = Pipeline(pool, Hanging(), limits=ParseLimits(), chunk_words=60)
-        queue = IngestionQueue(pool, pipeline, attempts=3, stalled_after_s=0.9)
-        async with queue.opened():
-            await queue.run()
+    database = FreshDatabase(sys.argv[1], sys.argv[2])
+    async with open_workshop(database, "any", embedder=Hanging(), stalled_after_s=0.9) as shop:
+        await shop.worker.run()
 
 asyncio.run(main())
 """
@@ -82,11 +79,11 @@ async def test_a_job_is_tried_again_when_a_dependency_was_away(
         ]
         assert await state(shop) == ("processing", None, None)
         time_passes(shop)
-        await shop.queue.run(until_empty=True)
+        await shop.worker.run(until_empty=True)
         assert [job["status"] for job in jobs(shop)] == ["todo"]
         time_passes(shop)
-        await shop.queue.run(until_empty=True)
-        assert [job["status"] for job in jobs(shop)] == ["succeeded"]
+        await shop.worker.run(until_empty=True)
+        assert jobs(shop) == [], "the work is done"
         assert await state(shop) == ("ready", None, None)
 
 
@@ -98,9 +95,13 @@ async def test_a_job_is_given_up_with_the_reason_and_blocks_nobody(
         path = write_book(tmp_path / "a.pdf")
         await shop.ingest(path)
         time_passes(shop)
-        await shop.queue.run(until_empty=True)
-        assert await state(shop) == ("failed", "gave_up", "The embedding service is away.")
-        assert [job["status"] for job in jobs(shop)] == ["failed"], "nothing is left to wait for"
+        await shop.worker.run(until_empty=True)
+        assert await state(shop) == (
+            "failed",
+            "dependency_unavailable",
+            "The embedding service is away.",
+        )
+        assert jobs(shop) == [], "nothing is left to wait for"
         [again] = await shop.ingest(path)
         assert again.verdict == "new"
         assert await state(shop) == ("ready", None, None)
@@ -116,10 +117,10 @@ async def test_a_mistake_of_ours_is_given_up_at_once_and_the_queue_goes_on(
             d.filename: (d.status, d.error_code, d.error_detail) for d in await shop.documents()
         }
         assert states == {
-            "a.pdf": ("failed", "gave_up", "An internal error."),
+            "a.pdf": ("failed", "internal_error", "An internal error."),
             "b.pdf": ("ready", None, None),
         }
-        assert [job["status"] for job in jobs(shop)] == ["failed", "succeeded"]
+        assert jobs(shop) == []
 
 
 async def test_a_file_that_kills_its_worker_every_time_is_given_up(
@@ -131,8 +132,12 @@ async def test_a_file_that_kills_its_worker_every_time_is_given_up(
             "UPDATE jobs.procrastinate_jobs SET attempts = 3 WHERE args->>'tenant_id' = %s",
             shop.tenant_id,
         )
-        await shop.queue.run(until_empty=True)
-        assert await state(shop) == ("failed", "gave_up", "The worker died on this file.")
+        await shop.worker.run(until_empty=True)
+        assert await state(shop) == (
+            "failed",
+            "worker_died",
+            "The worker died on this file each time.",
+        )
         assert shop.embedder.passages == []
 
 
@@ -144,7 +149,7 @@ async def test_the_job_of_a_killed_worker_is_taken_over(
     async with open_workshop(database, tenant, stalled_after_s=0.9) as shop:
         [received] = await shop.receive(write_book(tmp_path / "a.pdf"))
         assert received.document_id is not None
-        command = [sys.executable, "-c", HANGING, database.database_url]
+        command = [sys.executable, "-c", HANGING, database.database_url, database.redis_url]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220
             assert victim.stdout is not None
             # Log lines go to the same place until they are configured.
@@ -154,7 +159,7 @@ async def test_the_job_of_a_killed_worker_is_taken_over(
         assert [job["status"] for job in jobs(shop)] == ["doing"]
         if pruned:  # the record of the worker may go before its jobs are rescued
             shop.rows("DELETE FROM jobs.procrastinate_workers")
-        working = asyncio.create_task(shop.queue.run())
+        working = asyncio.create_task(shop.worker.run())
         async with asyncio.timeout(30):
             async for progress in watch(shop.pool, shop.tenant_id, [(received.document_id, 1)]):
                 assert progress.failures == {}
@@ -173,7 +178,7 @@ async def test_a_worker_survives_a_database_that_hangs_up(
     database: FreshDatabase, tmp_path: Path
 ) -> None:
     async with open_workshop(database, "hang up", stalled_after_s=0.9) as shop:
-        working = asyncio.create_task(shop.queue.run())
+        working = asyncio.create_task(shop.worker.run())
         [first] = await shop.receive(write_book(tmp_path / "a.pdf"))
         assert first.document_id is not None
         async with asyncio.timeout(20):
@@ -202,13 +207,13 @@ async def test_jobs_and_documents_are_accepted_together_or_not_at_all(
     database: FreshDatabase, tmp_path: Path
 ) -> None:
     async with open_workshop(database, "together") as shop:
-        real = shop.queue.defer
+        real = shop.intake._defer
 
         async def interrupted(*arguments) -> None:
             await real(*arguments)
             raise ConnectionResetError("pulled the plug")
 
-        shop.queue.defer = interrupted  # type: ignore[method-assign]
+        shop.intake._defer = interrupted
         with pytest.raises(ConnectionResetError):
             await shop.receive(write_book(tmp_path / "a.pdf"))
         assert jobs(shop) == []
@@ -225,8 +230,8 @@ async def test_jobs_of_one_document_run_in_order(database: FreshDatabase, tmp_pa
             ("todo", 0),
         ]
         time_passes(shop)
-        await shop.queue.run(until_empty=True)
-        assert [job["status"] for job in jobs(shop)] == ["succeeded", "succeeded"]
+        await shop.worker.run(until_empty=True)
+        assert jobs(shop) == []
         [document] = await shop.documents()
         assert document.version == 2
 

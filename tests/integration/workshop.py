@@ -9,19 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from procrastinate import App as JobApp
+from procrastinate import PsycopgConnector
 from psycopg.rows import dict_row
 
 from app.auth.keys import tenant_named
 from app.documents.document import Document
 from app.documents.service import Archive
 from app.documents.store import Listing
+from app.infra.blobs import BlobStore, PostgresBlobs
+from app.infra.events import EventHub
 from app.infra.postgres import Pool, open_pool
-from app.ingestion.intake import Received, examine, receive
-from app.ingestion.jobs import IngestionQueue
+from app.infra.redis import open_redis
+from app.ingestion.announcer import Announcer
+from app.ingestion.board import JobBoard
+from app.ingestion.folder import Received, examine, receive
+from app.ingestion.intake import Intake
+from app.ingestion.jobs import IngestionQueue, Worker, WorkLimits
+from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
-from app.ingestion.pipeline import Pipeline
+from app.ingestion.pipeline import FileLimits, Pipeline
+from app.ingestion.webhooks import register_webhooks
+from app.retrieval.cited import QuotedPlaces
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retriever
+from app.settings import Settings
 from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
 from tests.pdfs import make_pdf
@@ -51,18 +63,33 @@ class Workshop:
     embedder: CountingEmbedder
     pipeline: Pipeline
     queue: IngestionQueue
+    intake: Intake
+    board: JobBoard
+    worker: Worker
+    announcer: Announcer
+    blobs: BlobStore
     retriever: Retriever
     archive: Archive
+
+    def pipeline_with(self, embedder: CountingEmbedder) -> Pipeline:
+        """Another pipeline, as another worker has it."""
+        return Pipeline(
+            self.pool,
+            self.blobs,
+            embedder,
+            self.announcer,
+            limits=FileLimits(ParseLimits(), OcrLimits(), 60),
+        )
 
     async def receive(self, *paths: Path) -> list[Received]:
         """Take files in; their jobs are recorded and not run."""
         found = [examine(path, max_bytes=10**7) for path in paths]
-        return await receive(self.pool, self.tenant_id, found, self.queue.defer)
+        return await receive(self.pool, self.intake, self.tenant_id, found)
 
     async def ingest(self, *paths: Path) -> list[Received]:
         """Take files in and work until no job is left that may run now."""
         received = await self.receive(*paths)
-        await self.queue.run(until_empty=True)
+        await self.worker.run(until_empty=True)
         return received
 
     async def search(
@@ -105,14 +132,32 @@ async def open_workshop(
     """The parts, for a tenant that is made if it is new."""
     embedder = embedder or CountingEmbedder()
     tenant_id = tenant_named(database.database_url, tenant)
-    async with open_pool(database.database_url, size=pool_size, timeout_s=5) as pool:
-        pipeline = Pipeline(pool, embedder, limits=ParseLimits(), chunk_words=60)
-        queue = IngestionQueue(pool, pipeline, attempts=attempts, stalled_after_s=stalled_after_s)
-        async with queue.opened():
-            yield Workshop(
-                database.database_url, pool, tenant_id, embedder, pipeline, queue,
-                Retriever(pool, embedder), Archive(pool),
-            )  # fmt: skip
+    async with (
+        open_pool(database.database_url, size=pool_size, timeout_s=5) as pool,
+        open_redis(database.redis_url, timeout_s=0.5) as redis,
+    ):
+        quoted = QuotedPlaces(redis)
+        events = EventHub(redis)
+        jobs = JobApp(connector=PsycopgConnector())
+        await jobs.connector.open_async(pool)
+        queue = IngestionQueue(pool, jobs)
+        blobs = PostgresBlobs(pool)
+        announcer = Announcer(
+            events, register_webhooks(jobs, pool, Settings(allow_private_urls=True))
+        )
+        pipeline = Pipeline(
+            pool, blobs, embedder, announcer, limits=FileLimits(ParseLimits(), OcrLimits(), 60)
+        )
+        limits = WorkLimits(attempts, 1, stalled_after_s)
+        worker = Worker(pool, jobs, pipeline, queue, limits=limits)
+        yield Workshop(
+            database.database_url, pool, tenant_id, embedder, pipeline, queue,
+            Intake(pool, blobs, queue.defer, max_bytes=10**7),
+            JobBoard(pool, queue.defer, announcer), worker, announcer, blobs,
+            Retriever(pool, embedder),
+            Archive(pool, blobs, quoted),
+        )  # fmt: skip
+        await events.close()
 
 
 def write_book(path: Path, pages: Sequence[Sequence[str]] = BOOK) -> Path:

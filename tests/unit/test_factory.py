@@ -8,18 +8,18 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import Route
 
 from app.auth.caller import ALL_SCOPES, Caller
-from app.auth.gate import OPEN_PATHS
+from app.auth.gate import OPEN_PATHS, WEBSOCKET_PATH
 from app.chat.pipeline import ChatPipeline
 from app.errors import AppError, NotAuthenticated
 from app.factory import create_app
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import Completion
 from app.settings import Settings
-from tests.fakes import FixedRetriever, ScriptedProvider, passage
+from tests.fakes import FixedRetriever, KeptQuotes, ScriptedProvider, passage
 
 KEY = {"X-API-Key": "good"}
 
@@ -50,7 +50,7 @@ def made(**changes: Any) -> FastAPI:
 
     house = SimpleNamespace(**{
         "key_ring": Ring(), "provider": provider, "checks": checks,
-        "chat": ChatPipeline(FixedRetriever(passage()), provider),  # type: ignore[arg-type]
+        "chat": ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()),  # type: ignore[arg-type]
         **changes,
     })  # fmt: skip
 
@@ -82,7 +82,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 9
+    assert len(served) == 35
     assert app.openapi() is app.openapi()
 
 
@@ -92,7 +92,9 @@ def all_routes(app: FastAPI) -> set[tuple[str, str]]:
     pending = list(app.routes)
     while pending:
         route = pending.pop()
-        if isinstance(route, APIRoute | Route):
+        if isinstance(route, APIWebSocketRoute):
+            assert route.path == WEBSOCKET_PATH, "the gate closes all others"
+        elif isinstance(route, APIRoute | Route):
             found |= {(route.path, method) for method in route.methods or () if method != "HEAD"}
         else:
             original = getattr(route, "original_router", None)

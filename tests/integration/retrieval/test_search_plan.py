@@ -39,27 +39,32 @@ _FILL = """
            CASE WHEN n >= %(tagged_from)s THEN '{policy}'::text[] ELSE '{}' END, 2
     FROM generate_series(0, %(documents)s - 1) n;
     INSERT INTO document_versions
-        (tenant_id, document_id, number, sha256, size_bytes, status, published_at)
-    SELECT tenant_id, id, v.number, ''::bytea, 1, 'ready', v.published_at
+        (tenant_id, document_id, number, job_id, filename, media_type, sha256, size_bytes, status,
+         published_at)
+    SELECT tenant_id, id, v.number, id || v.number, '', '', ''::bytea, 1, 'ready', v.published_at
     FROM documents, (VALUES (1, %(old)s::timestamptz), (2, %(new)s)) AS v (number, published_at)
+    WHERE tenant_id = %(tenant)s;
+    INSERT INTO activations (tenant_id, document_id, version, activated_at)
+    SELECT tenant_id, document_id, number, published_at FROM document_versions
     WHERE tenant_id = %(tenant)s"""
 # Every tenth chunk was in the first version only, and its successor is in the second only.
 _CHUNKS = """
     INSERT INTO chunks (id, tenant_id, document_id, page, start_offset, end_offset, valid_from,
-                        valid_to, digest, title, heading, text, boxes, embedding)
+                        valid_to, live, digest, title, heading, text, boxes, embedding)
     SELECT %(tenant)s || '_chk_' || n || side, %(tenant)s,
            %(tenant)s || '_doc_' || n %% %(documents)s, n + 1, 0, 9,
            CASE side WHEN 'new' THEN 2 ELSE 1 END, CASE side WHEN 'old' THEN 2 END,
+           side <> 'old',
            sha256(n::text::bytea), 'Report', '',
            'common weather ' || 'often' || n %% 7 || ' rare' || n %% 2000 || ' only' || n || side,
            '', vector::halfvec
     FROM incoming, unnest(CASE WHEN n %% 10 = 0 THEN '{old,new}'::text[] ELSE '{both}' END) side;
     INSERT INTO lexemes (tenant_id, lexeme, chunk_count)
     SELECT %(tenant)s, l, count(*) FROM chunks, unnest(tsvector_to_array(tsv)) l
-    WHERE tenant_id = %(tenant)s AND valid_to IS NULL GROUP BY l;
+    WHERE tenant_id = %(tenant)s AND live GROUP BY l;
     UPDATE tenants t SET chunk_count = c.n, lexeme_total = c.lexemes
     FROM (SELECT count(*) AS n, sum(length(tsv)) AS lexemes FROM chunks
-          WHERE tenant_id = %(tenant)s AND valid_to IS NULL) c
+          WHERE tenant_id = %(tenant)s AND live) c
     WHERE t.id = %(tenant)s"""
 
 

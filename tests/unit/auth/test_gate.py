@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from fastapi import Depends, FastAPI, Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.auth.caller import Caller
 from app.auth.gate import OPEN_PATHS, Gate, require
@@ -40,7 +40,10 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def knock(*headers: tuple[str, str], path: str = "/api/v1/chat", **more) -> Reply:
-    app = RequestContext(BodyLimit(Gate(inside, key_ring=lambda _: Ring()), limit_bytes=1000))
+    gate = Gate(inside, key_ring=lambda _: Ring())
+    app = RequestContext(
+        BodyLimit(gate, limit_bytes=1000, upload_bytes=1000, is_upload=lambda *_: False)
+    )
     return await call(app, path=path, headers=headers, **more)
 
 
@@ -107,9 +110,24 @@ async def test_only_the_exact_open_paths_are_open(path: str) -> None:
     assert (await knock(path=path)).status == 401
 
 
-@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
-async def test_other_events_pass_without_a_caller(kind: str) -> None:
-    assert (await knock(kind=kind)).body == b"nobody"
+@pytest.mark.parametrize(("kind", "path"), [("lifespan", ""), ("websocket", "/ws")])
+async def test_other_events_pass_without_a_caller(kind: str, path: str) -> None:
+    assert (await knock(kind=kind, path=path)).body == b"nobody"
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/info", "/WS", "//ws", "/api/v1/chat", "/livez"])
+async def test_other_websockets_are_closed_whoever_knocks(path: str) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is read")
+
+    scope = {"type": "websocket", "path": path, "headers": [(b"x-api-key", b"good")], "state": {}}
+    await Gate(inside, key_ring=lambda _: Ring())(scope, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 async def test_a_scope_is_required() -> None:

@@ -8,7 +8,7 @@ from app.chat.pipeline import ChatPipeline
 from app.errors import AppError
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import Attempt, Completion, Usage
-from tests.fakes import FixedRetriever, ScriptedProvider, passage
+from tests.fakes import FixedRetriever, KeptQuotes, ScriptedProvider, passage
 
 ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
 QUESTION = Question("How large?", "ses_1", 5)
@@ -27,7 +27,7 @@ async def test_an_answer_is_cited_and_attributed() -> None:
         FixedRetriever(passage()),
         ScriptedProvider(said("The limit is 10 MB [1].")),
     )
-    answer = await ChatPipeline(retriever, provider).answer(ADA, QUESTION)
+    answer = await ChatPipeline(retriever, provider, KeptQuotes()).answer(ADA, QUESTION)
     assert (answer.text, answer.status, answer.reason) == (
         "The limit is 10 MB [1].",
         "complete",
@@ -43,10 +43,22 @@ async def test_an_answer_is_cited_and_attributed() -> None:
     assert provider.closed_streams == 1
 
 
+async def test_what_an_answer_quotes_is_kept_to_be_shown() -> None:
+    kept = KeptQuotes()
+    provider = ScriptedProvider(said("The limit is 10 MB [1]."))
+    answer = await ChatPipeline(FixedRetriever(passage()), provider, kept).answer(ADA, QUESTION)
+    [(tenant_id, answer_id, [quoted])] = kept.kept
+    assert (tenant_id, answer_id) == ("ten_1", answer.answer_id)
+    assert (quoted.document_id, quoted.page) == (
+        answer.citations[0].document_id,
+        answer.citations[0].page,
+    )
+
+
 async def test_the_search_is_for_the_callers_tenant_and_filters() -> None:
     retriever = FixedRetriever()
     question = Question("q", "ses_1", 7, document_ids=("doc_1",), tags=("t",))
-    await ChatPipeline(retriever, ScriptedProvider(None)).answer(ADA, question)
+    await ChatPipeline(retriever, ScriptedProvider(None), KeptQuotes()).answer(ADA, question)
     [(text, scope, top_k)] = retriever.asked
     assert (text, top_k) == ("q", 7)
     assert (scope.tenant_id, scope.document_ids, scope.tags, scope.as_of) == (
@@ -60,7 +72,7 @@ async def test_the_search_is_for_the_callers_tenant_and_filters() -> None:
 async def test_options_reach_the_provider() -> None:
     provider = ScriptedProvider(said("x [1]"))
     question = Question("q", "ses_1", 5, model="groq", temperature=0.1, max_tokens=9)
-    await ChatPipeline(FixedRetriever(passage()), provider).answer(ADA, question)
+    await ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()).answer(ADA, question)
     [request] = provider.requests
     assert (request.model, request.temperature, request.max_tokens) == ("groq", 0.1, 9)
     assert [source.marker for source in request.sources] == [1]
@@ -79,7 +91,7 @@ async def test_options_reach_the_provider() -> None:
 async def test_an_abstention_names_no_fact_and_costs_nothing(
     completion: Completion, reason: str
 ) -> None:
-    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(completion))
+    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(completion), KeptQuotes())
     answer = await pipeline.answer(ADA, QUESTION)
     assert (answer.status, answer.reason, answer.text) == ("abstained", reason, ABSTENTION)
     assert (answer.citations, answer.usage) == ((), Usage(0, 0, 0.0))
@@ -88,7 +100,7 @@ async def test_an_abstention_names_no_fact_and_costs_nothing(
 
 async def test_without_passages_no_provider_is_asked() -> None:
     provider = ScriptedProvider(said("Bananas are yellow."))
-    answer = await ChatPipeline(FixedRetriever(), provider).answer(ADA, QUESTION)
+    answer = await ChatPipeline(FixedRetriever(), provider, KeptQuotes()).answer(ADA, QUESTION)
     assert (answer.status, answer.reason, answer.text) == ("abstained", "no_match", ABSTENTION)
     assert (answer.provider, answer.attempts) == ("none", ())
     assert provider.requests == []
@@ -97,7 +109,7 @@ async def test_without_passages_no_provider_is_asked() -> None:
 @pytest.mark.parametrize("text", ["[7]", " [9] [8]\n"])
 async def test_an_answer_of_dangling_markers_only_is_an_abstention(text: str) -> None:
     """Removing what points nowhere leaves nothing, and an empty answer is no answer."""
-    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(said(text)))
+    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(said(text)), KeptQuotes())
     answer = await pipeline.answer(ADA, QUESTION)
     assert (answer.status, answer.text) == ("abstained", ABSTENTION)
 
@@ -105,7 +117,7 @@ async def test_an_answer_of_dangling_markers_only_is_an_abstention(text: str) ->
 async def test_a_provider_that_ends_without_an_answer_is_an_error() -> None:
     provider = ScriptedProvider(None)
     with pytest.raises(AppError, match="ended without an answer"):
-        await ChatPipeline(FixedRetriever(passage()), provider).answer(ADA, QUESTION)
+        await ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()).answer(ADA, QUESTION)
     assert provider.closed_streams == 1
 
 
@@ -115,4 +127,4 @@ async def test_a_search_that_fails_fails_the_question() -> None:
             raise DatabaseUnavailable
 
     with pytest.raises(DatabaseUnavailable):
-        await ChatPipeline(Down(), ScriptedProvider(said("x"))).answer(ADA, QUESTION)
+        await ChatPipeline(Down(), ScriptedProvider(said("x")), KeptQuotes()).answer(ADA, QUESTION)

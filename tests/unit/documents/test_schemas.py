@@ -14,7 +14,8 @@ AT = datetime(2026, 11, 21, 10, 0, 0, 123_456, tzinfo=timezone(timedelta(hours=2
 def document(**changes) -> Document:
     values = {
         "id": "doc_1", "title": "Guide", "filename": "guide.pdf", "media_type": "application/pdf",
-        "author": None, "tags": ("a",), "version": 2, "page_count": 12, "size_bytes": 48211,
+        "author": None, "tags": ("a",), "metadata": {"k": "v"},
+        "version": 2, "page_count": 12, "size_bytes": 48211,
         "sha256": bytes(32), "status": "ready", "error_code": None, "error_detail": None,
         "url": None,
         "created_at": AT, "updated_at": AT.astimezone(UTC),
@@ -26,7 +27,8 @@ def test_a_document_has_every_member_of_the_contract() -> None:
     body = DocumentOut.of(document()).model_dump(mode="json")
     assert body == {
         "id": "doc_1", "title": "Guide", "filename": "guide.pdf", "media_type": "application/pdf",
-        "author": None, "tags": ["a"], "version": 2, "page_count": 12, "size_bytes": 48211,
+        "author": None, "tags": ["a"], "metadata": {"k": "v"},
+        "version": 2, "page_count": 12, "size_bytes": 48211,
         "content_hash": "sha256:" + "0" * 64, "status": "ready", "error": None, "url": None,
         "uploaded_at": "2026-11-21T08:00:00.123Z", "updated_at": "2026-11-21T08:00:00.123Z",
     }  # fmt: skip

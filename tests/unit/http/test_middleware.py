@@ -113,7 +113,33 @@ async def test_a_cancelled_request_is_logged_and_stays_cancelled() -> None:
     assert [(line["event"], line["status"]) for line in logs] == [("request", 0)]
 
 
-@pytest.mark.parametrize("wrap", [RequestContext, lambda app: BodyLimit(app, limit_bytes=1)])
+def limited(app, limit_bytes: int = 100) -> BodyLimit:
+    """Uploads, to /up, may have a thousand bytes."""
+    return BodyLimit(
+        app,
+        limit_bytes=limit_bytes,
+        upload_bytes=1000,
+        is_upload=lambda method, path: path == "/up",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("/up", "multipart/form-data; boundary=x", 200),
+        ("/up", "application/json", 413),
+        ("/", "multipart/form-data; boundary=x", 413),
+    ],
+)
+async def test_only_forms_that_carry_files_are_large(path: str, kind: str, status: int) -> None:
+    headers = [("Content-Type", kind)]
+    with structlog.testing.capture_logs():
+        app = RequestContext(limited(echo))
+        reply = await call(app, path=path, headers=headers, body=[b"x" * 900])
+    assert reply.status == status
+
+
+@pytest.mark.parametrize("wrap", [RequestContext, lambda app: limited(app, 1)])
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
 async def test_other_events_pass(wrap, kind: str) -> None:
     seen = []
@@ -127,7 +153,7 @@ async def test_other_events_pass(wrap, kind: str) -> None:
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=8))
 async def test_a_body_is_limited_by_its_real_size(sizes: list[int]) -> None:
-    app = RequestContext(BodyLimit(echo, limit_bytes=100))
+    app = RequestContext(limited(echo))
     with structlog.testing.capture_logs():
         reply = await call(app, body=[b"x" * size for size in sizes])
     if sum(sizes) <= 100:
@@ -145,19 +171,19 @@ async def test_an_endless_body_is_not_read_on() -> None:
         while True:
             yield b"x" * 60
 
-    reply = await call(RequestContext(BodyLimit(echo, limit_bytes=100)), body=endless())
+    reply = await call(RequestContext(limited(echo)), body=endless())
     assert reply.status == 413
     assert reply.chunks_read == 2
 
 
 @pytest.mark.parametrize("announced", ["101", "9" * 30, "9" * 5000, "-1", "1e1", "x", "²"])
 async def test_an_announced_size_is_believed_without_reading(announced: str) -> None:
-    app = RequestContext(BodyLimit(echo, limit_bytes=100))
+    app = RequestContext(limited(echo))
     reply = await call(app, headers=[("Content-Length", announced)], body=[b"x"])
     assert (reply.status, reply.chunks_read) == (413, 0)
 
 
 async def test_the_largest_body_is_let_in() -> None:
-    app = BodyLimit(echo, limit_bytes=100)
+    app = limited(echo)
     reply = await call(app, headers=[("Content-Length", "100")], body=[b"x" * 60, b"x" * 40])
     assert (reply.status, reply.body) == (200, b"100")

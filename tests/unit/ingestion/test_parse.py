@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import ConfigurationError
-from app.ingestion import parse, pdf_child
+from app.infra.sandbox import find_pdfium
+from app.ingestion import pdf_child
 from app.ingestion.page import Page, ParsedFile
 from app.ingestion.parse import ParseError, ParseLimits, parse_pdf
 from app.ingestion.pdf_result import useful
@@ -47,7 +47,7 @@ def scheduler() -> ParsedFile:
 
 @pytest.fixture(scope="module")
 def pdfium() -> pdf_child.Pdfium:
-    return pdf_child.Pdfium(parse.find_library())
+    return pdf_child.Pdfium(find_pdfium())
 
 
 def letters(text: str) -> str:
@@ -209,12 +209,6 @@ def test_any_text_comes_out_clean_with_spans_that_match(raw: str) -> None:
 )
 def test_useless_titles(title: str) -> None:
     assert useful(title) is None
-
-
-def test_a_missing_library_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(ConfigurationError, match="pypdfium2"):
-        parse.find_library()
 
 
 def test_a_page_has_a_digest_of_its_text() -> None:

@@ -1,0 +1,146 @@
+"""Whether a tenant's corpus is whole, and how large it is.
+
+The checks look for what no code path should ever leave behind. Each is one statement that returns
+what is wrong, so that an empty answer is the proof.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.infra.blobs import BlobStore
+from app.infra.postgres import Pool, tenant_transaction
+
+#: Ids shown of each kind of finding.
+SAMPLES = 10
+#: Check → rows that should not be there, each with an ``id``. All run in a tenant's transaction.
+CHECKS = {
+    "live_chunks_of_no_current_version": """
+        SELECT c.id FROM chunks c LEFT JOIN documents d ON d.id = c.document_id
+        WHERE c.live AND (d.id IS NULL OR d.deleted_at IS NOT NULL OR d.current_version IS NULL
+            OR c.valid_from > d.current_version OR c.valid_to <= d.current_version)""",
+    "current_chunks_that_are_not_live": """
+        SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
+        WHERE NOT c.live AND d.deleted_at IS NULL AND c.valid_from <= d.current_version
+          AND (c.valid_to IS NULL OR c.valid_to > d.current_version)""",
+    "chunks_of_versions_never_published": """
+        SELECT c.id FROM chunks c WHERE NOT EXISTS (
+            SELECT FROM document_versions v WHERE v.document_id = c.document_id
+              AND v.number = c.valid_from AND v.published_at IS NOT NULL)""",
+    "ranges_that_end_before_they_begin": """
+        SELECT id FROM chunks WHERE valid_to <= valid_from
+        UNION ALL SELECT document_id || '/' || number FROM pages WHERE valid_to <= valid_from""",
+    "chunks_twice_in_one_version": """
+        SELECT min(c.id) AS id FROM chunks c WHERE c.live
+        GROUP BY c.document_id, c.page, c.start_offset HAVING count(*) > 1""",
+    "chunks_that_are_not_their_pages_text": """
+        SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
+        LEFT JOIN pages p ON p.document_id = c.document_id AND p.number = c.page
+          AND p.valid_from <= d.current_version
+          AND (p.valid_to IS NULL OR p.valid_to > d.current_version)
+        WHERE c.live AND substr(p.text, c.start_offset + 1, c.end_offset - c.start_offset)
+              IS DISTINCT FROM c.text""",
+    "ready_documents_without_their_pages": """
+        SELECT d.id FROM documents d
+        JOIN document_versions v ON v.document_id = d.id AND v.number = d.current_version
+        WHERE v.published_at IS NULL OR v.page_count IS DISTINCT FROM (
+            SELECT count(*) FROM pages p WHERE p.document_id = d.id
+              AND p.valid_from <= d.current_version
+              AND (p.valid_to IS NULL OR p.valid_to > d.current_version))""",
+    "word_counts_that_are_wrong": """
+        SELECT coalesce(l.lexeme, r.lexeme) AS id
+        FROM (SELECT lexeme, chunk_count FROM lexemes
+              WHERE tenant_id = current_setting('app.tenant') AND chunk_count <> 0) l
+        FULL JOIN (SELECT lexeme, count(*) AS chunk_count
+                   FROM chunks c, unnest(tsvector_to_array(c.tsv)) AS lexeme
+                   WHERE c.live GROUP BY lexeme) r USING (lexeme)
+        WHERE l.chunk_count IS DISTINCT FROM r.chunk_count""",
+    "chunk_count_that_is_wrong": """
+        SELECT t.id FROM tenants t
+        WHERE t.chunk_count <> (SELECT count(*) FROM chunks WHERE live)
+           OR t.lexeme_total <> (SELECT coalesce(sum(length(tsv)), 0) FROM chunks WHERE live)""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; nothing, on a healthy system."""
+
+    name: str
+    found: int
+    samples: tuple[str, ...]
+
+
+async def check_corpus(pool: Pool, blobs: BlobStore, tenant_id: str) -> list[Finding]:
+    """Run every check on one tenant; reads all of its chunks.
+
+    Raises:
+        Unavailable: the database or the blob store is away.
+    """
+    findings = []
+    async with tenant_transaction(pool, tenant_id) as connection:
+        for name, statement in CHECKS.items():
+            cursor = await connection.execute(statement)
+            findings.append(_finding(name, [str(row["id"]) for row in await cursor.fetchall()]))
+        cursor = await connection.execute("SELECT DISTINCT sha256 FROM document_versions")
+        wanted = {bytes(row["sha256"]) for row in await cursor.fetchall()}
+    kept = {blob.sha256 async for blob in blobs.list(tenant_id)}
+    missing, orphans = wanted - kept, kept - wanted
+    if orphans:  # an upload may have stored its bytes and not yet its version
+        async with tenant_transaction(pool, tenant_id) as connection:
+            cursor = await connection.execute("SELECT DISTINCT sha256 FROM document_versions")
+            orphans -= {bytes(row["sha256"]) for row in await cursor.fetchall()}
+    findings.append(_finding("versions_without_their_bytes", [s.hex() for s in missing]))
+    findings.append(_finding("bytes_without_a_version", [s.hex() for s in orphans]))
+    return findings
+
+
+def _finding(name: str, ids: list[str]) -> Finding:
+    return Finding(name, len(ids), tuple(sorted(ids)[:SAMPLES]))
+
+
+_STATS = """
+    SELECT count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
+           count(*) FILTER (WHERE d.deleted_at IS NOT NULL) AS deleted_documents,
+           coalesce(sum(s.versions), 0)::bigint AS versions,
+           coalesce(sum(s.bytes), 0)::bigint AS bytes,
+           coalesce(sum(c.live), 0)::bigint AS vectors,
+           coalesce(sum(c.chunks), 0)::bigint AS chunks
+    FROM {documents} d
+    LEFT JOIN LATERAL (SELECT count(*) AS versions, sum(v.size_bytes) AS bytes
+                       FROM document_versions v WHERE v.document_id = d.id) s ON true
+    LEFT JOIN LATERAL (SELECT count(*) AS chunks, count(*) FILTER (WHERE c.live) AS live
+                       FROM chunks c WHERE c.tenant_id = d.tenant_id
+                         AND c.document_id = d.id) c ON true"""
+_BY = {
+    "tag": "(SELECT d.*, tag AS name FROM documents d, unnest(d.tags) AS tag)",
+    "media_type": "(SELECT d.*, d.media_type AS name FROM documents d)",
+}
+_INDEX = """
+    SELECT pg_relation_size('chunks_embedding') AS vector_index_bytes,
+           pg_relation_size('chunks_tsv') AS text_index_bytes,
+           pg_table_size('chunks') AS chunk_table_bytes,
+           (SELECT bool_and(i.indisvalid AND i.indisready) FROM pg_index i
+            WHERE i.indexrelid IN ('chunks_embedding'::regclass, 'chunks_tsv'::regclass))
+           AS healthy,
+           (SELECT corpus_revision FROM tenants
+            WHERE id = current_setting('app.tenant')) AS corpus_revision,
+           (SELECT embedding_model FROM index_info) AS embedding_model,
+           (SELECT dimension FROM index_info) AS dimension"""
+
+
+async def corpus_stats(pool: Pool, tenant_id: str) -> dict[str, Any]:
+    """``totals``, ``by_tag``, ``by_media_type`` (counts and bytes of the tenant), and ``index``.
+
+    The sizes of the index are those of the whole database, of which a tenant's rows are a part.
+    ``vectors`` counts chunks that are searched, ``chunks`` those of all versions.
+    """
+    async with tenant_transaction(pool, tenant_id) as connection:
+        cursor = await connection.execute(_STATS.format(documents="documents"))
+        found: dict[str, Any] = {"totals": await cursor.fetchone()}
+        for name, documents in _BY.items():
+            statement = _STATS.format(documents=documents).replace("SELECT", "SELECT d.name,", 1)
+            cursor = await connection.execute(f"{statement} GROUP BY d.name ORDER BY d.name")
+            found[f"by_{name}"] = {row.pop("name"): row for row in await cursor.fetchall()}
+        cursor = await connection.execute(_INDEX)
+        found["index"] = await cursor.fetchone()
+    return found

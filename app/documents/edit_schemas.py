@@ -1,0 +1,161 @@
+"""The wire shapes of versions, and of what callers do to documents (design: contract)."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.documents.document import Removed, Version, VersionStatus
+from app.documents.schemas import LARGEST, DocumentError, PageQuery, Time
+from app.documents.store import Edit
+
+
+#: A line of text that can be stored: no control characters, so that it stays one line.
+def _line(max_length: int, min_length: int = 0) -> StringConstraints:
+    return StringConstraints(
+        strip_whitespace=True,
+        min_length=min_length,
+        max_length=max_length,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+    )
+
+
+Title = Annotated[str, _line(500, 1)]
+Author = Annotated[str, _line(200)]
+Tag = Annotated[str, _line(64, 1)]
+MAX_TAGS = 50
+
+
+class DocumentEdit(BaseModel):
+    """What is to change; fields left out stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Title | None = None
+    author: Author | None = Field(None, description="null takes it away")
+    tags: list[Tag] | None = Field(None, max_length=MAX_TAGS, description="all of them")
+    metadata: dict[Annotated[str, _line(64, 1)], Annotated[str, _line(1000)] | None] | None = Field(
+        None, max_length=50, description="Names to set; null takes one away."
+    )
+
+    def to_edit(self) -> Edit:
+        """What the archive is asked to do."""
+        tags = None if self.tags is None else tuple(dict.fromkeys(self.tags))
+        clears = "author" in self.model_fields_set and not self.author
+        return Edit(self.title, self.author, clears, tags, self.metadata)
+
+
+class RemovedOut(BaseModel):
+    """What is not answered from any more."""
+
+    chunks: int
+    vectors: int
+    cache_entries: int
+    memory_turns: int
+
+
+class DeletedOut(BaseModel):
+    """What a deletion removed, store by store."""
+
+    removed: RemovedOut
+
+    @classmethod
+    def of(cls, removed: Removed) -> "DeletedOut":
+        """The wire shape of ``removed``."""
+        return cls(
+            removed=RemovedOut(
+                chunks=removed.chunks,
+                vectors=removed.vectors,
+                cache_entries=removed.cache_entries,
+                memory_turns=removed.memory_turns,
+            )
+        )
+
+
+class VersionOut(BaseModel):
+    """One version of a document."""
+
+    version: int
+    status: VersionStatus
+    current: bool
+    filename: str
+    media_type: str
+    size_bytes: int
+    content_hash: str
+    page_count: int | None
+    job_id: str
+    error: DocumentError | None
+    uploaded_at: Time
+    published_at: Time | None
+
+    @classmethod
+    def of(cls, version: Version) -> "VersionOut":
+        """The wire shape of ``version``."""
+        error = None
+        if version.error_code is not None:
+            error = DocumentError(code=version.error_code, detail=version.error_detail or "")
+        return cls(
+            version=version.number,
+            status=version.status,
+            current=version.current,
+            filename=version.filename,
+            media_type=version.media_type,
+            size_bytes=version.size_bytes,
+            content_hash=f"sha256:{version.sha256.hex()}",
+            page_count=version.page_count,
+            job_id=version.job_id,
+            error=error,
+            uploaded_at=version.created_at,
+            published_at=version.published_at,
+        )
+
+
+class VersionList(BaseModel):
+    """One page of a document's versions, newest first."""
+
+    items: list[VersionOut]
+    has_more: bool
+    next: str | None = Field(description="Pass as `after` to go on.")
+
+
+class VersionQuery(BaseModel):
+    """Which part of the history is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=100)
+    after: int | None = Field(None, ge=1, le=LARGEST)
+
+
+class ImageQuery(PageQuery):
+    """Which page image is wanted."""
+
+    highlight: Annotated[str | None, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")] = (
+        Field(None, description="Id of an answer whose quotes are marked.")
+    )
+
+
+class TagOut(BaseModel):
+    """A tag, and how many documents carry it."""
+
+    tag: str
+    documents: int
+
+
+class TagList(BaseModel):
+    """All tags, in alphabetical order."""
+
+    items: list[TagOut]
+
+
+class TagRename(BaseModel):
+    """A tag's new name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Tag
+
+
+class TagsChanged(BaseModel):
+    """How many documents carried the tag."""
+
+    documents: int

@@ -1,0 +1,190 @@
+"""Webhooks: the tables of a tenant's callbacks and of what was delivered to them.
+
+Every function runs in the caller's tenant transaction; row-level security bounds it as well.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+
+from app.infra.ids import new_id
+from app.infra.postgres import Connection
+
+WebhookEvent = Literal["document.ready", "document.failed"]
+DeliveryStatus = Literal["queued", "delivered", "dead"]
+#: (connection, tenant id, delivery id): records the job of a delivery in the open transaction.
+Deliver = Callable[[Connection, str, str], Awaitable[None]]
+_WEBHOOK = "id, url, events, created_at"
+_DELIVERY = (
+    "id, webhook_id, event, status, attempts, response_status, error, created_at, delivered_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where a tenant wants to be called, and on which events."""
+
+    id: str
+    url: str
+    events: Sequence[WebhookEvent]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one webhook; ``response_status`` and ``error`` are the last attempt's."""
+
+    id: str
+    webhook_id: str
+    event: WebhookEvent
+    status: DeliveryStatus
+    attempts: int
+    response_status: int | None
+    error: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one try of a delivery needs; ``attempts`` counts it."""
+
+    id: str
+    event: WebhookEvent
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+    url: str
+    secret: str
+    removed: bool
+
+
+async def enqueue_event(
+    connection: Connection,
+    tenant_id: str,
+    event: WebhookEvent,
+    payload: dict[str, Any],
+    deliver: Deliver,
+) -> None:
+    """Have the tenant's webhooks called, if the caller's transaction commits."""
+    cursor = await connection.execute(
+        "SELECT id FROM webhooks"
+        " WHERE tenant_id = %s AND disabled_at IS NULL AND %s = ANY (events)",
+        (tenant_id, event),
+    )
+    for webhook in await cursor.fetchall():
+        delivery_id = new_id("dlv")
+        await connection.execute(
+            "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (delivery_id, tenant_id, webhook["id"], event, Jsonb(payload)),
+        )
+        await deliver(connection, tenant_id, delivery_id)
+
+
+async def add_webhook(
+    connection: Connection, tenant_id: str, *, url: str, secret: str, events: Sequence[WebhookEvent]
+) -> Webhook:
+    """Record a webhook."""
+    cursor = await connection.execute(
+        "INSERT INTO webhooks (id, tenant_id, url, secret, events)"  # noqa: S608 - constants
+        f" VALUES (%s, %s, %s, %s, %s) RETURNING {_WEBHOOK}",
+        (new_id("whk"), tenant_id, url, secret, list(events)),
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - an insert returns its row
+    return Webhook(**row)
+
+
+async def list_webhooks(
+    connection: Connection, tenant_id: str, *, after: str | None, limit: int
+) -> list[Webhook]:
+    """Newest first; one more than ``limit`` when there are more."""
+    cursor = await connection.execute(
+        f"SELECT {_WEBHOOK} FROM webhooks WHERE tenant_id = %(tenant)s"  # noqa: S608 - constants
+        " AND disabled_at IS NULL AND (%(after)s::text IS NULL OR (created_at, id) <"
+        " (SELECT a.created_at, a.id FROM webhooks a WHERE a.id = %(after)s))"
+        " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
+        {"tenant": tenant_id, "after": after, "limit": limit},
+    )
+    return [Webhook(**row) for row in await cursor.fetchall()]
+
+
+async def has_webhook(connection: Connection, webhook_id: str) -> bool:
+    """Whether the tenant has this webhook."""
+    cursor = await connection.execute(
+        "SELECT FROM webhooks WHERE id = %s AND disabled_at IS NULL", (webhook_id,)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def remove_webhook(connection: Connection, webhook_id: str) -> bool:
+    """Call it no more, and forget its secret; False when there is none."""
+    cursor = await connection.execute(
+        "UPDATE webhooks SET disabled_at = now(), secret = ''"
+        " WHERE id = %s AND disabled_at IS NULL",
+        (webhook_id,),
+    )
+    return cursor.rowcount == 1
+
+
+async def list_deliveries(
+    connection: Connection, webhook_id: str, *, after: str | None, limit: int
+) -> list[Delivery]:
+    """Newest first; one more than ``limit`` when there are more."""
+    cursor = await connection.execute(
+        f"SELECT {_DELIVERY} FROM webhook_deliveries WHERE webhook_id = %(webhook)s"  # noqa: S608
+        " AND (%(after)s::text IS NULL OR (created_at, id) <"
+        " (SELECT a.created_at, a.id FROM webhook_deliveries a WHERE a.id = %(after)s))"
+        " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
+        {"webhook": webhook_id, "after": after, "limit": limit},
+    )
+    return [Delivery(**row) for row in await cursor.fetchall()]
+
+
+async def requeue_delivery(
+    connection: Connection, webhook_id: str, delivery_id: str
+) -> Delivery | None:
+    """Let a delivery that is not queued be tried anew; None when there is none."""
+    cursor = await connection.execute(
+        "UPDATE webhook_deliveries SET status = 'queued', attempts = 0, delivered_at = NULL"  # noqa: S608
+        " WHERE id = %s AND webhook_id = %s AND status <> 'queued'"
+        f" RETURNING {_DELIVERY}",
+        (delivery_id, webhook_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Delivery(**row)
+
+
+async def begin_attempt(connection: Connection, delivery_id: str) -> Attempt | None:
+    """Count one more try; None when the delivery is no longer queued."""
+    cursor = await connection.execute(
+        "UPDATE webhook_deliveries d SET attempts = d.attempts + 1 FROM webhooks w"
+        " WHERE d.id = %s AND d.status = 'queued' AND w.id = d.webhook_id"
+        " RETURNING d.id, d.event, d.payload, d.attempts, d.created_at, w.url, w.secret,"
+        " w.disabled_at IS NOT NULL AS removed",
+        (delivery_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Attempt(**row)
+
+
+async def end_attempt(
+    connection: Connection,
+    delivery_id: str,
+    status: DeliveryStatus,
+    *,
+    response_status: int | None,
+    error: str | None,
+) -> None:
+    """Say how a try ended; ``queued`` when another follows."""
+    await connection.execute(
+        "UPDATE webhook_deliveries SET status = %(status)s, response_status = %(response)s,"
+        " error = %(error)s,"
+        " delivered_at = CASE WHEN %(status)s = 'delivered' THEN clock_timestamp() END"
+        " WHERE id = %(id)s AND status = 'queued'",
+        {"status": status, "response": response_status, "error": error, "id": delivery_id},
+    )

@@ -1,0 +1,153 @@
+"""One upload request, from its body to its answer: a multipart form, or JSON that names a URL."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+import orjson
+from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.auth.caller import Caller
+from app.documents.edit_schemas import MAX_TAGS, Author, Tag, Title
+from app.errors import InvalidRequest, WrongType
+from app.http.idempotency import Idempotency, KeyedRequest, fingerprint, idempotency_key
+from app.infra.fetch import FetchLimits, fetch
+from app.ingestion.intake import Taken, Upload
+from app.ingestion.schemas import Accepted, UrlUpload
+
+_FIELDS = frozenset({"file", "title", "author", "tags"})
+_TITLE = TypeAdapter[str | None](Title | None)
+_AUTHOR = TypeAdapter[str | None](Author | None)
+_TAGS = TypeAdapter(list[Tag])
+#: Bytes of one text field; the longest title is 500 characters.
+_MAX_FIELD_BYTES = 8_192
+
+
+class Door:
+    """Takes one upload request from its body to its answer."""
+
+    def __init__(self, request: Request, caller: Caller) -> None:
+        self._request = request
+        self._caller = caller
+
+    async def answer(self, upload: Upload, take: Callable[[Upload], Awaitable[Taken]]) -> Response:
+        """Take the file in, once for each Idempotency-Key."""
+
+        async def work() -> Response:
+            return await self._accepted(await take(upload))
+
+        key = idempotency_key(self._request)
+        if key is None:
+            return await work()
+        asked = fingerprint(
+            self._request.method,
+            self._request.url.path,
+            upload.url or upload.filename,
+            None if upload.url else hashlib.sha256(upload.content).digest(),
+            upload.title,
+            upload.author,
+            *upload.tags,
+        )
+        keyed = KeyedRequest(self._caller.tenant_id, self._caller.key_id, key, asked)
+        once: Idempotency = self._request.app.state.house.idempotency
+        return await once.once(keyed, work)
+
+    async def _accepted(self, taken: Taken) -> Response:
+        house, tenant_id = self._request.app.state.house, self._caller.tenant_id
+        document = await house.archive.get(tenant_id, taken.document_id)
+        job = None if taken.job_id is None else await house.board.get(tenant_id, taken.job_id)
+        body = Accepted.of(document, job).model_dump_json().encode("utf-8", "replace")
+        headers = {} if job is None else {"Location": f"/api/v1/jobs/{job.id}"}
+        return Response(body, 200 if job is None else 202, headers, "application/json")
+
+    async def file(self, form: FormData) -> Upload:
+        """The file of a multipart form.
+
+        Raises:
+            InvalidRequest: a field is missing, unknown, repeated or not valid.
+        """
+        unknown = sorted(set(form) - _FIELDS)
+        if unknown:
+            raise InvalidRequest(f"Unknown field: {unknown[0][:64]}.")
+        files = form.getlist("file")
+        if len(files) != 1 or not isinstance(files[0], UploadFile):
+            raise InvalidRequest("Send exactly one file in the field 'file'.")
+        try:
+            return Upload(
+                filename=files[0].filename or "",
+                content=await files[0].read(),
+                title=_TITLE.validate_python(_one(form, "title")),
+                author=_AUTHOR.validate_python(_one(form, "author")),
+                tags=tuple(dict.fromkeys(_TAGS.validate_python(form.getlist("tags")[:999]))),
+            )
+        except ValidationError as error:
+            reason = error.errors(include_input=False, include_url=False)[0]["msg"]
+            raise InvalidRequest(f"A field of the form is not valid: {reason}.") from error
+
+    async def multipart(self) -> Upload:
+        """The upload in a multipart body.
+
+        Raises:
+            WrongType: it is something else.
+            InvalidRequest: it is not valid.
+        """
+        if self._type() != "multipart/form-data":
+            raise WrongType("Send multipart/form-data with the field 'file'.")
+        try:
+            async with self._request.form(
+                max_files=1, max_fields=MAX_TAGS + 3, max_part_size=_MAX_FIELD_BYTES
+            ) as form:
+                return await self.file(form)
+        except HTTPException as error:
+            raise InvalidRequest(f"The form could not be read: {error.detail}") from error
+
+    def is_json(self) -> bool:
+        """Whether the body is JSON, and so names a URL."""
+        return self._type() == "application/json"
+
+    def _type(self) -> str:
+        return self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    async def fetched(self) -> Upload:
+        """The upload that a JSON body names.
+
+        Raises:
+            InvalidRequest: the body is not valid, or the URL may not be fetched or does not answer.
+            TooLarge: what it answers with is.
+        """
+        try:
+            asked = UrlUpload.model_validate(orjson.loads(await self._request.body()))
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequest("The body is not JSON.") from error
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            field = ".".join(str(part)[:64] for part in first["loc"]) or "body"
+            raise InvalidRequest(
+                f"The request is not valid: {field}: {first['msg']}.",
+                errors=[{"field": field, "message": first["msg"], "type": first["type"]}],
+            ) from error
+        house = self._request.app.state.house
+        found = await fetch(
+            asked.url,
+            limits=FetchLimits(house.intake.max_bytes, house.settings.fetch_timeout_s),
+            allow_private=house.settings.allow_private_urls,
+        )
+        return Upload(
+            filename=found.filename,
+            content=found.content,
+            source=asked.url,
+            url=asked.url,
+            title=asked.title,
+            author=asked.author,
+            tags=tuple(dict.fromkeys(asked.tags)),
+        )
+
+
+def _one(form: FormData, name: str) -> object:
+    values = form.getlist(name)
+    if len(values) > 1:
+        raise InvalidRequest(f"Send the field '{name}' once.")
+    return values[0] if values else None

@@ -1,0 +1,208 @@
+"""Web pages: what a reader sees, in order; no scripts, no navigation, tables as rows.
+
+The tree is walked without recursion, since a page may nest as deeply as it likes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from app.infra.confinement import Refused
+from app.ingestion.readers.archive import local, number
+from app.ingestion.readers.charset import decode
+from app.ingestion.readers.content import Block, Content, one_line
+from app.ingestion.readers.tables import Grid, table_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lxml.etree import _Element as Element
+
+UNREAD = frozenset(("script", "style", "template", "head", "noscript", "nav", "svg", "iframe",
+                    "object", "select", "button", "textarea", "audio", "video", "canvas",
+                    "datalist", "rt", "rp"))  # fmt: skip
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+INLINE = frozenset(("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del",
+                    "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "math", "q", "ruby",
+                    "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
+                    "u", "var", "wbr", "img", "br", "input", "picture", "source", "area", "map",
+                    "nobr", "rb"))  # fmt: skip
+TIGHT = ("li", "dd", "dt", "tr", "option")
+#: Tables that hold these, or a cell as long as this, place text on a page: they are no tables.
+LAYOUT, MAX_CELL = ("table", "h1", "h2", "h3", "form"), 1_500
+SKIPPED_ROLES = ("navigation", "search", "menu")
+
+
+def read(data: bytes, _limits: Mapping[str, int]) -> Content:
+    """Return the page's content.
+
+    Raises:
+        Refused: ``damaged`` when there is no element in it.
+    """
+    root = parse_html(decode(data, declared=True))
+    title = next(root.iter("title"), None)
+    author = next((m for m in root.iter("meta") if m.get("name", "").lower() == "author"), None)
+    return Content(
+        blocks(root),
+        one_line(title.text or "") if title is not None else "",
+        author.get("content", "") if author is not None else "",
+    )
+
+
+def parse_html(text: str) -> Element:
+    """Return the root of the tree a lenient parser makes of the text.
+
+    Raises:
+        Refused: ``damaged`` when it makes none, ``memory``.
+    """
+    parser = etree.HTMLParser(
+        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True
+    )
+    try:
+        data = text.replace("\0", "").encode("utf-8", "replace")
+        root: Element | None = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        out_of_memory = getattr(error, "code", 0) == etree.ErrorTypes.ERR_NO_MEMORY
+        raise Refused("memory" if out_of_memory else "no_text") from error
+    if root is None:
+        raise Refused("no_text")
+    return root
+
+
+def blocks(root: Element) -> Iterator[Block]:
+    """Yield the tree's blocks."""
+    return Walk().blocks(root)
+
+
+class Walk:
+    """One walk over a tree: text is gathered until an element begins or ends a block."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._level = 0
+        self._tight = False
+        self._pre = 0
+        #: Open lists: the next number of an ordered one, None of another.
+        self._lists: list[int | None] = []
+
+    def blocks(self, root: Element) -> Iterator[Block]:
+        """Yield the blocks below ``root``."""
+        walk = etree.iterwalk(root, events=("start", "end"))
+        for event, element in walk:
+            name = local(element)
+            if event == "start":
+                if is_unread(element, name):
+                    walk.skip_subtree()
+                elif name == "table" and (rows := table_rows(element)) is not None:
+                    yield from self._flush()
+                    yield from table_blocks(*rows)
+                    walk.skip_subtree()
+                else:
+                    yield from self._enter(element, name)
+            else:
+                yield from self._leave(element, name)
+                if element is not root:
+                    self._write(element.tail)
+        yield from self._flush()
+
+    def _enter(self, element: Element, name: str) -> Iterator[Block]:
+        if name == "br":
+            self._parts.append("\n")
+        elif name == "img":
+            self._write(f" {element.get('alt', '')} ")
+        elif name not in INLINE:
+            yield from self._flush()
+            self._level = HEADINGS.get(name, 0)
+            self._open(element, name)
+        self._write(element.text)
+
+    def _open(self, element: Element, name: str) -> None:
+        """Note what the element means for the text in it."""
+        if name in ("ul", "ol"):
+            self._lists.append(number(element.get("start"), 1) if name == "ol" else None)
+        elif name == "pre":
+            self._pre += 1
+        elif name == "li":
+            self._parts.append(self._marker())
+        self._tight = name in TIGHT
+
+    def _marker(self) -> str:
+        """Return what stands before an item, and count it."""
+        count = self._lists[-1] if self._lists else None
+        if count is None:
+            return "- "
+        self._lists[-1] = count + 1
+        return f"{count}. "
+
+    def _leave(self, element: Element, name: str) -> Iterator[Block]:
+        if name in INLINE or not name or is_unread(element, name):
+            return
+        yield from self._flush()
+        self._level = 0
+        if name in ("ul", "ol") and self._lists:
+            self._lists.pop()
+        elif name == "pre":
+            self._pre = max(0, self._pre - 1)
+
+    def _write(self, text: str | None) -> None:
+        if not text:
+            return
+        if self._pre:
+            self._parts.append(text)
+            return
+        before = " " if text[0].isspace() else ""
+        after = " " if text[-1].isspace() else ""
+        self._parts.append(f"{before}{one_line(text)}{after}")
+
+    def _flush(self) -> Iterator[Block]:
+        text = "".join(self._parts)
+        self._parts = []
+        if text.strip():
+            yield Block(text, self._level, tight=self._tight and not self._level)
+            self._tight = False
+
+
+def is_unread(element: Element, name: str) -> bool:
+    """Whether an element holds nothing that a reader of the page reads."""
+    if not name or name in UNREAD:
+        return True
+    if not element.attrib:
+        return False
+    style = element.get("style", "")
+    return (
+        "hidden" in element.attrib
+        or element.get("role") in SKIPPED_ROLES
+        or element.get("aria-hidden") == "true"
+        or "display:none" in style.replace(" ", "").lower()
+    )
+
+
+def table_rows(table: Element) -> tuple[list[list[str | None]], int | None] | None:
+    """Return a table's rows and how many are its header; None when it only places text."""
+    if next(table.iterdescendants(*LAYOUT), None) is not None:
+        return None
+    grid = Grid()
+    headers, counting = 0, True
+    for row in table.iter("{*}tr"):
+        cells = [cell for cell in row if local(cell) in ("td", "th")]
+        texts = [cell_text(cell) for cell in cells]
+        if any(len(text) > MAX_CELL for text in texts):
+            return None
+        grid.add([
+            (text, number(cell.get("colspan"), 1), number(cell.get("rowspan"), 1))
+            for text, cell in zip(texts, cells, strict=True)
+        ])  # fmt: skip
+        parent = row.getparent()
+        in_head = parent is not None and local(parent) == "thead"
+        counting &= in_head or (bool(cells) and all(local(cell) == "th" for cell in cells))
+        headers += counting
+    if max(map(len, grid.rows), default=0) <= 1:
+        return None
+    return grid.rows, headers or None
+
+
+def cell_text(cell: Element) -> str:
+    """Return a cell's text in one line."""
+    return " ".join(one_line(block.text) for block in Walk().blocks(cell))

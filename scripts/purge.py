@@ -1,0 +1,109 @@
+"""Remove for good what was deleted long enough ago: rows, vectors and bytes. For operators.
+
+    python -m scripts.purge --deleted-before-days 30 [--tenant NAME] [--yes]
+
+Without ``--yes`` it only says what would go. Bytes that no version needs go too, once they are an
+hour old: an upload stores its bytes before its version.
+"""
+
+import argparse
+import asyncio
+import datetime
+import sys
+from typing import Any
+
+import psycopg
+
+from app.errors import AppError
+from app.infra.blobs import BlobInfo, open_blobs
+from app.infra.postgres import open_pool, tenant_transaction
+from app.infra.servers import owner_url, servers, urls_of
+from app.settings import Settings, load_settings
+
+#: Longer than any upload takes from its bytes to its version.
+BLOB_AGE = datetime.timedelta(hours=1)
+#: In the order that foreign keys ask for.
+TABLES = ("chunks", "pages", "activations", "document_versions")
+
+
+def purge_rows(settings: Settings, tenant: str | None, days: float, *, really: bool) -> int:
+    """Remove documents that were deleted more than ``days`` ago; how many."""
+    with psycopg.connect(owner_url(settings)) as connection:
+        gone = connection.execute(
+            "SELECT d.id FROM documents d JOIN tenants t ON t.id = d.tenant_id"
+            " WHERE d.deleted_at < now() - make_interval(secs => %s)"
+            " AND (%s::text IS NULL OR t.name = %s) FOR UPDATE OF d",
+            (days * 86_400, tenant, tenant),
+        ).fetchall()
+        ids = [document_id for (document_id,) in gone]
+        if really:
+            for table in TABLES:
+                connection.execute(
+                    f"DELETE FROM {table} WHERE document_id = ANY (%s)",  # noqa: S608 - constant
+                    (ids,),
+                )
+            connection.execute("DELETE FROM documents WHERE id = ANY (%s)", (ids,))
+    return len(ids)
+
+
+async def purge_bytes(settings: Settings, tenant: str | None, *, really: bool) -> tuple[int, int]:
+    """Remove bytes that no version needs: how many blobs, how many bytes."""
+    with psycopg.connect(owner_url(settings)) as connection:
+        tenants = connection.execute(
+            "SELECT id FROM tenants WHERE %s::text IS NULL OR name = %s", (tenant, tenant)
+        ).fetchall()
+    count = size_bytes = 0
+    async with (
+        open_pool(urls_of(settings).database_url, size=1, timeout_s=30) as pool,
+        open_blobs(settings, pool) as blobs,
+    ):
+        for (tenant_id,) in tenants:
+            for blob in await _unneeded(pool, blobs, tenant_id):
+                count, size_bytes = count + 1, size_bytes + blob.size_bytes
+                if really:
+                    await _remove(settings, blobs, blob)
+    return count, size_bytes
+
+
+async def _unneeded(pool: Any, blobs: Any, tenant_id: str) -> list[BlobInfo]:  # noqa: ANN401
+    oldest = datetime.datetime.now(datetime.UTC) - BLOB_AGE
+    stored = [blob async for blob in blobs.list(tenant_id) if blob.stored_at < oldest]
+    async with tenant_transaction(pool, tenant_id) as connection:
+        cursor = await connection.execute("SELECT DISTINCT sha256 FROM document_versions")
+        needed = {bytes(row["sha256"]) for row in await cursor.fetchall()}
+    return [blob for blob in stored if blob.sha256 not in needed]
+
+
+async def _remove(settings: Settings, blobs: Any, blob: BlobInfo) -> None:  # noqa: ANN401
+    if hasattr(blobs, "delete"):
+        await blobs.delete(blob.tenant_id, blob.sha256)
+        return
+    with psycopg.connect(owner_url(settings)) as connection:  # the application may not delete
+        connection.execute(
+            "DELETE FROM blobs WHERE tenant_id = %s AND sha256 = %s", (blob.tenant_id, blob.sha256)
+        )
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--deleted-before-days", type=float, required=True)
+    parser.add_argument("--tenant", help="by name; all when left out")
+    parser.add_argument("--yes", action="store_true", help="really remove it")
+    options = parser.parse_args()
+    days, really = max(options.deleted_before_days, 0.0), options.yes
+    try:
+        settings = load_settings()
+        with servers(settings):
+            documents = purge_rows(settings, options.tenant, days, really=really)
+            count, size = asyncio.run(purge_bytes(settings, options.tenant, really=really))
+    except AppError as error:
+        print(f"docent: {error.detail}", file=sys.stderr)
+        return 1
+    verb = "removed" if really else "would be removed (--yes removes them)"
+    print(f"{documents} documents, {count} files of {size} bytes {verb}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

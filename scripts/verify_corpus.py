@@ -1,0 +1,66 @@
+"""Look for what should not be there: chunks of dead versions, bytes without a row, wrong counts.
+
+    python -m scripts.verify_corpus [--tenant NAME]
+
+Checks every tenant, or one. Exit code 0 when everything is whole, 1 when anything was found.
+"""
+
+import argparse
+import asyncio
+import sys
+
+import psycopg
+
+from app.documents.corpus import check_corpus
+from app.errors import AppError
+from app.infra.blobs import open_blobs
+from app.infra.postgres import open_pool
+from app.infra.servers import owner_url, servers, urls_of
+from app.settings import Settings, load_settings
+
+#: The checks read every chunk of a tenant.
+STATEMENT_TIMEOUT_S = 600
+
+
+def tenants(settings: Settings, name: str | None) -> dict[str, str]:
+    """Name → id of the tenants to be checked."""
+    with psycopg.connect(owner_url(settings)) as connection:
+        rows = connection.execute("SELECT name, id FROM tenants ORDER BY name").fetchall()
+    return {known: tenant_id for known, tenant_id in rows if name in (None, known)}
+
+
+async def verify(settings: Settings, name: str | None) -> int:
+    """Check, and print what was found; the exit code."""
+    found = 0
+    checked = tenants(settings, name)
+    url = urls_of(settings).database_url
+    async with (
+        open_pool(url, size=1, timeout_s=30, statement_timeout_s=STATEMENT_TIMEOUT_S) as pool,
+        open_blobs(settings, pool) as blobs,
+    ):
+        for tenant, tenant_id in checked.items():
+            for finding in await check_corpus(pool, blobs, tenant_id):
+                if finding.found:
+                    found += finding.found
+                    samples = ", ".join(finding.samples)
+                    print(f"{tenant}: {finding.name}: {finding.found} ({samples})")
+    print(f"{len(checked)} tenants checked, {found} findings")
+    return 1 if found else 0
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tenant")
+    options = parser.parse_args()
+    try:
+        settings = load_settings()
+        with servers(settings):
+            return asyncio.run(verify(settings, options.tenant))
+    except AppError as error:
+        print(f"docent: {error.detail}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

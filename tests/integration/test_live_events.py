@@ -1,0 +1,412 @@
+"""Followers of a job over real HTTP and WebSockets: what they are told, and what they never are."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from app.auth.caller import Caller
+from app.auth.gate import Gate
+from app.documents.job import Job
+from app.documents.service import DocumentNotFound
+from app.errors import NotAuthenticated
+from app.http.problems import install_problems
+from app.infra.embedded.servers import ServerUrls
+from app.infra.events import EventHub
+from app.infra.redis import open_redis
+from app.ingestion import event_routes, websocket
+from app.ingestion.board import JobNotFound
+from app.ingestion.schemas import JobOut
+
+BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+class Ring:
+    """Knows the keys it is given."""
+
+    def __init__(self, keys: dict[str, Caller]) -> None:
+        self.keys = keys
+
+    async def caller(self, key: str) -> Caller:
+        if key not in self.keys:
+            raise NotAuthenticated
+        return self.keys[key]
+
+
+class Board:
+    """Jobs in memory."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[tuple[str, str], Job] = {}
+        self.reads = 0
+
+    async def get(self, tenant_id: str, job_id: str) -> Job:
+        self.reads += 1
+        if (tenant_id, job_id) not in self.jobs:
+            raise JobNotFound
+        return self.jobs[tenant_id, job_id]
+
+    async def of_document(self, tenant_id: str, document_id: str) -> Job:
+        for (tenant, _), job in self.jobs.items():
+            if tenant == tenant_id and job.document_id == document_id:
+                return job
+        raise DocumentNotFound
+
+
+class Service:
+    """The routes over fakes and a real Redis, behind the gate, on a port."""
+
+    def __init__(self, events: EventHub) -> None:
+        self.tenant = f"ten_{uuid.uuid4().hex}"
+        self.other = f"ten_{uuid.uuid4().hex}"
+        self.board = Board()
+        self.events = events
+        scopes = frozenset({"docs:read", "admin"})
+        self.ring = Ring(
+            {
+                "good": Caller(self.tenant, "key_1", scopes),
+                "other": Caller(self.other, "key_2", scopes),
+                "chat": Caller(self.tenant, "key_3", frozenset({"chat"})),
+            }
+        )
+        self.url = ""
+
+    def add(self, tenant_id: str, number: int = 1, **changes: Any) -> Job:
+        values = {
+            "id": f"job_{number}", "document_id": f"doc_{number}", "version": 1,
+            "status": "running", "step": "embed", "attempts": 1, "error_code": None,
+            "error_detail": None, "pages_done": 0, "pages_total": 10, "chunks_embedded": 0,
+            "chunks_reused": 0, "created_at": BEGAN, "updated_at": BEGAN,
+        }  # fmt: skip
+        job = Job(**{**values, **changes})
+        self.board.jobs[tenant_id, job.id] = job
+        return job
+
+    async def report(self, job: Job, pages_done: int, **changes: Any) -> Job:
+        """Write progress down and tell everyone, as the worker does."""
+        moved = replace(
+            job, pages_done=pages_done, updated_at=BEGAN + timedelta(seconds=pages_done), **changes
+        )
+        self.board.jobs[self.tenant, job.id] = moved
+        await self.tell(moved)
+        return moved
+
+    async def tell(self, job: Job) -> None:
+        payload = {"job": JobOut.of(job).model_dump(mode="json")}
+        await self.events.publish(self.tenant, job.document_id, payload)
+
+
+@asynccontextmanager
+async def running(redis_url: str) -> AsyncIterator[Service]:
+    async with open_redis(redis_url, timeout_s=0.2) as redis:
+        events = EventHub(redis)
+        service = Service(events)
+        app = FastAPI()
+        install_problems(app)
+        app.include_router(event_routes.router)
+        app.add_middleware(Gate, key_ring=lambda _: service.ring)  # type: ignore[arg-type]
+        app.state.house = SimpleNamespace(key_ring=service.ring, board=service.board, events=events)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, port=0, lifespan="off", log_config=None, ws="websockets-sansio",
+                timeout_graceful_shutdown=1,
+            )
+        )  # fmt: skip
+        serving = asyncio.create_task(server._serve())
+        try:
+            while not server.started:  # noqa: ASYNC110 - nothing to wait on
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            service.url = f"http://127.0.0.1:{port}"
+            yield service
+        finally:
+            server.should_exit = True
+            await serving
+            await events.close()
+
+
+@pytest.fixture
+async def service(servers: ServerUrls) -> AsyncIterator[Service]:
+    async with running(servers.redis_url) as found:
+        yield found
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+        yield session
+
+
+async def nobody_listens(service: Service, topic: str) -> None:
+    async with asyncio.timeout(5):
+        while service.events.count(service.tenant, topic):  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.01)
+
+
+async def read_event(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """The next event, past comments; empty at the end."""
+    found: dict[str, str] = {}
+    while line := (await response.content.readline()).decode():
+        name, _, value = line.rstrip("\n").partition(": ")
+        if name:
+            found[name] = value
+        elif found:
+            return found
+    return found
+
+
+async def rest_of(response: aiohttp.ClientResponse) -> list[dict[str, str]]:
+    found = []
+    while event := await read_event(response):
+        found.append(event)
+    return found
+
+
+def progress_of(event: dict[str, str]) -> tuple[str, int]:
+    return event["event"], json.loads(event["data"])["pages_done"]
+
+
+async def test_a_job_is_followed_to_its_end(service: Service, http: aiohttp.ClientSession) -> None:
+    job = service.add(service.tenant)
+    other = service.add(service.tenant, 2, document_id="doc_1")
+    url = f"{service.url}/api/v1/jobs/job_1/events"
+    async with http.get(url, headers={"X-API-Key": "good"}) as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        assert response.headers["X-Accel-Buffering"] == "no"
+        first = await read_event(response)
+        assert progress_of(first) == ("progress", 0)
+        await service.report(other, 9)
+        await service.report(job, 3)
+        await service.tell(replace(job, pages_done=1))  # the past comes late
+        await service.report(job, 7)
+        await service.report(job, 10, status="succeeded", step="index")
+        events = await rest_of(response)
+    assert [progress_of(event) for event in events] == [
+        ("progress", 3),
+        ("progress", 7),
+        ("done", 10),
+    ]
+    async with http.get(url, headers={"X-API-Key": "good", "Last-Event-ID": first["id"]}) as again:
+        assert [(e["id"], e["data"]) for e in await rest_of(again)] == [
+            (e["id"], e["data"]) for e in events
+        ]
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled", "dead"])
+async def test_a_job_that_has_ended_says_so_once(
+    service: Service, http: aiohttp.ClientSession, status: str
+) -> None:
+    service.add(service.tenant, status=status)
+    for headers in ({}, {"Last-Event-ID": "nonsense"}, {"Last-Event-ID": "1-1"}):
+        async with http.get(
+            f"{service.url}/api/v1/jobs/job_1/events", headers={"X-API-Key": "good", **headers}
+        ) as response:
+            events = await rest_of(response)
+        assert [event["event"] for event in events] == ["done"]
+
+
+async def test_without_redis_the_job_is_read_until_it_ends(http: aiohttp.ClientSession) -> None:
+    async with running("redis://127.0.0.1:1") as service:
+        job = service.add(service.tenant)
+        async with http.get(
+            f"{service.url}/api/v1/jobs/job_1/events", headers={"X-API-Key": "good"}
+        ) as response:
+            assert progress_of(await read_event(response)) == ("progress", 0)
+            await service.report(job, 10, status="succeeded")
+            assert [progress_of(event) for event in await rest_of(response)] == [("done", 10)]
+
+
+async def test_another_tenants_job_is_unknown(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    service.add(service.tenant)
+    for key, path, status in (("other", "job_1", 404), ("good", "job_9", 404), ("", "job_1", 401)):
+        async with http.get(
+            f"{service.url}/api/v1/jobs/{path}/events", headers={"X-API-Key": key}
+        ) as response:
+            assert response.status == status
+
+
+async def test_a_follower_that_leaves_is_forgotten(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    service.add(service.tenant)
+    async with http.get(
+        f"{service.url}/api/v1/jobs/job_1/events", headers={"X-API-Key": "good"}
+    ) as response:
+        await read_event(response)
+        assert service.events.count(service.tenant, "doc_1") == 1
+        response.close()
+    await nobody_listens(service, "doc_1")
+
+
+@asynccontextmanager
+async def connected(
+    http: aiohttp.ClientSession, service: Service, **headers: str
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with http.ws_connect(f"{service.url}/ws", headers=named) as socket:
+        yield socket
+
+
+async def ask(socket: aiohttp.ClientWebSocketResponse, **message: Any) -> dict[str, Any]:
+    await socket.send_json(message)
+    return await socket.receive_json(timeout=5)
+
+
+async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    while (await socket.receive(timeout=10)).type != aiohttp.WSMsgType.CLOSE:
+        pass
+    return socket.close_code
+
+
+@pytest.mark.parametrize("headers", [{"X_API_Key": "good"}, {"Authorization": "Bearer good"}, {}])
+async def test_documents_are_followed_over_a_websocket(
+    service: Service, http: aiohttp.ClientSession, headers: dict[str, str]
+) -> None:
+    job = service.add(service.tenant)
+    async with connected(http, service, **headers) as socket:
+        if not headers:
+            await socket.send_json({"action": "authenticate", "token": "good"})
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        present = await ask(socket, action="subscribe", document_id="doc_1")
+        assert present == {
+            "type": "processing_update",
+            "document_id": "doc_1",
+            "progress": 8,
+            "status": "running",
+            "current_step": "embed",
+            "details": JobOut.of(job).model_dump(mode="json"),
+        }
+        await service.report(job, 5)
+        assert (await socket.receive_json(timeout=5))["progress"] == 50
+        assert (await ask(socket, action="status", document_id="doc_1"))["progress"] == 50
+        await socket.send_json({"action": "unsubscribe", "document_id": "doc_1"})
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        await service.report(job, 6)
+        assert await ask(socket, action="ping") == {"type": "pong"}
+
+
+async def test_another_tenants_document_is_like_an_unknown_one(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    service.add(service.other, 7)
+    async with connected(http, service, X_API_Key="good") as socket:
+        for action in ("subscribe", "status"):
+            answers = [
+                await ask(socket, action=action, document_id=name)
+                for name in ("doc_7", "doc_8", "*", "", "doc_\0")
+            ]
+            assert all(answer == answers[0] for answer in answers)
+            assert answers[0]["code"] == "document_not_found"
+        await service.events.publish(service.other, "doc_7", {"message": {"canary": 1}})
+        assert await ask(socket, action="ping") == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "x", "[]", "null", "{}", '{"action": "fly"}', '{"action": ["ping"]}', "[" * 20_000,
+     '{"action": "subscribe", "document_id": 5}', '{"action": "ping", "extra": 1}',
+     '{"action": "authenticate", "token": "good"}', '{"action": "unsubscribe", "document_id": "*"}',
+     b"\xff\xfe", '{"action": "subscribe", "document_id": "%s"}' % ("d" * 65)],
+)  # fmt: skip
+async def test_malformed_messages_are_answered_and_the_connection_lives(
+    service: Service, http: aiohttp.ClientSession, said: str | bytes
+) -> None:
+    async with connected(http, service, X_API_Key="good") as socket:
+        await (socket.send_bytes(said) if isinstance(said, bytes) else socket.send_str(said))
+        answer = await socket.receive_json(timeout=5)
+        assert (answer["type"], answer["code"]) == ("error", "invalid_request")
+        assert await ask(socket, action="ping") == {"type": "pong"}
+
+
+async def test_messages_and_subscriptions_are_bounded(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    for number in range(101):
+        service.add(service.tenant, number)
+    async with connected(http, service, X_API_Key="good") as socket:
+        for number in range(100):
+            found = await ask(socket, action="subscribe", document_id=f"doc_{number}")
+            assert found["type"] == "processing_update"
+        full = await ask(socket, action="subscribe", document_id="doc_100")
+        assert full["code"] == "too_many_subscriptions"
+        again = await ask(socket, action="subscribe", document_id="doc_5")
+        assert again["type"] == "processing_update"
+        await socket.send_str('"' + "é" * 40_000 + '"')
+        assert (await socket.receive_json(timeout=5))["code"] == "too_large"
+        assert await closed_with(socket) == 1009
+
+
+@pytest.mark.parametrize(
+    ("headers", "first", "code"),
+    [
+        ({"X_API_Key": "bad"}, None, 4401),
+        ({"Authorization": "Bearer bad"}, None, 4401),
+        ({}, '{"action": "authenticate", "token": "bad"}', 4401),
+        ({}, '{"action": "authenticate"}', 4401),
+        ({}, '{"action": "ping"}', 4401),
+        ({}, "nonsense", 4401),
+        ({}, None, 4401),
+        ({"X_API_Key": "chat"}, None, 4403),
+    ],
+)
+async def test_strangers_are_sent_away(
+    service: Service,
+    http: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    first: str | None,
+    code: int,
+) -> None:
+    monkeypatch.setattr(websocket, "HELLO_S", 0.2)
+    async with connected(http, service, **headers) as socket:
+        if first is not None:
+            await socket.send_str(first)
+        assert await closed_with(socket) == code
+
+
+async def test_a_revoked_key_closes_its_connections(
+    service: Service, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert websocket.RECHECK_S <= 60
+    monkeypatch.setattr(websocket, "RECHECK_S", 0.05)
+    async with connected(http, service, X_API_Key="good") as socket:
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        del service.ring.keys["good"]
+        assert await closed_with(socket) == 4401
+    await nobody_listens(service, websocket.BROADCAST)
+
+
+async def test_a_broadcast_reaches_the_own_tenant_only(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    async with (
+        connected(http, service, X_API_Key="good") as mine,
+        connected(http, service, X_API_Key="other") as theirs,
+    ):
+        await ask(mine, action="ping")
+        await ask(theirs, action="ping")
+        url, headers = f"{service.url}/ws", {"X-API-Key": "good"}
+        async with http.get(f"{url}/info", headers=headers) as response:
+            assert (await response.json())["connections"] == 1
+        body = {"message": "maintenance at noon"}
+        async with http.post(f"{url}/broadcast", headers=headers, json=body) as response:
+            assert response.status == 204
+        assert await mine.receive_json(timeout=5) == {"type": "broadcast", **body}
+        assert await ask(theirs, action="ping") == {"type": "pong"}
+        for method, path in (("GET", "info"), ("POST", "broadcast")):
+            async with http.request(
+                method, f"{url}/{path}", headers={"X-API-Key": "chat"}, json=body
+            ) as response:
+                assert response.status == 403

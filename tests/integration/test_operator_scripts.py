@@ -1,0 +1,60 @@
+"""The commands of operators: dead letters, the check of the corpus, and the purge."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT, FreshDatabase, environment
+from tests.integration.workshop import open_workshop, write_book
+
+
+def run(database: FreshDatabase, home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment(database, home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
+    database: FreshDatabase, tmp_path: Path
+) -> None:
+    async with open_workshop(database, "purge") as shop:
+        kept, gone = await shop.ingest(
+            write_book(tmp_path / "a.pdf"), write_book(tmp_path / "b.pdf", [["Of no use."]])
+        )
+        await shop.archive.delete(shop.tenant_id, gone.document_id or "")
+        shop.rows("UPDATE blobs SET created_at = now() - interval '2 hours'")
+        purge = ("scripts.purge", "--tenant", "purge", "--deleted-before-days", "0")
+        told = run(database, tmp_path, *purge)
+        assert told.stdout.startswith("1 documents, 0 files of 0 bytes would be removed"), told
+        done = run(database, tmp_path, *purge, "--yes")
+        assert done.stdout.startswith("1 documents, 1 files"), done
+        assert [d.id for d in await shop.documents()] == [kept.document_id]
+        checked = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
+        assert (checked.returncode, checked.stdout) == (0, "1 tenants checked, 0 findings\n")
+        shop.rows("UPDATE chunks SET live = false WHERE tenant_id = %s", shop.tenant_id)
+        broken = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
+        assert broken.returncode == 1
+        assert "current_chunks_that_are_not_live: 3" in broken.stdout
+
+
+async def test_dead_letters_are_listed_and_queued_again(
+    database: FreshDatabase, tmp_path: Path
+) -> None:
+    async with open_workshop(database, "dead") as shop:
+        [received] = await shop.receive(write_book(tmp_path / "a.pdf"))
+        await shop.pipeline.give_up(
+            shop.tenant_id, received.document_id or "", 1, code="worker_died", detail="It died."
+        )
+        jobs = ("scripts.jobs", "--tenant", "dead")
+        listed = run(database, tmp_path, *jobs)
+        assert f"{received.document_id} v1 worker_died: It died." in listed.stdout, listed
+        queued = run(database, tmp_path, *jobs, "--retry")
+        assert "1 jobs queued again" in queued.stdout, queued
+        await shop.worker.run(until_empty=True)
+        assert [document.status for document in await shop.documents()] == ["ready"]

@@ -1,0 +1,175 @@
+"""What each format becomes: pages, headings with their path, tables as findable rows."""
+
+import pytest
+
+from app.ingestion.chunk import chunk_pages
+from app.ingestion.formats import (
+    CSV,
+    DOCX,
+    EPUB,
+    HTML,
+    LOCKED,
+    MARKDOWN,
+    ODT,
+    PDF,
+    PNG,
+    PPTX,
+    TEXT,
+    XLSX,
+    Format,
+    detect,
+)  # fmt: skip
+from app.ingestion.page import ParsedFile
+from app.ingestion.parse import ParseError, ParseLimits, parse_file
+from tests.unit.ingestion import files
+from tests.unit.ingestion.files import paragraph, row, shape
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+async def parse(data: bytes, name: str = "") -> ParsedFile:
+    return await parse_file(data, detect(data, name))
+
+
+def texts(parsed: ParsedFile) -> list[str]:
+    return [page.text for page in parsed.pages]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "format"),
+    [
+        (b"%PDF-1.7", "", PDF), (b"\x89PNG\r\n\x1a\n", "x.txt", PNG), (files.docx(), "x.pdf", DOCX),
+        (files.pptx(), "", PPTX), (files.xlsx(""), "", XLSX), (files.odt(""), "", ODT),
+        (files.epub(), "", EPUB), (b"<!DOCTYPE html><p>x", "x.txt", HTML), (b"<p>x", "", HTML),
+        (b"<p>x", "x.md", MARKDOWN), (b"a,b\n1,2\n", "x.csv", CSV), (b"# Top\n", "", MARKDOWN),
+        (b"a,b\n1,2\n3,4\n5,6\n", "", CSV), (b"plain", "", TEXT),
+        ("caf\xe9".encode("cp1252"), "", TEXT),
+        ("\ufeffhi".encode("utf-16-le"), "", TEXT), (b"MZ\0\1\2", "x.txt", None), (b"", "", None),
+        (OLE + b"WordDocument", "", None), (files.archive({"a": "b"}), "x.docx", None),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "", LOCKED), (b"{\\rtf1", "", None),
+    ],
+)  # fmt: skip
+def test_the_bytes_say_what_a_file_is(data: bytes, name: str, format: Format | None) -> None:
+    assert detect(data, name) == format
+
+
+async def test_docx_reads_in_order_under_its_headings() -> None:
+    body = (
+        paragraph("Benefits", "H1") + paragraph("Intro") + paragraph("Leave", "H2")
+        + '<w:p><w:r><w:t>Thirty </w:t></w:r><w:ins><w:r><w:t>paid</w:t></w:r></w:ins><w:del><w:r>'
+        "<w:t>no</w:t></w:r></w:del><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>"
+        '<w:r><w:footnoteReference w:id="2"/></w:r></w:p>'
+        + "<w:tbl>" + row("Plan", "Price") + row("Basic", "10 EUR") + "</w:tbl>"
+    )  # fmt: skip
+    note = f'<w:footnote w:id="2">{paragraph("Except May")}</w:footnote>'
+    notes = f"<w:footnotes {files.W}>{note}</w:footnotes>"
+    parsed = await parse(files.docx(body, **{"word/footnotes.xml": notes}))
+    assert texts(parsed) == [
+        "Benefits\n\nIntro",
+        "Leave\n\nThirty paid\n\nExcept May\n\nPlan | Price\nPlan: Basic | Price: 10 EUR",
+    ]
+    assert [chunk.heading for chunk in chunk_pages(parsed.pages)] == [
+        "Benefits",
+        "Benefits > Leave",
+    ]
+    assert parsed.pages[1].words.shape == (0, 6)
+
+
+async def test_a_slide_is_a_page_and_a_blank_one_counts() -> None:
+    parsed = await parse(files.pptx(shape("Text") + shape("Title", "title"), "", shape("End")))
+    assert texts(parsed) == ["Title\n\nText", "", "End"]
+
+
+async def test_a_sheets_values_are_shown_ones() -> None:
+    rows = (
+        '<row r="1"><c r="A1" t="inlineStr"><is><t>Plan</t></is></c><c r="B1" t="inlineStr"><is>'
+        '<t>Rate</t></is></c><c r="C1" t="inlineStr"><is><t>Since</t></is></c></row>'
+        '<row r="2"><c r="A2" t="inlineStr"><is><t>Basic</t></is></c><c r="B2">'
+        "<v>0.30000000000000004"
+        '</v></c><c r="C2" s="1"><v>45658</v></c></row><row r="3"><c r="B3"><v>7</v></c></row>'
+    )
+    merged = '<mergeCells><mergeCell ref="A2:A3"/></mergeCells>'
+    parsed = await parse(files.xlsx(rows, merged))
+    assert texts(parsed) == [
+        "Prices\n\nPlan | Rate | Since\nPlan: Basic | Rate: 0.3 | Since: 2025-01-01\n"
+        "Plan: Basic | Rate: 7"
+    ]
+    assert chunk_pages(parsed.pages)[0].heading == "Prices"
+
+
+async def test_html_leaves_out_what_nobody_reads() -> None:
+    page = (
+        "<html><head><title>Guide</title><style>x</style></head><body><nav>Home</nav><h1>Top</h1>"
+        "<p>One <b>two</b> three</p><ul><li>a<li>b</ul><script>bad()</script>"
+        "<table><tr><th>Plan<th>Seats<tr><td rowspan=2>Basic<td>5<tr><td>6</table>tail"
+        "</body></html>"
+    )
+    parsed = await parse(page.encode())
+    assert parsed.title == "Guide"
+    assert texts(parsed) == [
+        "Top\n\nOne two three\n- a\n- b\n\nPlan | Seats\nPlan: Basic | Seats: 5\n"
+        "Plan: Basic | Seats: 6\n\ntail"
+    ]
+
+
+async def test_markdown_loses_its_marks_only() -> None:
+    source = (
+        "# Top\n\nSome *text* `x` ![pic](u)\n\n1. a\n2. b\n\n| Plan | Seats |\n|-|-|\n| B | 5 |\n"
+    )
+    parsed = await parse(source.encode(), "x.md")
+    assert parsed.title == "Top"
+    assert texts(parsed) == [
+        "Top\n\nSome text x pic\n1. a\n2. b\n\nPlan | Seats\nPlan: B | Seats: 5"
+    ]
+
+
+async def test_odt_epub_csv_and_text() -> None:
+    body = '<text:h text:outline-level="1">A</text:h><text:p>one<text:s/>two</text:p>'
+    assert texts(await parse(files.odt(body))) == ["A\n\none two"]
+    book = await parse(
+        files.epub("<html><body><p>I</p></body></html>", "<html><p>II&nbsp;x</html>")
+    )
+    assert texts(book) == ["I", "II x"]
+    assert texts(await parse(b"Plan;Seats\nBasic;5\n", "x.csv")) == [
+        "Plan | Seats\nPlan: Basic | Seats: 5"
+    ]
+    greek = "\u0397 \u03c4\u03b9\u03bc\u03ae \u03b5\u03af\u03bd\u03b1\u03b9"
+    assert texts(await parse(("\ufeff" + greek).encode("utf-16-le"))) == [greek]
+    assert texts(await parse("caf\xe9 cr\xe8me, tr\xe8s bon".encode("cp1252"))) == [
+        "caf\xe9 cr\xe8me, tr\xe8s bon"
+    ]
+
+
+async def test_an_edit_changes_the_page_of_its_section_only() -> None:
+    sections = [f"# S{n}\n\n" + f"Sentence {n}. " * 700 + "\n\n" for n in range(4)]
+    before = await parse("".join(sections).encode(), "x.md")
+    sections[1] = sections[1].replace("Sentence 1. ", "Changed. ", 1)
+    after = await parse("".join(sections).encode(), "x.md")
+    kept = {page.sha256 for page in before.pages} & {page.sha256 for page in after.pages}
+    assert len(kept) >= len(before.pages) - 2
+    assert max(len(page.text) for page in before.pages) <= 6_000
+
+
+async def test_a_row_that_fits_is_not_parted() -> None:
+    rows = "".join(f"Item {n},{'word. ' * 60}\n" for n in range(12))
+    parsed = await parse(f"Name,Text\n{rows}".encode(), "x.csv")
+    for chunk in chunk_pages(parsed.pages):
+        assert chunk.text.startswith("Name")
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "reason"),
+    [(b" \n", "x.txt", "empty_file"), (b"MZ\0\0", "", "unsupported_format"),
+     (OLE + "EncryptedPackage".encode("utf-16-le"), "", "encrypted"),
+     (b"<html></html>", "", "no_text"), (files.docx()[:300], "x.docx", "unsupported_format"),
+     (files.archive({"word/document.xml": "<a"}), "", "damaged")],
+)  # fmt: skip
+async def test_reasons(data: bytes, name: str, reason: str) -> None:
+    with pytest.raises(ParseError) as caught:
+        await parse(data, name)
+    assert caught.value.reason == reason
+
+
+async def test_text_limit() -> None:
+    with pytest.raises(ParseError, match="too much text"):
+        await parse_file(b"word " * 1000, TEXT, limits=ParseLimits(max_text_bytes=1000))
