@@ -75,15 +75,30 @@ async def until_up(session: aiohttp.ClientSession, url: str) -> None:
 
 
 async def drive(
-    session: aiohttp.ClientSession, url: str, server: psutil.Process, *, count: int, clients: int
+    session: aiohttp.ClientSession,
+    url: str,
+    server: psutil.Process,
+    *,
+    count: int,
+    clients: int,
+    rate: float = 0,
 ) -> dict[str, float]:
-    """Send ``count`` questions from ``clients`` at once; CPU per request and latencies, in ms."""
+    """Send ``count`` questions from ``clients`` at once; CPU per request and latencies, in ms.
+
+    With a ``rate`` (requests/s of all clients together) each question has its time, from which its
+    latency counts: what waits for a free client is not left out. Without, each client asks again as
+    soon as it is answered, and latencies only say how many wait for the one worker.
+    """
     latencies: list[float] = []
     waiting = iter(range(count))
+    begun = time.perf_counter()
 
     async def client() -> None:
         for number in waiting:
             started = time.perf_counter()
+            if rate:
+                started = begun + number / rate
+                await asyncio.sleep(started - time.perf_counter())
             async with session.post(
                 url, json={"question": QUESTIONS[number % len(QUESTIONS)]}
             ) as response:
@@ -120,6 +135,11 @@ async def measure(options: argparse.Namespace, api: psutil.Process, empty: psuti
                 rows[f"{name}, {clients} clients"] = await drive(
                     session, url, server, count=options.requests, clients=clients
                 )
+        for rate in options.rates:
+            for name, url, server in (("chat", chat_url, api), ("empty", empty_url, empty)):
+                rows[f"{name}, 32 at {rate:g}/s"] = await drive(
+                    session, url, server, count=int(rate * 10), clients=32, rate=rate
+                )
         memory_mb = api.memory_info().rss / 1e6
     print(f"{'route':24}{'CPU ms':>10}{'p50 ms':>10}{'p99 ms':>10}{'requests/s':>12}")
     for name, row in rows.items():
@@ -137,6 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=600)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 128])
+    parser.add_argument("--rates", type=float, nargs="+", default=[50, 100], help="requests/s")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     uvicorn = [sys.executable, "-m", "uvicorn", "--log-level", "warning", "--no-access-log"]

@@ -56,7 +56,7 @@ async def open_blobs(settings: Settings, pool: Pool) -> AsyncIterator[BlobStore]
     plain = not parts.query and not parts.fragment and "\0" not in place
     if plain and parts.scheme == "s3" and parts.netloc:
         yield S3Blobs(bucket_of(settings, parts.netloc, place.strip("/")))
-    elif plain and parts.scheme == "file" and not parts.netloc and place.strip("/"):
+    elif plain and parts.scheme == "file" and not parts.netloc and place.startswith("/"):
         yield await _folder(Path(place))
     else:
         raise ConfigurationError("BLOB_STORE_URL must be file:///folder or s3://bucket/prefix.")

@@ -123,12 +123,12 @@ def checked(content: bytes, sha256: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def within_deadline(*foreign: type[Exception]) -> AsyncIterator[None]:
+async def within_deadline(foreign: type[Exception] = OSError) -> AsyncIterator[None]:
     """End what is inside after the deadline; OSError and ``foreign`` errors become ours."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield
-    except (OSError, *foreign) as error:
+    except (OSError, foreign) as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise StorageFull from error
         raise BlobsUnavailable from error

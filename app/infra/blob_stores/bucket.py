@@ -104,7 +104,7 @@ def bucket_of(settings: Settings, name: str, prefix: str) -> S3Store:
         "unsigned_payload": False,
     }
     # Wins over ``endpoint`` when AWS_ENDPOINT_URL_S3 is set, so it has to be ours as well.
-    config["aws_endpoint_url_s3"] = endpoint  # type: ignore[typeddict-unknown-key]
+    config["aws_endpoint_url_s3"] = endpoint
     try:
         return S3Store(
             name,

@@ -1,0 +1,185 @@
+"""Ingestion against its ceiling: pages/s beside the embedding model alone, and unchanged files/s.
+
+    python -m scripts.benchmark_ingest [--pages 400] [--files 2000]
+
+A throw-away house on its own embedded servers. First the chunks of a PDF of ``--pages`` pages are
+embedded and nothing else: the ceiling. Then the same file goes the whole way, from the folder to
+the published version, as another tenant's; twice, interleaved with the ceiling, the better of each.
+Then one page is changed, then ``--files`` small files are taken in again unchanged. Writes
+docs/benchmarks/ingest.{json,md}.
+"""
+
+import argparse
+import asyncio
+import datetime
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.auth.keys import tenant_named  # noqa: E402 - needs the line above
+from app.infra.postgres import migrate  # noqa: E402
+from app.infra.servers import owner_url, servers  # noqa: E402
+from app.ingestion.chunk import chunk_pages  # noqa: E402
+from app.ingestion.folder import Progress, find_files, take_in, watch  # noqa: E402
+from app.ingestion.parse import parse_pdf  # noqa: E402
+from app.ingestion.pipeline import embedded_text, new_chunk  # noqa: E402
+from app.settings import Settings  # noqa: E402
+from app.wiring import House, open_house  # noqa: E402
+from tests.pdfs import make_pdf  # noqa: E402
+
+RESULT = ROOT / "docs" / "benchmarks" / "ingest"
+ROUNDS = 2
+WORDS = Path(ROOT / "docs" / "glossary.md").read_text("utf-8").replace("|", " ").split()
+
+
+def pages(count: int, changed: int | None = None) -> list[list[str]]:
+    """Pages of about 180 words, each of its own."""
+    found = []
+    for number in range(count):
+        start = number * 7 % (len(WORDS) - 180)
+        words = [f"Page {number}{'x' if number == changed else ''}.", *WORDS[start : start + 175]]
+        lines = [" ".join(words[at : at + 12]) for at in range(0, len(words), 12)]
+        found.append([line.encode("ascii", "replace").decode() for line in lines])
+    return found
+
+
+def cpu_s() -> float:
+    """CPU of this process and of its children that have ended."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in usage)
+
+
+async def ceiling(house: House, texts: Sequence[str]) -> float:
+    """Seconds to embed ``texts`` and nothing else."""
+    started = time.perf_counter()
+    await house.embedder.embed_passages(list(texts))
+    return time.perf_counter() - started
+
+
+async def ingest(house: House, tenant_id: str, folder: Path) -> tuple[float, Progress | None]:
+    """Seconds from the folder to the last published version, and how it ended."""
+    working = asyncio.create_task(house.worker.run())
+    started = time.perf_counter()
+    versions = []
+    async for batch in take_in(house.pool, house.intake, tenant_id, find_files(folder)):
+        versions += [(i.document_id, i.version) for i in batch if i.document_id and i.version]
+    last = None
+    if versions:
+        async for progress in watch(house.pool, tenant_id, versions):
+            last = progress
+    took = time.perf_counter() - started
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    return took, last
+
+
+async def measure(settings: Settings, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All of it, in one process."""
+    pdf = folder / "book" / "book.pdf"
+    pdf.parent.mkdir()
+    pdf.write_bytes(make_pdf(pages(options.pages)))
+    before = cpu_s()
+    parsed = await parse_pdf(pdf.read_bytes())
+    parse_cpu_s = cpu_s() - before
+    chunks = chunk_pages(parsed.pages)
+    texts = [embedded_text(new_chunk(chunk, "book")) for chunk in chunks]
+    threads = os.cpu_count() or 1
+    async with open_house(settings, embedding_threads=threads, statement_timeout_s=600) as house:
+        await ceiling(house, texts[:32])
+        alone, whole = [], []
+        for turn in range(ROUNDS):
+            alone.append(await ceiling(house, texts))
+            tenant_id = tenant_named(owner_url(settings), f"round {turn}")
+            took, last = await ingest(house, tenant_id, pdf.parent)
+            assert last is not None  # noqa: S101
+            assert not last.failures, last.failures  # noqa: S101
+            whole.append(took)
+        pdf.write_bytes(make_pdf(pages(options.pages, changed=options.pages // 2)))
+        edited_s, edited = await ingest(house, tenant_id, pdf.parent)
+        assert edited is not None  # noqa: S101
+        small = folder / "small"
+        small.mkdir()
+        for number in range(options.files):
+            (small / f"{number}.txt").write_text(f"File {number}.", "utf-8")
+        await ingest(house, tenant_id, small)
+        unchanged_s, nothing = await ingest(house, tenant_id, small)
+        assert nothing is None  # noqa: S101
+    return {
+        "pages": options.pages,
+        "chunks": len(chunks),
+        "parse_pages_per_cpu_s": round(options.pages / parse_cpu_s, 1),
+        "embedding_alone_pages_per_s": round(options.pages / min(alone), 2),
+        "ingestion_pages_per_s": round(options.pages / min(whole), 2),
+        "share_of_ceiling": round(min(alone) / min(whole), 3),
+        "one_page_changed": {
+            "seconds": round(edited_s, 2),
+            "chunks_embedded": edited.chunks_embedded,
+            "chunks_reused": edited.chunks_reused,
+        },
+        "unchanged_files_per_s": round(options.files / unchanged_s),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def page(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    rows = {
+        "parsing, pages per CPU-second (>= 300)": result["parse_pages_per_cpu_s"],
+        "embedding alone, pages/s": result["embedding_alone_pages_per_s"],
+        "ingestion, pages/s": result["ingestion_pages_per_s"],
+        "share of the ceiling (>= .85)": result["share_of_ceiling"],
+        "one page changed: chunks embedded": result["one_page_changed"]["chunks_embedded"],
+        "one page changed: chunks reused": result["one_page_changed"]["chunks_reused"],
+        "one page changed: seconds": result["one_page_changed"]["seconds"],
+        "unchanged files/s (>= 500)": result["unchanged_files_per_s"],
+        "peak memory of the process, MB": result["peak_rss_mb"],
+    }
+    lines = [
+        "# Ingestion",
+        "",
+        f"Made by `python -m scripts.benchmark_ingest` on {result['date']}; do not edit.",
+        f"A PDF of {result['pages']} pages, {result['chunks']} chunks; {result['cores']} cores.",
+        "",
+        "| | measured |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pages", type=int, default=400)
+    parser.add_argument("--files", type=int, default=2000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        settings = Settings(_env_file=None, docent_home=Path(place) / "home")  # type: ignore[call-arg]
+        with servers(settings):
+            migrate(
+                owner_url(settings),
+                embedding_model=settings.embedding_model,
+                embedding_dimension=settings.embedding_dimension,
+            )
+            result = asyncio.run(measure(settings, Path(place), options))
+    result["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+    result["cores"] = os.cpu_count()
+    RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    RESULT.with_suffix(".md").write_text(page(result), "utf-8")
+    sys.stdout.write(page(result))
+
+
+if __name__ == "__main__":
+    main()
