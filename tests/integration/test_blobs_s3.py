@@ -34,7 +34,12 @@ from tests.integration.workshop import owner_rows
 TENANT = "ten_a"
 CONTENT = b"bytes that somebody uploaded" * 1000
 SHA256 = hashlib.sha256(CONTENT).digest()
-KEYS = {"s3_access_key_id": "key", "s3_secret_access_key": "secret"}
+KEYS: dict[str, Any] = {"s3_access_key_id": "key", "s3_secret_access_key": "secret"}
+#: The server wants to see whose request it is and does not check the signature.
+SOMEBODY = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+}
 
 
 class S3Server:
@@ -71,10 +76,8 @@ class S3Server:
         self.write(name, b"")
 
     def write(self, path: str, content: bytes) -> None:
-        assert httpx.put(f"{self.url}/{path}", content=content).status_code == 200
-
-    def read(self, path: str) -> bytes:
-        return httpx.get(f"{self.url}/{path}").raise_for_status().content
+        answer = httpx.put(f"{self.url}/{path}", content=content, headers=SOMEBODY)
+        assert answer.status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +88,15 @@ def server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-async def blobs(server: S3Server) -> AsyncIterator[S3Blobs]:
+def prefix() -> str:
+    """Every test has its own part of the bucket."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+async def blobs(server: S3Server, prefix: str) -> AsyncIterator[S3Blobs]:
     server.make_bucket("docent")
-    async with opened(server, f"s3://docent/{uuid.uuid4().hex}/blobs") as store:
+    async with opened(server, f"s3://docent/{prefix}/blobs") as store:
         assert isinstance(store, S3Blobs)
         yield store
 
@@ -98,8 +107,8 @@ def opened(server: S3Server, url: str, **more: str) -> AbstractAsyncContextManag
     return open_blobs(settings, None)  # type: ignore[arg-type]  # no database
 
 
-def address(server: S3Server, sha256: bytes = SHA256) -> str:
-    return f"{server.url}/docent/blobs/{blob_path(TENANT, sha256)}"
+def address(prefix: str) -> str:
+    return f"docent/{prefix}/blobs/{blob_path(TENANT, SHA256)}"
 
 
 async def listed(store: BlobStore) -> dict[bytes, int]:
@@ -110,7 +119,8 @@ async def test_bytes_come_back_and_are_listed(blobs: S3Blobs, server: S3Server) 
     await blobs.put(TENANT, SHA256, CONTENT)
     await blobs.put(TENANT, SHA256, CONTENT)
     assert await blobs.get(TENANT, SHA256) == CONTENT
-    assert httpx.get(address(server)).content == CONTENT
+    async with opened(server, "s3://docent/elsewhere") as other:
+        assert await listed(other) == {}
     assert await listed(blobs) == {SHA256: len(CONTENT)}
     with pytest.raises(BlobMissing):
         await blobs.get("ten_b", SHA256)
@@ -122,25 +132,25 @@ async def test_bytes_come_back_and_are_listed(blobs: S3Blobs, server: S3Server) 
 
 
 async def test_more_than_one_page_is_listed_and_what_is_not_ours_is_passed_over(
-    blobs: S3Blobs, server: S3Server
+    blobs: S3Blobs, server: S3Server, prefix: str
 ) -> None:
     contents = [str(number).encode() for number in range(1010)]  # a page has 1,000
     sums = [hashlib.sha256(content).digest() for content in contents]
     for begin in range(0, len(sums), 50):
         pairs = zip(sums[begin : begin + 50], contents[begin : begin + 50], strict=True)
         await asyncio.gather(*(blobs.put(TENANT, sha256, content) for sha256, content in pairs))
-    shard = address(server).rpartition("/")[0]
+    shard = address(prefix).rpartition("/")[0]
     for foreign in ("README", f"{SHA256.hex()}.bak", f"x/{SHA256.hex()}"):
-        assert httpx.put(f"{shard}/{foreign}", content=b"x").status_code == 200
+        server.write(f"{shard}/{foreign}", b"x")
     assert set(await listed(blobs)) == set(sums)
 
 
 @pytest.mark.parametrize("damage", [CONTENT[:-1] + b"?", CONTENT[:5]], ids=len)
 async def test_damage_is_noticed_and_healed_by_putting_again(
-    blobs: S3Blobs, server: S3Server, damage: bytes
+    blobs: S3Blobs, server: S3Server, prefix: str, damage: bytes
 ) -> None:
     await blobs.put(TENANT, SHA256, CONTENT)
-    httpx.put(address(server), content=damage)
+    server.write(address(prefix), damage)
     with pytest.raises(BlobDamaged):
         await blobs.get(TENANT, SHA256)
     await blobs.put(TENANT, SHA256, CONTENT)
@@ -202,7 +212,7 @@ async def test_a_server_that_hangs_is_unavailable_in_time(monkeypatch: pytest.Mo
                 await store.get(TENANT, SHA256)
 
 
-async def request_of(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
+async def request_of(monkeypatch: pytest.MonkeyPatch, **settings: object) -> str:
     """The head of the request that a get makes, with stray variables of Amazon's about."""
     for name, value in {
         "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
@@ -228,6 +238,8 @@ async def request_of(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("HTTP_PROXY", url)  # asked for hosts that are not this one
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         values: dict[str, Any] = {"s3_endpoint_url": url, **settings}
         ours = Settings(_env_file=None, blob_store_url="s3://docent/blobs", **values)
         async with open_blobs(ours, None) as store:  # type: ignore[arg-type]
@@ -255,6 +267,14 @@ async def test_without_keys_in_the_settings_those_of_the_environment_are_used(
     head = await request_of(monkeypatch)
     assert "credential=stray-key/" in head
     assert "x-amz-security-token: stray-token" in head
+
+
+async def test_a_bucket_may_be_addressed_as_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = await request_of(
+        monkeypatch, s3_virtual_hosted=True, s3_endpoint_url="http://store.test:9000/", **KEYS
+    )
+    path = f"/blobs/{blob_path(TENANT, SHA256)}"
+    assert head.startswith(f"get http://docent.store.test:9000{path} ")
 
 
 @pytest.fixture

@@ -143,9 +143,10 @@ def _credential(settings: Settings) -> "S3Credential | None":
         raise ConfigurationError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY belong together.")
     if not key or not secret:
         return None
-    return {
+    credential: S3Credential = {
         "access_key_id": key,
         "secret_access_key": secret.get_secret_value(),
         "token": None,
         "expires_at": None,
     }
+    return credential

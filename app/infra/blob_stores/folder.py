@@ -50,7 +50,8 @@ class FolderBlobs:
         with tempfile.TemporaryFile(dir=self._incoming):
             pass  # better known now than at the first upload
         _sync(self._root)
-        _sync(self._root.parent)
+        with suppress(PermissionError):  # we may be let through a folder and not read it
+            _sync(self._root.parent)
         for draft in self._incoming.iterdir():
             with suppress(FileNotFoundError):  # another process sweeps as well
                 if draft.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
