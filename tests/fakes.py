@@ -88,7 +88,8 @@ class ScriptedProvider:
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
         self.requests.append(request)
         try:
-            yield Delta("…")
+            if self.completion is None or self.completion.text:
+                yield Delta("…" if self.completion is None else self.completion.text)
             if self.completion is not None:
                 yield self.completion
         finally:

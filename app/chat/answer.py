@@ -1,6 +1,7 @@
 """What a question and its answer are, whoever asks and whoever answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -29,6 +30,8 @@ class Question:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    #: Keys of providers that the caller brought, by provider.
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

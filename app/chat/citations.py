@@ -18,6 +18,8 @@ from app.retrieval.passage import Passage
 SUPPORT = 0.5
 # Tried at the start of a run of white space only: from each place in it, long runs take seconds.
 _MARKER = re.compile(r"(?<!\s)\s*\[(\d{1,3})\]")
+#: The end of a text that is not whole yet: white space, or the beginning of a marker.
+_UNDECIDED = re.compile(r"(?<!\s)(?:\s+(?:\[\d{0,3})?|\[\d{0,3})$")
 #: What would become a marker by taking one away that stands inside it.
 _HALF_MARKER = re.compile(r"\[\d{0,3}$")
 #: What may still stand behind a marker of the sentence before it.
@@ -32,31 +34,72 @@ def cite(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, .
 
     ``[n]`` in ``text`` means ``passages[n - 1]``.
     """
-    pieces: list[str] = []
-    citations: list[Citation] = []
-    markers: dict[tuple[int, int, int], int] = {}
-    said = ""
-    end = 0
-    for match in _MARKER.finditer(text):
-        between = text[end : match.start()]
+    citer = Citer(passages)
+    said = citer.feed(text) + citer.end()
+    return said, tuple(citer.citations)
+
+
+class Citer:
+    """Cites a text as it comes: what was given out is never changed afterwards.
+
+    White space and what may be the beginning of a marker wait for the text that decides.
+    """
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self._passages = passages
+        #: All quotes so far, in the order of their markers.
+        self.citations: list[Citation] = []
+        self._markers: dict[tuple[int, int, int], int] = {}
+        self._waiting = ""
+        #: The text since the last marker, and what that marker stood behind.
+        self._between: list[str] = []
+        self._said = ""
+        self._begun = False
+
+    def feed(self, text: str) -> str:
+        """Take more of the answer; what can be given out of it now, markers renumbered."""
+        text = self._waiting + text
+        held = _UNDECIDED.search(text)
+        decided = len(text) if held is None else held.start()
+        self._waiting = text[decided:]
+        pieces: list[str] = []
+        end = 0
+        for match in _MARKER.finditer(text, 0, decided):
+            self._between.append(text[end : match.start()])
+            pieces += (self._between[-1], self._marker(int(match.group(1)) - 1))
+            end = match.end()
+        if end < decided:
+            self._between.append(text[end:decided])
+            pieces.append(self._between[-1])
+        given = "".join(pieces)
+        if not self._begun:
+            given = given.lstrip()
+            self._begun = bool(given)
+        return given
+
+    def end(self) -> str:
+        """The rest, once nothing more comes."""
+        rest = self._waiting.rstrip()
+        self._waiting = ""
+        return rest if self._begun else rest.lstrip()
+
+    def _marker(self, index: int) -> str:
+        """What stands in the text for a marker of ``passages[index]``."""
+        between = "".join(self._between)
+        self._between = []
         # "… [1][2].": both stand behind the same words; the full stop belongs to those before it.
-        said = between.lstrip(_SENTENCE_REST) or said
-        pieces.append(between)
-        end = match.end()
-        index = int(match.group(1)) - 1
-        if not 0 <= index < len(passages):
-            pieces.append(" " if _HALF_MARKER.search(between) else "")
-            continue
-        start, stop, verified = locate(said, passages[index].text)
+        self._said = between.lstrip(_SENTENCE_REST) or self._said
+        if not 0 <= index < len(self._passages):
+            return " " if _HALF_MARKER.search(between) else ""
+        passage = self._passages[index]
+        start, stop, verified = locate(self._said, passage.text)
         key = (index, start, stop)
-        if key not in markers:
-            markers[key] = len(citations) + 1
-            citations.append(
-                _citation(markers[key], passages[index], start, stop, verified=verified)
+        if key not in self._markers:
+            self._markers[key] = len(self.citations) + 1
+            self.citations.append(
+                _citation(self._markers[key], passage, start, stop, verified=verified)
             )
-        pieces.append(f" [{markers[key]}]")
-    pieces.append(text[end:])
-    return "".join(pieces).strip(), tuple(citations)
+        return f" [{self._markers[key]}]"
 
 
 def locate(said: str, text: str) -> tuple[int, int, bool]:

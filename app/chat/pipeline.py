@@ -1,17 +1,26 @@
 """A question's whole journey: retrieve → prompt → llm.router → cite → remember."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import cast
 
 from app.auth.caller import Caller
-from app.chat.answer import ABSTENTION, Answer, Citation, Question, Reason, Timings
-from app.chat.citations import cite
+from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Question, Reason, Timings
+from app.chat.citations import Citer
+from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.prompt import NO_ANSWER, build_request
 from app.errors import AppError
 from app.infra.ids import new_id
-from app.llm.completion import Completion, CompletionRequest, Event, Provider, Usage
+from app.llm.completion import (
+    Account,
+    Completion,
+    CompletionRequest,
+    Delta,
+    Event,
+    Provider,
+    Usage,
+)
 from app.retrieval.cited import Quoted, QuotedPlaces
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
@@ -38,77 +47,152 @@ class ChatPipeline:
         return await self._retriever.retrieve(question.text, scope, top_k=question.top_k)
 
     async def answer(self, caller: Caller, question: Question) -> Answer:
-        """The whole answer. No connection is held while a model writes.
+        """The whole answer.
 
         Raises:
             DatabaseUnavailable: when the database does not answer.
             AllProvidersFailed: when every provider failed.
         """
+        async with aclosing(self.stream(caller, question)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    return event.answer
+        raise AppError("The answer has no end.")
+
+    async def stream(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
+        """The answer as it comes; no connection to the database is held while a model writes.
+
+        Closing the iterator, or cancelling its reader, closes the call to the provider.
+
+        Raises:
+            DatabaseUnavailable: before the first event.
+            AllProvidersFailed: also after text, when the last provider died with it.
+        """
         started = time.perf_counter()
         retrieved = await self.retrieve(caller, question)
+        answer_id = new_id("ans")
+        yield Begun(answer_id, question.session_id, retrieved)
         generation = time.perf_counter()
+        draft = _Draft(retrieved.passages)
         completion = _NOBODY
         if retrieved.passages:
-            completion = await self._complete(
-                build_request(
-                    question.text,
-                    retrieved.passages,
-                    model=question.model,
-                    temperature=question.temperature,
-                    max_tokens=question.max_tokens,
-                )
+            request = build_request(
+                question, retrieved.passages, account=Account(caller.tenant_id, caller.key_id)
             )
+            async with aclosing(self._asked(request)) as provided:
+                async for event in provided:
+                    if isinstance(event, Completion):
+                        completion = event
+                        break
+                    for told in draft.take(event):
+                        yield told
+        for told in draft.end(completion):
+            yield told
         done = time.perf_counter()
-        timings = Timings(
-            embedding_ms=retrieved.embedding_ms,
-            search_ms=retrieved.search_ms,
-            first_token_ms=completion.first_token_ms,
-            generation_ms=(done - generation) * 1e3,
-            total_ms=(done - started) * 1e3,
+        answer = draft.answer(
+            answer_id,
+            question.session_id,
+            completion,
+            Timings(
+                embedding_ms=retrieved.embedding_ms,
+                search_ms=retrieved.search_ms,
+                first_token_ms=completion.first_token_ms,
+                generation_ms=(done - generation) * 1e3,
+                total_ms=(done - started) * 1e3,
+            ),
         )
-        answer = finished(question, retrieved.passages, completion, timings)
         await self._quoted.remember(
             caller.tenant_id,
             answer.answer_id,
             [Quoted(c.document_id, c.version, c.page, c.boxes) for c in answer.citations],
         )
-        return answer
+        yield Answered(answer)
 
-    async def _complete(self, request: CompletionRequest) -> Completion:
+    async def _asked(self, request: CompletionRequest) -> AsyncGenerator[Event]:
         stream = cast("AsyncGenerator[Event]", self._provider.stream(request))
         async with aclosing(stream) as events:
             async for event in events:
+                yield event
                 if isinstance(event, Completion):
-                    return event
+                    return
         raise AppError("The provider ended without an answer.")
 
 
-def finished(
-    question: Question,
-    passages: tuple[Passage, ...],
-    completion: Completion,
-    timings: Timings,
-) -> Answer:
-    """Make the answer: cite it, or turn it into an abstention."""
-    reason: Reason | None = completion.abstained
-    text = ""
-    citations: tuple[Citation, ...] = ()
-    if reason is None and completion.text.strip().strip(".") == NO_ANSWER:
-        reason = "no_match"
-    if reason is None:
-        text, citations = cite(completion.text, passages)
-    if reason is None and not text:
-        reason = "no_match"  # it said nothing but markers that point nowhere
-    return Answer(
-        answer_id=new_id("ans"),
-        session_id=question.session_id,
-        text=text if reason is None else ABSTENTION,
-        status="complete" if reason is None else "abstained",
-        reason=reason,
-        citations=citations,
-        provider=completion.provider,
-        model=completion.model,
-        usage=completion.usage if reason is None else Usage(),
-        attempts=completion.attempts,
-        timings=timings,
-    )
+class _Draft:
+    """The answer while it is written: what may be said of it, and how it ends."""
+
+    def __init__(self, passages: tuple[Passage, ...]) -> None:
+        self._passages = passages
+        self._begin()
+
+    def _begin(self) -> None:
+        self._citer = Citer(self._passages)
+        self._cited = 0
+        self._said: list[str] = []
+        #: What was written while it may still become NO_ANSWER; None once it is an answer.
+        self._opening: str | None = ""
+        self.reason: Reason | None = None
+
+    def take(self, event: Event) -> Iterator[ChatEvent]:
+        """What to tell of a provider's event."""
+        if isinstance(event, Delta):
+            text = event.text
+            if self._opening is not None:
+                text = self._opening + text
+                begun = text.lstrip()
+                if NO_ANSWER.startswith(begun) or begun.startswith(NO_ANSWER):
+                    self._opening = text
+                    return
+                self._opening = None
+            yield from self._tell(self._citer.feed(text))
+        elif not isinstance(event, Completion):
+            if self._said:
+                yield Restarted(event.reason)
+            self._begin()
+
+    def end(self, completion: Completion) -> Iterator[ChatEvent]:
+        """What remains to be told; settles whether this is an answer."""
+        opening = (self._opening or "").strip()
+        self.reason = completion.abstained
+        if self.reason is None and opening.startswith(NO_ANSWER):
+            self.reason = "no_match"
+        if self.reason is None:
+            if self._opening:
+                yield from self._tell(self._citer.feed(self._opening))
+            yield from self._tell(self._citer.end())
+            if not self._said:
+                self.reason = "no_match"  # it said nothing but markers that point nowhere
+        if self.reason is not None:
+            if self._said:
+                yield Restarted("empty")
+            self._said = []
+            self._citer = Citer(self._passages)
+            yield from self._tell(ABSTENTION)
+
+    def _tell(self, text: str) -> Iterator[ChatEvent]:
+        if text:
+            self._said.append(text)
+            yield Said(text)
+        for citation in self._citer.citations[self._cited :]:
+            self._cited += 1
+            yield Cited(citation)
+
+    def answer(
+        self, answer_id: str, session_id: str, completion: Completion, timings: Timings
+    ) -> Answer:
+        """The finished answer; its text is exactly what was told."""
+        abstained = self.reason is not None
+        status: AnswerStatus = "incomplete" if completion.truncated else "complete"
+        return Answer(
+            answer_id=answer_id,
+            session_id=session_id,
+            text="".join(self._said),
+            status="abstained" if abstained else status,
+            reason=self.reason,
+            citations=tuple(self._citer.citations),
+            provider=completion.provider,
+            model=completion.model,
+            usage=Usage() if abstained else completion.usage,
+            attempts=completion.attempts,
+            timings=timings,
+        )

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.llm.completion import CompletionRequest, Message, Source
+from app.chat.answer import Question
+from app.llm.completion import Account, CompletionRequest, Message, Source
 from app.retrieval.passage import Passage
 
 #: What a model says instead of an answer that the sources do not hold.
@@ -33,12 +34,7 @@ def as_sources(passages: Sequence[Passage]) -> tuple[Source, ...]:
 
 
 def build_request(
-    question: str,
-    passages: Sequence[Passage],
-    *,
-    model: str | None,
-    temperature: float | None,
-    max_tokens: int | None,
+    question: Question, passages: Sequence[Passage], *, account: Account
 ) -> CompletionRequest:
     """The prompt for ``question`` over ``passages``."""
     sources = as_sources(passages)
@@ -46,13 +42,16 @@ def build_request(
     return CompletionRequest(
         messages=(
             Message("system", _SYSTEM),
-            Message("user", f"Sources:\n\n{shown}\n\nQuestion: {question}"),
+            Message("user", f"Sources:\n\n{shown}\n\nQuestion: {question.text}"),
         ),
-        question=question,
+        question=question.text,
         sources=sources,
-        model=model,
-        temperature=temperature,
-        max_tokens=max_tokens,
+        model=question.model,
+        temperature=question.temperature,
+        max_tokens=question.max_tokens,
+        fewer=lambda count: build_request(question, passages[:count], account=account),
+        keys=question.keys,
+        account=account,
     )
 
 

@@ -4,7 +4,7 @@ A provider is anything with :meth:`Provider.stream`; a router over providers is 
 Streaming is the primitive: a caller that wants the whole answer keeps only the last event.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -51,6 +51,14 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Whose money an answer costs."""
+
+    tenant_id: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """A prompt in both shapes: messages for models, question and sources for extraction."""
 
@@ -61,6 +69,12 @@ class CompletionRequest:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    #: The same prompt over its best n sources, for a model with less context; None = it has none.
+    fewer: "Callable[[int], CompletionRequest] | None" = field(default=None, repr=False)
+    #: Keys the caller brought, by provider; for this request only, and never shown.
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Who pays; None = nobody's budget is touched.
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,8 @@ class Completion:
     first_token_ms: float | None = None
     #: Why there is no answer, or None when there is one.
     abstained: Literal["no_match", "weak_match", "refused"] | None = None
+    #: Whether the text ends because its most tokens were used up.
+    truncated: bool = False
 
 
 Event = Delta | Reset | Completion

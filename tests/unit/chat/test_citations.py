@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.chat.citations import cite, locate
+from app.chat.citations import Citer, cite, locate
 from tests.fakes import passage
 
 TEXT = (
@@ -50,6 +50,19 @@ def test_whatever_is_said_quotes_are_exact_and_markers_count(answer: str, texts:
     assert len(set(places)) == len(places)
     kept = re.sub(r"\s*\[\d{1,3}\]|\s", "", answer)
     assert re.sub(r"\s*\[\d{1,3}\]|\s", "", text) == kept or "[" in kept
+
+
+@given(said, st.lists(odd.filter(str.strip), max_size=3), st.lists(st.integers(0, 400)))
+def test_a_text_that_comes_in_pieces_is_cited_like_a_whole_one(
+    answer: str, texts: list[str], cuts: list[int]
+) -> None:
+    passages = [passage(text, page=n) for n, text in enumerate(texts, 1)]
+    citer = Citer(passages)
+    ends = [*sorted({min(cut, len(answer)) for cut in cuts}), len(answer)]
+    told = [citer.feed(answer[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+    text, citations = cite(answer, passages)
+    assert "".join(told) + citer.end() == text
+    assert tuple(citer.citations) == citations
 
 
 @given(st.data())

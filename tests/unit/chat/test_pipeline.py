@@ -1,13 +1,25 @@
 """A question's journey with a scripted provider: cited, abstained, or failed; never half."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
 import pytest
 
 from app.auth.caller import Caller
 from app.chat.answer import ABSTENTION, Question
+from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.pipeline import ChatPipeline
 from app.errors import AppError
 from app.infra.postgres import DatabaseUnavailable
-from app.llm.completion import Attempt, Completion, Usage
+from app.llm.completion import (
+    Attempt,
+    Completion,
+    CompletionRequest,
+    Delta,
+    Event,
+    Reset,
+    Usage,
+)
 from tests.fakes import FixedRetriever, KeptQuotes, ScriptedProvider, passage
 
 ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
@@ -128,3 +140,78 @@ async def test_a_search_that_fails_fails_the_question() -> None:
 
     with pytest.raises(DatabaseUnavailable):
         await ChatPipeline(Down(), ScriptedProvider(said("x")), KeptQuotes()).answer(ADA, QUESTION)
+
+
+class Writing(ScriptedProvider):
+    """Says its events one after the other."""
+
+    def __init__(self, *events: Event) -> None:
+        super().__init__(None)
+        self.events = events
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        try:
+            for event in self.events:
+                yield event
+        finally:
+            self.closed_streams += 1
+
+
+async def told(*events: Event) -> list[ChatEvent]:
+    pipeline = ChatPipeline(FixedRetriever(passage()), Writing(*events), KeptQuotes())
+    return [event async for event in pipeline.stream(ADA, QUESTION)]
+
+
+async def test_a_stream_tells_text_and_quotes_as_they_come() -> None:
+    events = await told(Delta("The limit "), Delta("is 10 MB [1"), Delta("]. So."), said("x"))
+    begun, *middle, answered = events
+    assert isinstance(begun, Begun)
+    assert isinstance(answered, Answered)
+    kinds = [type(event) for event in middle]
+    assert kinds == [Said, Said, Said, Cited]
+    assert [event.text for event in middle if isinstance(event, Said)] == [
+        "The limit",
+        " is 10 MB",
+        " [1]. So.",
+    ]
+    assert answered.answer.text == "The limit is 10 MB [1]. So."
+    assert [event.citation for event in middle if isinstance(event, Cited)] == list(
+        answered.answer.citations
+    )
+
+
+async def test_a_provider_that_starts_over_resets_what_was_told() -> None:
+    events = await told(
+        Delta("Wrong [1]. Mo"), Reset("cut"), Delta("The limit is 10 MB [1]."), said("x")
+    )
+    at = events.index(Restarted("cut"))
+    after = "".join(event.text for event in events[at:] if isinstance(event, Said))
+    assert isinstance(events[-1], Answered)
+    assert events[-1].answer.text == after == "The limit is 10 MB [1]."
+    assert [citation.marker for citation in events[-1].answer.citations] == [1]
+
+
+async def test_no_answer_is_never_told_piece_by_piece() -> None:
+    events = await told(Delta("NO_"), Delta("ANS"), Delta("WER. Because"), said("x"))
+    assert [event.text for event in events if isinstance(event, Said)] == [ABSTENTION]
+    assert not any(isinstance(event, Restarted) for event in events)
+    events = await told(Delta("NO_"), Delta("ONE knows [1]."), said("x"))
+    assert [event.text for event in events if isinstance(event, Said)] == ["NO_ONE knows [1]."]
+    events = await told(Delta("N"), said("x"))
+    assert [event.text for event in events if isinstance(event, Said)] == ["N"]
+
+
+async def test_an_answer_cut_off_by_its_most_tokens_is_incomplete() -> None:
+    events = await told(Delta("The limit is"), said("The limit is", truncated=True))
+    assert isinstance(events[-1], Answered)
+    assert (events[-1].answer.status, events[-1].answer.reason) == ("incomplete", None)
+
+
+async def test_a_reader_that_leaves_closes_the_provider() -> None:
+    provider = Writing(Delta("a"), Delta("b"), said("ab"))
+    pipeline = ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes())
+    async with aclosing(pipeline.stream(ADA, QUESTION)) as events:
+        async for event in events:
+            if isinstance(event, Said):
+                break
+    assert provider.closed_streams == 1

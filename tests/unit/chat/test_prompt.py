@@ -1,9 +1,18 @@
 """A prompt shows numbered sources with their place, and the question last, as they are."""
 
+from typing import Any
+
+from app.chat.answer import Question
 from app.chat.prompt import NO_ANSWER, as_sources, build_request
+from app.llm.completion import Account, CompletionRequest
+from app.retrieval.passage import Passage
 from tests.fakes import passage
 
-NO_OPTIONS = {"model": None, "temperature": None, "max_tokens": None}
+ADA = Account("ten_1", "key_1")
+
+
+def asked(text: str, passages: list[Passage], **options: Any) -> CompletionRequest:
+    return build_request(Question(text, "ses_1", 5, **options), passages, account=ADA)
 
 
 def test_sources_are_numbered_from_one_in_order() -> None:
@@ -16,7 +25,7 @@ def test_sources_are_numbered_from_one_in_order() -> None:
 
 
 def test_the_model_is_shown_sources_and_question() -> None:
-    request = build_request("How large?", [passage("a"), passage("b", heading="")], **NO_OPTIONS)
+    request = asked("How large?", [passage("a"), passage("b", heading="")])
     system, user = request.messages
     assert (system.role, user.role) == ("system", "user")
     assert user.content == (
@@ -30,11 +39,22 @@ def test_the_model_is_shown_sources_and_question() -> None:
 
 def test_templates_in_texts_stay_text() -> None:
     hostile = "{{7*7}} {0.__class__} %(x)s ${x} {title}"
-    request = build_request(hostile, [passage(hostile, title=hostile)], **NO_OPTIONS)
+    request = asked(hostile, [passage(hostile, title=hostile)])
     assert request.messages[1].content.count(hostile) == 3
     assert "{" not in request.messages[0].content
 
 
 def test_options_are_handed_on() -> None:
-    request = build_request("q", [], model="groq", temperature=0.5, max_tokens=7)
+    request = asked("q", [], model="groq", temperature=0.5, max_tokens=7, keys={"groq": "gsk"})
     assert (request.model, request.temperature, request.max_tokens) == ("groq", 0.5, 7)
+    assert (request.keys, request.account) == ({"groq": "gsk"}, ADA)
+    assert "gsk" not in repr(request)
+
+
+def test_the_same_prompt_over_fewer_sources() -> None:
+    request = asked("q", [passage("a"), passage("b")], temperature=0.5)
+    assert request.fewer is not None
+    shorter = request.fewer(1)
+    assert [source.text for source in shorter.sources] == ["a"]
+    assert shorter.messages == asked("q", [passage("a")]).messages
+    assert shorter.temperature == 0.5

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.chat.answer import Question, Timings
-from app.chat.pipeline import finished
+from app.chat.answer import Answer, Timings
+from app.chat.citations import cite
 from app.chat.schemas import AnswerOut, ChatIn, ModelOut, PassageOut, RetrieveIn, RetrieveOut
 from app.llm.completion import Attempt, Completion, ModelInfo, Usage
 from app.retrieval.search import Retrieved
@@ -119,10 +119,18 @@ def test_an_answer_has_every_member_of_the_contract() -> None:
         Usage(812, 64, None),
         (Attempt("groq", "m", "ok", 820.04),),
     )
-    answer = finished(
-        Question("q", "ses_1", 5),
-        (passage(),),
-        completion,
+    text, citations = cite(completion.text, (passage(),))
+    answer = Answer(
+        "ans_1",
+        "ses_1",
+        text,
+        "complete",
+        None,
+        citations,
+        completion.provider,
+        completion.model,
+        completion.usage,
+        completion.attempts,
         Timings(2.123, 3.456, None, 815.0, 825.349),
     )
     shown = AnswerOut.of(answer, "r1")
