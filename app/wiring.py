@@ -18,7 +18,7 @@ from app.http.idempotency import Idempotency
 from app.infra.blobs import BlobStore, open_blobs
 from app.infra.events import EventHub
 from app.infra.postgres import Pool, fetch_all, open_pool
-from app.infra.redis import answers, open_redis
+from app.infra.redis import Guarded, answers, open_redis
 from app.infra.servers import urls_of
 from app.ingestion.announcer import Announcer
 from app.ingestion.board import JobBoard
@@ -132,7 +132,8 @@ async def open_house(
         provider = build_router(settings)
         stack.push_async_callback(provider.close)
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
-        quoted = QuotedPlaces(redis)
+        shared = Guarded(redis)
+        quoted = QuotedPlaces(shared)
         events = EventHub(redis)
         stack.push_async_callback(events.close)
         jobs = JobApp(connector=PsycopgConnector())

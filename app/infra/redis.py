@@ -1,14 +1,27 @@
-"""Redis: one client a process, with timeouts short enough that a frozen server cannot hold us."""
+"""Redis: one client a process, with timeouts short enough that a frozen server cannot hold us.
 
-from collections.abc import AsyncIterator
+Everything kept there is a convenience or has a local substitute, so nothing may wait for it: all
+but the event hub go through :class:`Guarded`, which leaves a Redis that failed alone for a moment.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+#: How long a Redis that failed is left alone; it is noticed to be back that much later.
+LEFT_ALONE_S = 2.0
+AWAY = (RedisError, OSError, TimeoutError)
 
 
 @asynccontextmanager
@@ -40,6 +53,44 @@ async def answers(client: Redis) -> bool:
     """Whether Redis answers a ping within the client's timeout."""
     try:
         await client.ping()
-    except (RedisError, OSError, TimeoutError):
+    except AWAY:
         return False
     return True
+
+
+class RedisAway(Exception):
+    """Redis does not answer, or did not a moment ago; never reaches a caller of the API."""
+
+
+class Guarded:
+    """Redis behind a breaker, shared by everything in the process.
+
+    A request that meets a frozen Redis pays its timeout once; until it is tried again everyone is
+    told :class:`RedisAway` at once.
+    """
+
+    def __init__(self, client: Redis, *, left_alone_s: float = LEFT_ALONE_S) -> None:
+        self._client = client
+        self._left_alone_s = left_alone_s
+        self._closed_until = 0.0
+
+    async def run(self, command: Callable[[Redis], Awaitable[T]]) -> T:
+        """What ``command`` returns.
+
+        Raises:
+            RedisAway: it failed, or Redis is being left alone.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._closed_until:
+            raise RedisAway
+        try:
+            result = await command(self._client)
+        except AWAY as error:
+            if not self._closed_until:
+                log.warning("redis_away", error=type(error).__name__)
+            self._closed_until = asyncio.get_running_loop().time() + self._left_alone_s
+            raise RedisAway from error
+        if self._closed_until:
+            log.info("redis_back")
+            self._closed_until = 0.0
+        return result

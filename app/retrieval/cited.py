@@ -5,17 +5,15 @@ pages are shown without marks.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
-import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-log = structlog.get_logger(__name__)
+from app.infra.redis import Guarded, RedisAway
+
 #: As long as a conversation is remembered (design: issue "Conversation and trust").
 KEPT_S = 30 * 86_400
-_AWAY = (RedisError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +29,26 @@ class Quoted:
 class QuotedPlaces:
     """The quotes of answers, by tenant and answer."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Guarded) -> None:
         self._redis = redis
 
     async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Quoted]) -> None:
-        """Keep an answer's quotes; a Redis that is away is logged and nothing else."""
+        """Keep an answer's quotes; without Redis they are not kept."""
         rows = [[q.document_id, q.version, q.page, q.boxes] for q in quotes if q.boxes]
         if not rows:
             return
-        try:
-            await self._redis.set(_key(tenant_id, answer_id), orjson.dumps(rows), ex=KEPT_S)
-        except _AWAY as error:
-            log.warning("quotes_not_kept", error=type(error).__name__)
+        key, value = _key(tenant_id, answer_id), orjson.dumps(rows)
+        with suppress(RedisAway):
+            await self._redis.run(lambda redis: redis.set(key, value, ex=KEPT_S))
 
     async def boxes(
         self, tenant_id: str, answer_id: str, *, document_id: str, version: int, page: int
     ) -> list[list[float]]:
         """The boxes an answer quoted on one page; none when unknown, or when Redis is away."""
+        key = _key(tenant_id, answer_id)
         try:
-            found = await self._redis.get(_key(tenant_id, answer_id))
-        except _AWAY as error:
-            log.warning("quotes_not_found", error=type(error).__name__)
+            found = await self._redis.run(lambda redis: redis.get(key))
+        except RedisAway:
             return []
         rows = orjson.loads(found) if found else []
         return [

@@ -20,7 +20,7 @@ from app.documents.store import Listing
 from app.infra.blobs import BlobStore, PostgresBlobs
 from app.infra.events import EventHub
 from app.infra.postgres import Pool, open_pool
-from app.infra.redis import open_redis
+from app.infra.redis import Guarded, open_redis
 from app.ingestion.announcer import Announcer
 from app.ingestion.board import JobBoard
 from app.ingestion.folder import Received, examine, receive
@@ -136,7 +136,7 @@ async def open_workshop(
         open_pool(database.database_url, size=pool_size, timeout_s=5) as pool,
         open_redis(database.redis_url, timeout_s=0.5) as redis,
     ):
-        quoted = QuotedPlaces(redis)
+        quoted = QuotedPlaces(Guarded(redis))
         events = EventHub(redis)
         jobs = JobApp(connector=PsycopgConnector())
         await jobs.connector.open_async(pool)

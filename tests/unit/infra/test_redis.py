@@ -1,0 +1,49 @@
+"""A Redis that failed is left alone: one request pays for finding out, and none until it is back."""
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from app.infra.redis import Guarded, RedisAway
+
+
+class Client:
+    """Stands in for the client; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked = 0
+
+    async def ask(self) -> str:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return "answer"
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError(), TimeoutError(), OSError()])
+async def test_only_the_first_pays_while_redis_is_away(error: Exception) -> None:
+    client = Client()
+    guarded = Guarded(client)  # type: ignore[arg-type]
+    assert await guarded.run(lambda redis: redis.ask()) == "answer"  # type: ignore[attr-defined]
+    client.error = error
+    for _ in range(3):
+        with pytest.raises(RedisAway):
+            await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
+    assert client.asked == 2
+
+
+async def test_it_is_tried_again_after_a_while() -> None:
+    client = Client()
+    guarded = Guarded(client, left_alone_s=0)  # type: ignore[arg-type]
+    client.error = TimeoutError()
+    with pytest.raises(RedisAway):
+        await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
+    client.error = None
+    assert await guarded.run(lambda redis: redis.ask()) == "answer"  # type: ignore[attr-defined]
+
+
+async def test_our_own_mistakes_are_not_redis_being_away() -> None:
+    client = Client()
+    client.error = KeyError("ours")
+    with pytest.raises(KeyError):
+        await Guarded(client).run(lambda redis: redis.ask())  # type: ignore[arg-type, attr-defined]
