@@ -1,4 +1,4 @@
-"""A Redis that failed is left alone: one request pays for finding out, and none until it is back."""
+"""A Redis that failed is left alone: one request pays for finding out, none until it is back."""
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
