@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from app.auth.gate import OPEN_PATHS, Gate
 from app.auth.keys import KeyRing
+from app.chat.brought_keys import HEADERS as BROUGHT_KEYS
 from app.chat.routes import router as chat_router
 from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
@@ -106,10 +107,19 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
                 "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
+                "Last-Event-ID",
                 "X-API-Key",
                 "X-Request-ID",
+                *BROUGHT_KEYS.values(),
             ],
-            expose_headers=["X-Request-ID", "Retry-After", "Location", "Idempotent-Replayed"],
+            expose_headers=[
+                "X-Request-ID",
+                "Retry-After",
+                "Location",
+                "Idempotent-Replayed",
+                "Server-Timing",
+                "X-Docent-Provider",
+            ],
         )
     app.add_middleware(RequestContext)
 

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from app.auth.keys import KeyRing, secret_of
 from app.chat.pipeline import ChatPipeline
+from app.chat.recording import Recordings
 from app.documents.service import Archive
 from app.errors import ConfigurationError
 from app.http.idempotency import Idempotency
@@ -56,6 +57,7 @@ class House:
     key_ring: KeyRing
     provider: Provider
     chat: ChatPipeline
+    recordings: Recordings
     blobs: BlobStore
     events: EventHub
     idempotency: Idempotency
@@ -158,6 +160,7 @@ async def open_house(
             key_ring=KeyRing(pool, secret_of(settings)),
             provider=provider,
             chat=ChatPipeline(retriever, provider, quoted),
+            recordings=Recordings(shared),
             blobs=blobs,
             events=events,
             idempotency=Idempotency(pool),

@@ -15,7 +15,6 @@ from app.infra.ids import new_id
 from app.llm.completion import (
     Account,
     Completion,
-    CompletionRequest,
     Delta,
     Event,
     Provider,
@@ -24,9 +23,6 @@ from app.llm.completion import (
 from app.retrieval.cited import Quoted, QuotedPlaces
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
-
-#: Attributed to nobody: without a passage no provider is asked.
-_NOBODY = Completion("", "none", "none", abstained="no_match")
 
 
 class ChatPipeline:
@@ -70,22 +66,21 @@ class ChatPipeline:
         """
         started = time.perf_counter()
         retrieved = await self.retrieve(caller, question)
+        # Before the first event, so that a model that does not exist is refused by it.
+        provided = self._asked(caller, question, retrieved.passages)
         answer_id = new_id("ans")
         yield Begun(answer_id, question.session_id, retrieved)
         generation = time.perf_counter()
         draft = _Draft(retrieved.passages)
-        completion = _NOBODY
-        if retrieved.passages:
-            request = build_request(
-                question, retrieved.passages, account=Account(caller.tenant_id, caller.key_id)
-            )
-            async with aclosing(self._asked(request)) as provided:
-                async for event in provided:
-                    if isinstance(event, Completion):
-                        completion = event
-                        break
-                    for told in draft.take(event):
-                        yield told
+        async with aclosing(provided):
+            async for event in provided:
+                if isinstance(event, Completion):
+                    break
+                for told in draft.take(event):
+                    yield told
+            else:
+                raise AppError("The provider ended without an answer.")
+        completion = event
         for told in draft.end(completion):
             yield told
         done = time.perf_counter()
@@ -108,14 +103,19 @@ class ChatPipeline:
         )
         yield Answered(answer)
 
-    async def _asked(self, request: CompletionRequest) -> AsyncGenerator[Event]:
-        stream = cast("AsyncGenerator[Event]", self._provider.stream(request))
-        async with aclosing(stream) as events:
-            async for event in events:
-                yield event
-                if isinstance(event, Completion):
-                    return
-        raise AppError("The provider ended without an answer.")
+    def _asked(
+        self, caller: Caller, question: Question, passages: tuple[Passage, ...]
+    ) -> AsyncGenerator[Event]:
+        """What the provider says; without a passage none is asked."""
+        if not passages:
+            return _nobody()
+        account = Account(caller.tenant_id, caller.key_id)
+        request = build_request(question, passages, account=account)
+        return cast("AsyncGenerator[Event]", self._provider.stream(request))
+
+
+async def _nobody() -> AsyncGenerator[Event]:
+    yield Completion("", "none", "none", abstained="no_match")
 
 
 class _Draft:

@@ -1,13 +1,20 @@
-"""``/api/v1/chat``, ``/retrieve`` and ``/models``."""
+"""``/api/v1/chat``, ``/answers``, ``/retrieve`` and ``/models``."""
 
-from typing import Annotated
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
 from starlette.responses import Response
 
 from app.auth.caller import Caller
 from app.auth.gate import require
+from app.chat.answer import Answer
+from app.chat.brought_keys import brought_keys
+from app.chat.events import Answered, Begun, ChatEvent, Restarted, Said
+from app.chat.frames import Frames, retell, tell
 from app.chat.pipeline import ChatPipeline
+from app.chat.recording import Recordings
 from app.chat.schemas import (
     AnswerOut,
     ChatIn,
@@ -16,25 +23,33 @@ from app.chat.schemas import (
     RetrieveIn,
     RetrieveOut,
 )
-from app.errors import InvalidRequest
-from app.http.idempotency import Idempotency, KeyedRequest, fingerprint, idempotency_key
+from app.http.departure import unless_gone
+from app.http.idempotency import Idempotency, KeyedRequest, Turn, fingerprint, idempotency_key
 from app.http.problems import documented_problems
+from app.http.sse import sse_response
 from app.llm.completion import Provider
 
 router = APIRouter(prefix="/api/v1", tags=["chat"])
 
 Asker = Annotated[Caller, Depends(require("chat"))]
-
-
-class StreamingNotAvailable(InvalidRequest):
-    """This version answers with JSON only: send "stream": false."""
-
-    code = "streaming_not_available"
+Streaming = bool | Literal["auto"]
+#: The longest answer that "auto" sends as JSON (design: contract, Chat).
+AUTO_CHARS = 300
+_EVENTS: dict[str, Any] = {
+    "description": "Server-sent events: meta, sources, delta, citation, reset; one done or error.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
 
 
 async def pipeline(request: Request) -> ChatPipeline:
     """The chat pipeline of this process."""
     found: ChatPipeline = request.app.state.house.chat
+    return found
+
+
+async def recordings(request: Request) -> Recordings:
+    """What was told of the answers of all processes."""
+    found: Recordings = request.app.state.house.recordings
     return found
 
 
@@ -45,37 +60,129 @@ async def provider(request: Request) -> Provider:
 
 
 Pipeline = Annotated[ChatPipeline, Depends(pipeline)]
+Told = Annotated[Recordings, Depends(recordings)]
 
 
 @router.post(
     "/chat",
     operation_id="chat",
     response_model=AnswerOut,
-    responses=documented_problems(401, 403, 409, 413, 415, 422, 503),
+    responses={200: _EVENTS, **documented_problems(401, 402, 403, 409, 413, 415, 422, 503)},
 )
 async def chat(
-    request: Request, caller: Asker, pipeline: Pipeline, body: ChatIn
-) -> AnswerOut | Response:
-    """Answer a question from the caller's documents, every claim with its page."""
+    request: Request, caller: Asker, pipeline: Pipeline, recordings: Told, body: ChatIn
+) -> Response:
+    """Answer a question from the caller's documents, every claim with its page.
+
+    With `"stream": true`, or `Accept: text/event-stream`, the answer comes as server-sent events;
+    with `"auto"` only when it is longer than 300 characters.
+    """
+    streaming = _streaming(request, body)
+    question = body.to_question(brought_keys(request))
+    async with AsyncExitStack() as stack:
+        turn = await _turn(request, caller, body, stack)
+        if isinstance(turn, Response):
+            return turn
+        events = pipeline.stream(caller, question)
+        stack.push_async_callback(events.aclose)
+        first = await unless_gone(request, _opening(events, streaming))
+        if isinstance(last := first[-1], Answered) and streaming is not True:
+            response = _whole(last.answer, request)
+            if turn is not None:
+                await turn.keep(response)
+            return response
+        begun = first[0]
+        assert isinstance(begun, Begun)  # noqa: S101 - as every stream begins
+        frames = tell(
+            first,
+            events,
+            Frames(request.scope),
+            recordings.record(caller, begun.answer_id),
+            turn,
+        )
+        return sse_response(frames, headers=_timing(begun), closing=stack.pop_all())
+
+
+def _streaming(request: Request, body: ChatIn) -> Streaming:
     wants_events = "text/event-stream" in request.headers.get("accept", "")
-    if body.stream is True or wants_events:
-        raise StreamingNotAvailable
+    return True if wants_events else body.stream
 
-    async def ask() -> AnswerOut:
-        answer = await pipeline.answer(caller, body.to_question())
-        return AnswerOut.of(answer, request.scope["state"]["request_id"])
 
+async def _turn(
+    request: Request, caller: Caller, body: ChatIn, stack: AsyncExitStack
+) -> Response | Turn | None:
+    """What an ``Idempotency-Key`` asks for: the answer given before, or the turn to make it."""
     key = idempotency_key(request)
     if key is None:
-        return await ask()
-
-    async def work() -> Response:
-        shape = (await ask()).model_dump_json().encode("utf-8", "replace")
-        return Response(shape, media_type="application/json")
-
-    asked = fingerprint(request.url.path, body.model_dump_json())
+        return None
+    streaming = _streaming(request, body)
+    asked = fingerprint(request.url.path, body.model_dump_json(), str(streaming))
     once: Idempotency = request.app.state.house.idempotency
-    return await once.once(KeyedRequest(caller.tenant_id, caller.key_id, key, asked), work)
+    return await once.begin(KeyedRequest(caller.tenant_id, caller.key_id, key, asked), stack)
+
+
+async def _opening(events: AsyncGenerator[ChatEvent], streaming: Streaming) -> list[ChatEvent]:
+    """The events that come before it is known how they are sent; for JSON, only the last one."""
+    first: list[ChatEvent] = []
+    chars = 0
+    async for event in events:
+        if streaming is not False or isinstance(event, Answered):
+            first.append(event)
+        if isinstance(event, Restarted):
+            chars = 0
+        elif isinstance(event, Said):
+            chars += len(event.text)
+        if streaming is True or (streaming == "auto" and chars > AUTO_CHARS):
+            break
+    return first
+
+
+def _whole(answer: Answer, request: Request) -> Response:
+    """The answer as JSON."""
+    shape = AnswerOut.of(answer, request.scope["state"]["request_id"]).model_dump_json()
+    timings = answer.timings
+    spans = {
+        "embedding": timings.embedding_ms,
+        "search": timings.search_ms,
+        "generation": timings.generation_ms,
+        "total": timings.total_ms,
+    }
+    return Response(
+        shape.encode("utf-8", "replace"),
+        media_type="application/json",
+        headers={"X-Docent-Provider": answer.provider, "Server-Timing": _spans(spans)},
+    )
+
+
+def _timing(begun: Begun) -> dict[str, str]:
+    found = begun.retrieved
+    return {"Server-Timing": _spans({"embedding": found.embedding_ms, "search": found.search_ms})}
+
+
+def _spans(spans: dict[str, float]) -> str:
+    return ", ".join(f"{name};dur={ms:.1f}" for name, ms in spans.items())
+
+
+@router.get(
+    "/answers/{answer_id}/events",
+    operation_id="answer_events",
+    response_class=Response,
+    responses={200: _EVENTS, **documented_problems(401, 403, 404, 422, 503)},
+)
+async def answer_events(
+    request: Request,
+    caller: Asker,
+    recordings: Told,
+    answer_id: Annotated[str, Path(max_length=64, examples=["ans_ks2v7m4q6x3y5z7a2b4c6d8e9f"])],
+    last_event_id: Annotated[int, Header(ge=0, le=10**9)] = 0,
+) -> Response:
+    """Take up a streamed answer again, for ten minutes and with the credential that asked.
+
+    The events after `Last-Event-ID` are told, those to come included.
+    """
+    await recordings.find(caller, answer_id)
+    recorded = recordings.replay(caller, answer_id, after=last_event_id)
+    return sse_response(retell(recorded, Frames(request.scope), after=last_event_id))
 
 
 @router.post(

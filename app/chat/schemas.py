@@ -1,5 +1,6 @@
 """The wire shapes of chat (design: contract, Chat)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -66,8 +67,11 @@ class ChatIn(RetrieveIn):
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1, le=32768)
 
-    def to_question(self) -> Question:
-        """The question; a session is begun when the caller named none."""
+    def to_question(self, keys: Mapping[str, str] | None = None) -> Question:
+        """The question; a session is begun when the caller named none.
+
+        ``keys`` are those of providers that the caller brought.
+        """
         return Question(
             text=self.question,
             session_id=self.session_id or new_id("ses"),
@@ -78,6 +82,7 @@ class ChatIn(RetrieveIn):
             model=self.model,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
+            keys=keys or {},
         )
 
 

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,23 @@ class Idempotency:
             KeyReused, StillRunning: instead of carrying it out.
             Exception: whatever ``work`` raises.
         """
+        async with AsyncExitStack() as stack:
+            turn = await self.begin(keyed, stack)
+            if isinstance(turn, Response):
+                return turn
+            response = await work()
+            if response.status_code < 300:  # noqa: PLR2004
+                await turn.keep(response)
+            return response
+
+    async def begin(self, keyed: KeyedRequest, stack: AsyncExitStack) -> "Response | Turn":
+        """The response that was given before, or the turn to make it, until ``stack`` closes.
+
+        A key whose turn ends without a response that was kept may be used again.
+
+        Raises:
+            KeyReused, StillRunning: it is neither.
+        """
         values = {
             "tenant": keyed.tenant_id,
             "caller": keyed.caller,
@@ -111,16 +128,16 @@ class Idempotency:
         known = await self._take(values)
         if known is not None:
             return _replay(known, keyed.fingerprint)
+        turn = Turn(self, values)
         renewing = asyncio.create_task(self._renew(values))
-        kept = False
-        try:
-            response = await work()
-            kept = response.status_code < 300 and await self._keep(values, response)  # noqa: PLR2004
-            return response
-        finally:
+
+        async def end() -> None:
             renewing.cancel()
-            if not kept:
+            if not turn.kept:
                 await asyncio.shield(self._forget(values))
+
+        stack.push_async_callback(end)
+        return turn
 
     async def _take(self, values: dict[str, Any]) -> dict[str, Any] | None:
         """Take the key (None), or find who has it."""
@@ -145,7 +162,8 @@ class Idempotency:
                     values, "UPDATE {} SET lease_until = now() + make_interval(secs => %(lease_s)s)"
                 )
 
-    async def _keep(self, values: dict[str, Any], response: Response) -> bool:
+    async def keep(self, values: dict[str, Any], response: Response) -> None:
+        """Keep ``response`` as the answer to the request of ``values``."""
         headers = {
             name: response.headers[name] for name in KEPT_HEADERS if name in response.headers
         }
@@ -158,7 +176,6 @@ class Idempotency:
             },
             "UPDATE {} SET status = %(status)s, headers = %(headers)s, body = %(body)s",
         )
-        return True
 
     async def _forget(self, values: dict[str, Any]) -> None:
         try:
@@ -171,6 +188,20 @@ class Idempotency:
             await connection.execute(
                 statement.format("idempotent_requests") + _MINE + " AND holder = %(holder)s", values
             )
+
+
+class Turn:
+    """The right to make the answer to one keyed request."""
+
+    def __init__(self, kept_by: Idempotency, values: dict[str, Any]) -> None:
+        self._kept_by = kept_by
+        self._values = values
+        self.kept = False
+
+    async def keep(self, response: Response) -> None:
+        """Let ``response`` be what the same request gets again."""
+        await self._kept_by.keep(self._values, response)
+        self.kept = True
 
 
 def _replay(known: dict[str, Any], asked: bytes) -> Response:

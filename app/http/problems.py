@@ -24,10 +24,9 @@ from app.errors import (
 log = structlog.get_logger(__name__)
 
 
-def problem_response(error: AppError, scope: Scope) -> Response:
-    """Render ``error``; nothing of its cause (stack, SQL, path) is part of it."""
-    headers = {"Cache-Control": "no-store"}
-    body: dict[str, Any] = {
+def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
+    """The members of the problem; nothing of the cause (stack, SQL, path) is among them."""
+    problem: dict[str, Any] = {
         "type": f"urn:docent:problem:{error.code}",
         "title": error.title,
         "status": error.status,
@@ -39,13 +38,24 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         **error.extras,
     }
     if error.retryable:
+        problem["retry_after_s"] = error.retry_after_s
+    return problem
+
+
+def encoded(problem: dict[str, Any]) -> bytes:
+    """``problem`` as JSON; a lone surrogate, which JSON escapes can bring in, becomes "?"."""
+    return json.dumps(problem, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def problem_response(error: AppError, scope: Scope) -> Response:
+    """Render ``error``."""
+    headers = {"Cache-Control": "no-store"}
+    if error.retryable:
         headers["Retry-After"] = str(error.retry_after_s)
-        body["retry_after_s"] = error.retry_after_s
     if error.status == 401:  # noqa: PLR2004 - the status that must name a scheme, RFC 9110 11.6.1
         headers["WWW-Authenticate"] = 'Bearer realm="docent"'
     return Response(
-        # A lone surrogate, which JSON escapes can bring in, becomes "?": UTF-8 cannot carry it.
-        json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+        encoded(problem_of(error, scope)),
         status_code=error.status,
         headers=headers,
         media_type="application/problem+json",

@@ -4,8 +4,8 @@ The source of the events is closed as soon as the client leaves, whatever it is 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -13,6 +13,8 @@ from starlette.types import Receive, Scope, Send
 #: Proxies hang up on what is silent for a minute or less.
 PING_S = 15.0
 _PING = b": ping\n\n"
+#: A client that has taken nothing for so many pings, while something waited, is let go.
+_UNREAD_PINGS = 2
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -22,9 +24,15 @@ def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
     return b"%sevent: %s\ndata: %s\n\n" % (name, event.encode(), data)
 
 
-def sse_response(frames: AsyncGenerator[bytes, None], *, ping_s: float = PING_S) -> "EventStream":
-    """Send ``frames``, made by :func:`frame`, as they come."""
-    return EventStream(frames, ping_s=ping_s)
+def sse_response(
+    frames: AsyncGenerator[bytes, None],
+    *,
+    ping_s: float = PING_S,
+    headers: Mapping[str, str] | None = None,
+    closing: AsyncExitStack | None = None,
+) -> "EventStream":
+    """Send ``frames``, made by :func:`frame`, as they come; then close ``closing``."""
+    return EventStream(frames, ping_s=ping_s, headers=headers or {}, closing=closing)
 
 
 class EventStream(Response):
@@ -32,8 +40,17 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], *, ping_s: float) -> None:
-        super().__init__(headers=_HEADERS)
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes, None],
+        *,
+        ping_s: float,
+        headers: Mapping[str, str],
+        closing: AsyncExitStack | None = None,
+    ) -> None:
+        super().__init__(headers={**_HEADERS, **headers})
+        #: What has to end with the stream even if its first frame was never asked for.
+        self._closing = closing or AsyncExitStack()
         del self.headers["content-length"]
         self._frames = frames
         self._ping_s = ping_s
@@ -42,18 +59,23 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the frames end or the client leaves."""
+        async with self._closing:
+            await self._send_all(receive, send)
+
+    async def _send_all(self, receive: Receive, send: Send) -> None:
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
         writing = asyncio.create_task(self._write(send))
         watching = asyncio.create_task(_until_gone(receive))
         pinging = asyncio.create_task(self._ping(send))
+        tasks = {writing, watching, pinging}
         try:
-            await asyncio.wait({writing, watching}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (writing, watching, pinging):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(writing, watching, pinging, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         if not writing.cancelled():
             writing.result()  # a source that failed cuts the connection: there is no other sign
 
@@ -68,9 +90,13 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _ping(self, send: Send) -> None:
-        while True:
+        """Keep the connection alive; ends when the client has stopped reading."""
+        unread = 0
+        while unread < _UNREAD_PINGS:
             before = self._sent
             await asyncio.sleep(self._ping_s)
+            stuck = self._sent == before and self._sending
+            unread = unread + 1 if stuck else 0
             # A client that does not read what was sent is not sent more.
             if self._sent == before and not self._sending:
                 await send({"type": "http.response.body", "body": _PING, "more_body": True})

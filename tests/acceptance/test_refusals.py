@@ -218,9 +218,12 @@ def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> N
         job_id = owner.get("/api/v1/jobs").json()["items"][0]["id"]
         hook = {"url": "https://example.com/hook", "events": ["document.ready"]}
         webhook_id = owner.post("/api/v1/webhooks", json=hook).json()["id"]
+        events = owner.post("/api/v1/chat", json={"question": "The code word?", "stream": True})
+        answer_id = json.loads(events.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
     known = {
         "{document_id}": api.other_document_id, "{page}": "1", "{version}": "1",
         "{job_id}": job_id, "{webhook_id}": webhook_id, "{delivery_id}": "dlv_x",
+        "{answer_id}": answer_id,
     }  # fmt: skip
     tried = 0
     for path, methods in client.get("/openapi.json").json()["paths"].items():

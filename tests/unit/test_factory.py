@@ -51,6 +51,7 @@ def made(**changes: Any) -> FastAPI:
     house = SimpleNamespace(**{
         "key_ring": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()),  # type: ignore[arg-type]
+        "recordings": None,
         **changes,
     })  # fmt: skip
 
@@ -82,7 +83,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 35
+    assert len(served) == 36
     assert app.openapi() is app.openapi()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 from starlette.types import Message
@@ -129,3 +130,44 @@ async def test_a_source_that_fails_is_no_clean_end() -> None:
     with pytest.raises(RuntimeError, match="broken"):
         await client.watch(frames())
     assert not client.complete
+
+
+async def test_a_client_that_stops_reading_is_let_go() -> None:
+    """It holds what was sent last, and neither the source nor anything else."""
+    closed = asyncio.Event()
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield frame("delta", b"{}")
+        finally:
+            closed.set()
+
+    class Stuck(Client):
+        async def send(self, message: Message) -> None:
+            await super().send(message)
+            if len(self.body) == 3:
+                await asyncio.Event().wait()
+
+    client = Stuck()
+    await client.watch(frames(), ping_s=0.01)
+    assert closed.is_set()
+    assert (len(client.body), client.complete) == (3, False)
+
+
+async def test_what_belongs_to_a_stream_is_closed_even_if_it_never_began() -> None:
+    closed: list[str] = []
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        yield frame("delta", b"{}")
+
+    class Gone(Client):
+        async def send(self, message: Message) -> None:
+            raise OSError("gone")
+
+    stack = AsyncExitStack()
+    stack.callback(closed.append, "closed")
+    client = Gone()
+    with pytest.raises(OSError, match="gone"):
+        await sse_response(frames(), closing=stack)({"type": "http"}, client.receive, client.send)
+    assert closed == ["closed"]

@@ -1,0 +1,134 @@
+"""An answer as server-sent events (design: contract, Chat).
+
+Every event has a number, so that a reader who lost the connection can say how far it came. Exactly
+one ``done`` or ``error`` ends the stream, whatever happens.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+
+import orjson
+import structlog
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
+from app.chat.recording import Recording, RecordingLost, number_of
+from app.chat.schemas import AnswerOut, CitationOut, PassageOut
+from app.errors import AppError, Unavailable
+from app.http.idempotency import Turn
+from app.http.problems import encoded, problem_of
+from app.http.sse import EventStream, frame
+
+log = structlog.get_logger(__name__)
+
+
+class AnswerInterrupted(Unavailable):
+    """The answer was stopped before it was complete, because its reader left; ask again."""
+
+    code = "answer_interrupted"
+
+
+class Frames:
+    """Numbers the events of one answer."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._trace_id: str = scope["state"]["request_id"]
+        #: How many were told.
+        self.count = 0
+        #: Whether ``done`` or ``error`` was told.
+        self.ended = False
+
+    def of(self, event: ChatEvent) -> list[bytes]:
+        """The frames that tell of ``event``."""
+        match event:
+            case Said(text):
+                self.count += 1
+                return [
+                    b'id: %d\nevent: delta\ndata: {"text":%b}\n\n'
+                    % (self.count, orjson.dumps(text))
+                ]
+            case Begun(answer_id, session_id, retrieved):
+                ids = {
+                    "answer_id": answer_id,
+                    "session_id": session_id,
+                    "trace_id": self._trace_id,
+                }
+                passages = [PassageOut.of(found).model_dump() for found in retrieved.passages]
+                return [
+                    self._frame("meta", orjson.dumps(ids)),
+                    self._frame("sources", orjson.dumps({"passages": passages})),
+                ]
+            case Cited(citation):
+                shape = CitationOut.of(citation).model_dump_json()
+                return [self._frame("citation", shape.encode("utf-8", "replace"))]
+            case Restarted(reason):
+                return [self._frame("reset", orjson.dumps({"reason": reason}))]
+            case Answered(answer):
+                self.ended = True
+                shape = AnswerOut.of(answer, self._trace_id).model_dump_json()
+                return [self._frame("done", shape.encode("utf-8", "replace"))]
+
+    def failed(self, error: AppError) -> bytes:
+        """The frame that ends the stream with a problem."""
+        self.ended = True
+        return self._frame("error", encoded(problem_of(error, self._scope)))
+
+    def _frame(self, name: str, data: bytes) -> bytes:
+        self.count += 1
+        return frame(name, data, str(self.count))
+
+
+async def tell(
+    first: Sequence[ChatEvent],
+    rest: AsyncGenerator[ChatEvent],
+    frames: Frames,
+    recording: AbstractAsyncContextManager[Recording],
+    turn: Turn | None,
+) -> AsyncGenerator[bytes, None]:
+    """Tell the events ``first``, then the ``rest``, and keep what was told."""
+    told: list[bytes] = []
+    async with recording as record:
+        try:
+            async with aclosing(rest):
+                async for event in _chained(first, rest):
+                    for data in frames.of(event):
+                        record.add(data)
+                        told.append(data)
+                        yield data
+        except Exception as error:  # the last wall: a stream that has begun ends with an event
+            if not isinstance(error, AppError):
+                log.exception("stream_failed")
+            known = error if isinstance(error, AppError) else AppError()
+            record.add(failure := frames.failed(known))
+            yield failure
+        else:
+            if turn is not None:
+                await turn.keep(Response(b"".join(told), media_type=EventStream.media_type))
+        finally:
+            if not frames.ended:
+                record.add(frames.failed(AnswerInterrupted()))
+
+
+async def _chained(
+    first: Iterable[ChatEvent], rest: AsyncGenerator[ChatEvent]
+) -> AsyncGenerator[ChatEvent]:
+    for event in first:
+        yield event
+    async for event in rest:
+        yield event
+
+
+async def retell(
+    recorded: AsyncGenerator[bytes, None], frames: Frames, *, after: int
+) -> AsyncGenerator[bytes, None]:
+    """What was told above the number ``after``; with an end, also when its maker is gone."""
+    try:
+        async with aclosing(recorded):
+            async for data in recorded:
+                after = number_of(data)
+                yield data
+    except RecordingLost:
+        frames.count = after
+        yield frames.failed(AnswerInterrupted())

@@ -1,0 +1,325 @@
+"""Answers as server-sent events: told as they come, taken up again, and ended with their reader."""
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from app.auth.keys import create_key
+from tests.acceptance.conftest import Api, serving
+from tests.conftest import ROOT, SECRET, FreshDatabase
+
+QUESTION = {"question": "How many data storage files can be open at once?"}
+EVENTS = ("meta", "sources", "delta", "citation", "reset", "done", "error")
+
+
+@dataclass(frozen=True)
+class Event:
+    id: int
+    name: str
+    data: dict[str, Any]
+
+
+class Fake:
+    """The scripted provider, in its own process."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._control = f"{url.removesuffix('/v1')}/control"
+
+    def behave(self, behaviour: str) -> None:
+        httpx.delete(self._control)
+        httpx.post(self._control, json={"behaviour": behaviour})
+
+    def calls(self) -> list[dict[str, Any]]:
+        return httpx.get(self._control).json()["calls"]
+
+    def await_state(self, state: str) -> None:
+        until(lambda: [call["state"] for call in self.calls()] == [state])
+
+
+def until(holds: Callable[[], bool], limit_s: float = 10) -> None:
+    ends = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < ends, "it never happened"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[Fake]:
+    command = [sys.executable, "-m", "tests.fake_provider"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Fake(process.stdout.readline().strip())
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def modelled(
+    samples_ingested: FreshDatabase, fake: Fake, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[httpx.Client]]:
+    """Two processes of one API over the samples, whose only provider is the scripted one."""
+    key = create_key(
+        samples_ingested.database_url, SECRET.encode(), tenant="default", name="streams"
+    )
+    settings = {
+        "LOCAL_LLM_BASE_URL": fake.url,
+        "PROVIDER_ORDER": "local",
+        "COOLDOWN_S": "0.001",
+    }
+    home = tmp_path_factory.mktemp("modelled")
+    with (
+        serving(samples_ingested, home, **settings) as (one, _),
+        serving(samples_ingested, home, **settings) as (other, _),
+    ):
+        clients = [
+            httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=60)
+            for url in (one, other)
+        ]
+        yield clients
+        for client in clients:
+            client.close()
+
+
+@pytest.fixture
+def chat(modelled: list[httpx.Client]) -> httpx.Client:
+    return modelled[0]
+
+
+def parsed(text: str) -> list[Event]:
+    """The events of a whole stream; comments are skipped as clients do."""
+    events = []
+    for block in text.split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            fields = dict(line.split(": ", 1) for line in lines)
+            assert list(fields) == ["id", "event", "data"]
+            events.append(Event(int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return events
+
+
+def ask(client: httpx.Client, **more: Any) -> list[Event]:
+    reply = client.post("/api/v1/chat", json={**QUESTION, "stream": True, **more})
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    return parsed(reply.text)
+
+
+def whole(events: list[Event]) -> dict[str, Any]:
+    """The answer of a stream, once the stream is found to keep its promises."""
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert [event.name for event in events][:2] == ["meta", "sources"]
+    assert {event.name for event in events} <= set(EVENTS)
+    assert [event.name for event in events if event.name in ("done", "error")] == [events[-1].name]
+    names = [event.name for event in events]
+    start = len(names) - names[::-1].index("reset") if "reset" in names else 0
+    told = events[start:]
+    done = events[-1].data
+    if events[-1].name == "done":
+        assert "".join(e.data["text"] for e in told if e.name == "delta") == done["answer"]
+        assert [e.data for e in told if e.name == "citation"] == done["citations"]
+        meta = {name: done[name] for name in ("answer_id", "session_id", "trace_id")}
+        assert events[0].data == meta
+    return done
+
+
+def test_the_events_of_an_answer_make_up_the_whole(api: Api) -> None:
+    with api.client() as client:
+        reply = client.post("/api/v1/chat", json={**QUESTION, "stream": True})
+        events = parsed(reply.text)
+        answer = whole(events)
+        as_json = client.post("/api/v1/chat", json=QUESTION).json()
+    assert set(answer) == set(as_json)
+    assert (answer["answer"], answer["citations"]) == (as_json["answer"], as_json["citations"])
+    assert answer["citations"]
+    passages = events[1].data["passages"]
+    assert {"document_id", "version", "title", "page", "text", "score"} <= set(passages[0])
+    assert reply.headers["cache-control"] == "no-cache"
+    assert reply.headers["x-accel-buffering"] == "no"
+    assert reply.headers["x-request-id"] == answer["trace_id"]
+    assert "search;dur=" in reply.headers["server-timing"]
+
+
+def test_accepting_events_asks_for_them(client: httpx.Client) -> None:
+    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": "text/event-stream"})
+    assert whole(parsed(reply.text))["status"] == "complete"
+
+
+def test_an_abstention_is_told_like_an_answer(client: httpx.Client) -> None:
+    answer = whole(ask(client, question="Who won the football world cup in 1998?"))
+    assert (answer["status"], answer["citations"]) == ("abstained", [])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kind"), [(10, "application/json"), (60, "text/event-stream; charset=utf-8")]
+)
+def test_auto_streams_what_is_longer_than_300_characters(
+    chat: httpx.Client, fake: Fake, tokens: int, kind: str
+) -> None:
+    fake.behave(f"drip:{tokens}")
+    reply = chat.post("/api/v1/chat", json={**QUESTION, "stream": "auto"})
+    assert reply.headers["content-type"] == kind
+    json_wanted = kind == "application/json"
+    answer = reply.json() if json_wanted else whole(parsed(reply.text))
+    assert (len(answer["answer"]) > 300) is not json_wanted
+    if json_wanted:
+        assert reply.headers["x-docent-provider"] == "local"
+        assert "generation;dur=" in reply.headers["server-timing"]
+
+
+def test_a_long_answer_comes_whole_and_steadily(chat: httpx.Client, fake: Fake) -> None:
+    fake.behave("drip:12000")
+    answer = whole(ask(chat))
+    assert len(answer["answer"]) > 100_000
+    assert answer["answer"] == " ".join(f"word{n}" for n in range(12000))
+
+
+@pytest.mark.parametrize("behaviour", ["cut", "dies_with_error", "ends_early"])
+def test_a_provider_that_dies_with_nobody_to_follow_ends_in_an_error(
+    chat: httpx.Client, fake: Fake, behaviour: str
+) -> None:
+    fake.behave(behaviour)
+    events = ask(chat)
+    problem = whole(events)
+    assert events[-1].name == "error"
+    assert (problem["status"], problem["code"]) == (503, "providers_failed")
+    assert problem["retryable"] is True
+    assert [event.name for event in events].count("reset") == 1
+
+
+def test_what_cannot_begin_is_an_ordinary_problem(chat: httpx.Client) -> None:
+    for body in ({**QUESTION, "stream": True, "model": "nobody"}, {"question": "", "stream": True}):
+        reply = chat.post("/api/v1/chat", json=body)
+        assert reply.status_code == 422
+        assert reply.headers["content-type"] == "application/problem+json"
+
+
+def test_an_answer_is_taken_up_again_from_any_process(
+    modelled: list[httpx.Client], fake: Fake
+) -> None:
+    one, other = modelled
+    fake.behave("drip:30")
+    events = ask(one)
+    url = f"/api/v1/answers/{events[0].data['answer_id']}/events"
+    for after in (None, 0, 5, len(events) - 1, len(events)):
+        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        reply = other.get(url, headers=headers)
+        assert reply.status_code == 200
+        assert parsed(reply.text) == events[after or 0 :]
+
+
+def test_an_answer_is_followed_while_it_is_written(
+    modelled: list[httpx.Client], fake: Fake
+) -> None:
+    one, other = modelled
+    fake.behave("drip:40:0.05")
+    with one.stream("POST", "/api/v1/chat", json={**QUESTION, "stream": True}) as reply:
+        lines = reply.iter_lines()
+        meta = next(line for line in lines if line.startswith("data: "))
+        url = f"/api/v1/answers/{json.loads(meta[6:])['answer_id']}/events"
+        until(lambda: other.get(url, headers={"Last-Event-ID": "99"}).status_code != 404)
+        followed = parsed(other.get(url).text)
+        rest = "\n".join(lines)
+    assert whole(followed)["status"] == "complete"
+    assert followed[-1].data["answer"] in rest
+
+
+def test_only_who_asked_takes_it_up_again(
+    api: Api, modelled: list[httpx.Client], fake: Fake
+) -> None:
+    fake.behave("drip:5")
+    answer_id = ask(modelled[0])[0].data["answer_id"]
+    url = f"{modelled[0].base_url}/api/v1/answers/{answer_id}/events"
+    for key, status in ((api.key, 404), (api.other_key, 404), ("dk_wrong", 401)):
+        assert httpx.get(url, headers={"X-API-Key": key}).status_code == status
+    missing = modelled[0].get("/api/v1/answers/ans_unknown/events")
+    assert (missing.status_code, missing.json()["code"]) == (404, "answer_not_found")
+    for wrong in ("-1", "x", "9" * 40):
+        again = modelled[0].get(url, headers={"Last-Event-ID": wrong})
+        assert again.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "stream"),
+    [
+        ("slow_headers", False),
+        ("slow_first_token", False),
+        ("stall", False),
+        ("slow_headers", True),
+        ("slow_first_token", True),
+        ("stall", True),
+        ("drip:4000:0.02", True),
+        ("slow_first_token", "auto"),
+    ],
+)
+def test_who_leaves_stops_the_provider(
+    chat: httpx.Client, fake: Fake, behaviour: str, stream: bool | str
+) -> None:
+    fake.behave(behaviour)
+    leaving = http.client.HTTPConnection(chat.base_url.host, chat.base_url.port or 80)
+    headers = {"X-API-Key": chat.headers["X-API-Key"], "Content-Type": "application/json"}
+    leaving.request("POST", "/api/v1/chat", json.dumps({**QUESTION, "stream": stream}), headers)
+    fake.await_state("open")
+    leaving.close()
+    left = time.monotonic()
+    fake.await_state("aborted")
+    assert time.monotonic() - left < 3  # the promise is 1 s; test machines are busy
+
+
+def test_what_was_told_to_one_who_left_ends_with_an_error(
+    modelled: list[httpx.Client], fake: Fake
+) -> None:
+    fake.behave("stall")
+    one, other = modelled
+    with one.stream("POST", "/api/v1/chat", json={**QUESTION, "stream": True}) as reply:
+        lines = reply.iter_lines()
+        meta = next(line for line in lines if line.startswith("data: "))
+        next(line for line in lines if line == "event: delta")
+    events = parsed(other.get(f"/api/v1/answers/{json.loads(meta[6:])['answer_id']}/events").text)
+    problem = whole(events)
+    assert (events[-1].name, problem["code"]) == ("error", "answer_interrupted")
+    assert problem["retryable"] is True
+
+
+@pytest.mark.parametrize("stream", [True, False, "auto"])
+def test_the_same_idempotency_key_gets_the_same_answer(
+    chat: httpx.Client, fake: Fake, stream: bool | str
+) -> None:
+    fake.behave("drip:20")
+    body = {**QUESTION, "stream": stream}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first = chat.post("/api/v1/chat", json=body, headers=headers)
+    again = chat.post("/api/v1/chat", json=body, headers=headers)
+    assert (again.content, again.status_code) == (first.content, 200)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert len(fake.calls()) == 1
+    other = chat.post("/api/v1/chat", json={**body, "top_k": 3}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_key_whose_stream_failed_may_be_used_again(chat: httpx.Client, fake: Fake) -> None:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {**QUESTION, "stream": True}
+    fake.behave("cut")
+    assert parsed(chat.post("/api/v1/chat", json=body, headers=headers).text)[-1].name == "error"
+    fake.behave("drip:5")
+    again = chat.post("/api/v1/chat", json=body, headers=headers)
+    assert parsed(again.text)[-1].name == "done"
+    assert "idempotent-replayed" not in again.headers
+
+
+def test_brought_keys_are_checked_and_never_shown(chat: httpx.Client) -> None:
+    for wrong in ("", "x" * 513, "tab\there"):
+        reply = chat.post("/api/v1/chat", json=QUESTION, headers={"X-Provider-Key-Groq": wrong})
+        assert reply.status_code == 422, wrong
+        assert "X-Provider-Key-Groq" in reply.json()["detail"]
+        assert len(wrong) < 5 or wrong not in reply.text
