@@ -21,6 +21,9 @@ from app.http.problems import Problem, install_problems
 from app.ingestion.event_routes import router as event_router
 from app.ingestion.routes import router as ingestion_router
 from app.ingestion.webhook_routes import router as webhook_router
+from app.limits.middleware import RateLimits
+from app.limits.rate_routes import router as limits_router
+from app.limits.rates import RateLimiter
 from app.settings import Settings
 from app.wiring import House, open_house
 
@@ -61,6 +64,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     app.include_router(webhook_router)
     app.include_router(documents_router)
     app.include_router(admin_router)
+    app.include_router(limits_router)
 
     def house() -> House:
         found: House = app.state.house
@@ -90,7 +94,12 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         found: KeyRing = scope["app"].state.house.key_ring
         return found
 
+    def limiter(scope: Scope) -> RateLimiter:
+        found: RateLimiter = scope["app"].state.house.limiter
+        return found
+
     # The last one added is the outermost.
+    app.add_middleware(RateLimits, limiter=limiter, trusted_proxies=settings.trusted_proxies)
     app.add_middleware(Gate, key_ring=key_ring)
     app.add_middleware(
         BodyLimit,
@@ -119,6 +128,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
                 "Idempotent-Replayed",
                 "Server-Timing",
                 "X-Docent-Provider",
+                "X-RateLimit-Limit",
+                "X-RateLimit-Remaining",
+                "X-RateLimit-Reset",
             ],
         )
     app.add_middleware(RequestContext)

@@ -8,7 +8,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
@@ -42,6 +49,17 @@ class Settings(BaseSettings):
     allow_origins: Annotated[list[str], NoDecode] = Field(
         [], description="Exact origins allowed by CORS, separated by commas."
     )
+
+    # Limits; each in fixed windows, counted over all workers; 0 = no limit
+    trusted_proxies: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
+        [], description="Networks whose X-Forwarded-For is believed, separated by commas."
+    )
+    ip_requests_per_minute: int = Field(60_000, ge=0, description="Requests of one IP address.")
+    ip_requests_per_day: int = Field(10_000_000, ge=0, description="The same, in 24 hours.")
+    key_requests_per_minute: int = Field(60_000, ge=0, description="Requests of one API key.")
+    tenant_requests_per_minute: int = Field(120_000, ge=0, description="Requests of one tenant.")
+    key_questions_per_minute: int = Field(30_000, ge=0, description="Questions of one API key.")
+    tenant_uploads_per_minute: int = Field(30_000, ge=0, description="Uploads of one tenant.")
 
     # Where data lives
     docent_home: Path = Field(
@@ -160,7 +178,7 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(False, description="JSON lines instead of console lines.")
 
-    @field_validator("allow_origins", "provider_order", mode="before")
+    @field_validator("allow_origins", "provider_order", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -29,6 +29,7 @@ from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
+from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
 from app.llm.providers import build_router
 from app.retrieval.cited import QuotedPlaces
@@ -55,6 +56,7 @@ class House:
     retriever: Retriever
     archive: Archive
     key_ring: KeyRing
+    limiter: RateLimiter
     provider: Provider
     chat: ChatPipeline
     recordings: Recordings
@@ -158,6 +160,7 @@ async def open_house(
             retriever=retriever,
             archive=Archive(pool, blobs, quoted),
             key_ring=KeyRing(pool, secret_of(settings)),
+            limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
             chat=ChatPipeline(retriever, provider, quoted),
             recordings=Recordings(shared),

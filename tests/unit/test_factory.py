@@ -17,6 +17,7 @@ from app.chat.pipeline import ChatPipeline
 from app.errors import AppError, NotAuthenticated
 from app.factory import create_app
 from app.infra.postgres import DatabaseUnavailable
+from app.limits.rates import Subject, Verdict
 from app.llm.completion import Completion
 from app.settings import Settings
 from tests.fakes import FixedRetriever, KeptQuotes, ScriptedProvider, passage
@@ -29,6 +30,11 @@ class Ring:
         if key != "good":
             raise NotAuthenticated
         return Caller("ten_1", "key_1", frozenset(ALL_SCOPES))
+
+
+class Unlimited:
+    async def take(self, subject: Subject) -> Verdict:
+        return Verdict((), None)
 
 
 class BrokenArchive:
@@ -51,7 +57,7 @@ def made(**changes: Any) -> FastAPI:
     house = SimpleNamespace(**{
         "key_ring": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()),  # type: ignore[arg-type]
-        "recordings": None,
+        "recordings": None, "limiter": Unlimited(),
         **changes,
     })  # fmt: skip
 
@@ -83,7 +89,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 36
+    assert len(served) == 37
     assert app.openapi() is app.openapi()
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ GOOD = {
     "max_body_bytes": ("2048", 2048),
     "debug": ("true", True),
     "allow_origins": (" https://a.example ,,https://b.example", ["https://a.example", "https://b.example"]),
+    "trusted_proxies": (
+        " 10.0.0.0/8 , fd00::/8,", [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+    ),
+    "ip_requests_per_minute": ("0", 0),
+    "ip_requests_per_day": ("9", 9),
+    "key_requests_per_minute": ("9", 9),
+    "tenant_requests_per_minute": ("9", 9),
+    "key_questions_per_minute": ("9", 9),
+    "tenant_uploads_per_minute": ("9", 9),
     "docent_home": ("/somewhere/else", Path("/somewhere/else")),
     "database_url": ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
     "migration_database_url": ("postgresql://o:p@h/d", "postgresql://o:p@h/d"),
@@ -87,6 +97,8 @@ BAD = {
     "workers": ["0", "65", CANARY],
     "max_body_bytes": ["1023"],
     "debug": [CANARY],
+    "trusted_proxies": [CANARY, "10.0.0.1/8"],
+    "ip_requests_per_minute": ["-1", CANARY],
     "database_pool_size": ["0"],
     "database_timeout_s": ["0", "-1", "inf", "nan", "3601", CANARY],
     "secret_key": [CANARY],

@@ -1,0 +1,87 @@
+"""Pure ASGI middleware behind the gate: counts the requests of callers and says what is left."""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.auth.caller import Caller
+from app.http.problems import problem_response
+from app.limits.addresses import Network, client_ip
+from app.limits.rates import RateLimited, RateLimiter, RouteClass, Subject, Use
+
+#: Looking at the limits costs none of them (design: contract, Chat).
+STATUS_PATH = "/api/v1/rate-limit/status"
+_ASKING = frozenset({"/api/v1/chat", "/api/v1/retrieve", "/v1/chat/completions"})
+_UPLOADS = "/api/v1/docs"
+
+
+class RateLimits:
+    """Refuses with 429 what is over a limit, before the body is read."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limiter: Callable[[Scope], RateLimiter],
+        trusted_proxies: Sequence[Network],
+    ) -> None:
+        self._app = app
+        self._limiter = limiter
+        self._trusted_proxies = trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count one request of an authenticated caller; all others pass."""
+        caller: Caller | None = scope.get("state", {}).get("caller")
+        if scope["type"] != "http" or caller is None or scope["path"] == STATUS_PATH:
+            await self._app(scope, receive, send)
+            return
+        verdict = await self._limiter(scope).take(subject_of(scope, caller, self._trusted_proxies))
+        shown = verdict.refused_by or verdict.tightest
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start" and shown is not None:
+                headers = MutableHeaders(scope=message)
+                headers["X-RateLimit-Limit"] = str(shown.limit.requests)
+                headers["X-RateLimit-Remaining"] = str(shown.remaining)
+                headers["X-RateLimit-Reset"] = str(math.ceil(shown.reset_s))
+            await send(message)
+
+        if verdict.refused_by is None:
+            await self._app(scope, receive, send_with_headers)
+        else:
+            refused = _refusal(verdict.refused_by)
+            await problem_response(refused, scope)(scope, receive, send_with_headers)
+
+
+def subject_of(scope: Scope, caller: Caller, trusted_proxies: Sequence[Network]) -> Subject:
+    """Whom and what a request is counted as."""
+    return Subject(
+        client_ip(scope, trusted_proxies),
+        caller.key_id,
+        caller.tenant_id,
+        _route_class(scope["method"], scope["path"]),
+    )
+
+
+def _route_class(method: str, path: str) -> RouteClass:
+    if method == "POST" and path in _ASKING:
+        return "chat"
+    if path.startswith(_UPLOADS) and method in ("POST", "PUT"):
+        return "upload"
+    return "other"
+
+
+def _refusal(use: Use) -> RateLimited:
+    after_s = max(math.ceil(use.reset_s), 1)
+    resets = datetime.now(UTC) + timedelta(seconds=after_s)
+    error = RateLimited(
+        f"More than {use.limit.requests} requests in {use.limit.window_s} s for this "
+        f"{use.limit.per}; the limit resets in {after_s} s.",
+        limit=use.limit.name,
+        reset_at=resets.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+    error.retry_after_s = after_s
+    return error

@@ -1,0 +1,202 @@
+"""How many requests a caller may make: fixed windows, counted by all workers in one Redis.
+
+One round trip a request checks every limit that concerns it and counts the request in all of them,
+or in none when one is used up. While Redis is away each worker counts for itself, against its
+share of the limits.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+
+from app.errors import AppError
+from app.infra.redis import Guarded, RedisAway
+from app.settings import Settings
+
+Per = Literal["ip", "key", "tenant"]
+RouteClass = Literal["chat", "upload", "other"]
+
+#: KEYS: one counter a limit. ARGV: 1 to count or 0 to look, then limit and window in ms of each.
+#: Returns whether a limit is used up, then each counter's use and the rest of its window in ms. A
+#: window begins with the first request in it, so no clock of ours takes part.
+_TAKE = """
+local found, full = {0}, false
+for i, key in ipairs(KEYS) do
+  local used = tonumber(redis.call('GET', key) or '0')
+  if used >= tonumber(ARGV[2 * i]) then full = true end
+  found[2 * i] = used
+  found[2 * i + 1] = redis.call('PTTL', key)
+end
+if full then found[1] = 1 end
+if full or ARGV[1] == '0' then return found end
+for i, key in ipairs(KEYS) do
+  found[2 * i] = redis.call('INCR', key)
+  if found[2 * i + 1] < 0 then
+    redis.call('PEXPIRE', key, ARGV[2 * i + 1])
+    found[2 * i + 1] = tonumber(ARGV[2 * i + 1])
+  end
+end
+return found"""
+#: Counters a worker keeps while Redis is away; the oldest go first.
+_MOST_LOCAL = 100_000
+
+
+class RateLimited(AppError):
+    """Too many requests; try again later."""
+
+    status, code, retryable = 429, "rate_limited", True
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``requests`` in ``window_s`` seconds, for each IP address, key or tenant."""
+
+    name: str
+    per: Per
+    requests: int
+    window_s: int
+    #: The routes it counts; None = all.
+    route_class: RouteClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who makes a request, and of what kind it is."""
+
+    ip: str
+    key_id: str
+    tenant_id: str
+    route_class: RouteClass
+
+    def of(self, per: Per) -> str:
+        """The name under which a limit counts it."""
+        return {"ip": self.ip, "key": self.key_id, "tenant": self.tenant_id}[per]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How far a limit is used up; ``reset_s`` until its window ends, 0 when none has begun."""
+
+    limit: Limit
+    used: int
+    reset_s: float
+
+    @property
+    def remaining(self) -> int:
+        """Requests that are left in the window."""
+        return max(self.limit.requests - self.used, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the limits say of one request."""
+
+    uses: tuple[Use, ...]
+    #: The limit that refuses it, the one that does so longest; None = it may pass.
+    refused_by: Use | None
+
+    @property
+    def tightest(self) -> Use | None:
+        """The limit that will refuse first, as things are."""
+        return min(self.uses, key=lambda use: use.remaining / use.limit.requests, default=None)
+
+
+def limits_of(settings: Settings) -> tuple[Limit, ...]:
+    """The limits that are set."""
+    day_s = 86_400
+    known = (
+        Limit("ip_per_minute", "ip", settings.ip_requests_per_minute, 60),
+        Limit("ip_per_day", "ip", settings.ip_requests_per_day, day_s),
+        Limit("key_per_minute", "key", settings.key_requests_per_minute, 60),
+        Limit("tenant_per_minute", "tenant", settings.tenant_requests_per_minute, 60),
+        Limit("questions_per_minute", "key", settings.key_questions_per_minute, 60, "chat"),
+        Limit("uploads_per_minute", "tenant", settings.tenant_uploads_per_minute, 60, "upload"),
+    )
+    return tuple(limit for limit in known if limit.requests)
+
+
+class RateLimiter:
+    """Counts requests against limits."""
+
+    def __init__(
+        self,
+        redis: Guarded,
+        limits: Sequence[Limit],
+        *,
+        workers: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Count in ``redis``, and apart from the other ``workers`` when it is away."""
+        self._redis = redis
+        self._limits = tuple(limits)
+        self._local = _LocalWindows(workers, clock)
+        self._script: Any = None
+
+    async def take(self, subject: Subject, *, counted: bool = True) -> Verdict:
+        """Count a request, if every limit lets it pass; with ``counted`` False only look.
+
+        A request that is refused counts in no limit.
+        """
+        limits = [
+            limit
+            for limit in self._limits
+            if limit.route_class in (None, subject.route_class) or not counted
+        ]
+        keys = [f"rate:{limit.name}:{subject.of(limit.per)}" for limit in limits]
+        try:
+            full, *numbers = await self._redis.run(
+                lambda redis: self._run(redis, keys, limits, counted=counted)
+            )
+        except RedisAway:
+            full, *numbers = self._local.take(keys, limits, counted=counted)
+        uses = tuple(
+            Use(limit, used, max(left_ms, 0) / 1000)
+            for limit, used, left_ms in zip(limits, numbers[::2], numbers[1::2], strict=True)
+        )
+        refusing = [use for use in uses if not use.remaining] if full and counted else []
+        return Verdict(uses, max(refusing, key=lambda use: use.reset_s, default=None))
+
+    async def _run(
+        self, redis: Redis, keys: Sequence[str], limits: Sequence[Limit], *, counted: bool
+    ) -> list[int]:
+        if self._script is None:
+            self._script = redis.register_script(_TAKE)
+        arguments: list[int] = [int(counted)]
+        for limit in limits:
+            arguments += (limit.requests, limit.window_s * 1000)
+        found: list[int] = await self._script(keys=keys, args=arguments)
+        return found
+
+
+class _LocalWindows:
+    """The same windows in this process, each with this worker's share of the limit."""
+
+    def __init__(self, workers: int, clock: Callable[[], float]) -> None:
+        self._workers = workers
+        self._clock = clock
+        #: Key → uses, and when the window ends.
+        self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def take(self, keys: Sequence[str], limits: Sequence[Limit], *, counted: bool) -> list[int]:
+        """What the script returns; uses are scaled up to the whole limit."""
+        now = self._clock()
+        known = [self._windows.get(key, (0, 0.0)) for key in keys]
+        states = [(used, ends) if ends > now else (0, now) for used, ends in known]
+        shares = [max(limit.requests // self._workers, 1) for limit in limits]
+        full = any(used >= share for (used, _), share in zip(states, shares, strict=True))
+        found = [int(full)]
+        for key, limit, share, (before, ending) in zip(keys, limits, shares, states, strict=True):
+            used, ends = before, ending
+            if counted and not full:
+                used, ends = before + 1, ending if before else now + limit.window_s
+                self._windows[key] = used, ends
+                self._windows.move_to_end(key)
+            shown = limit.requests if used >= share else used * self._workers
+            found += (shown, int((ends - now) * 1000))
+        while len(self._windows) > _MOST_LOCAL:
+            self._windows.popitem(last=False)
+        return found
