@@ -38,7 +38,10 @@ class ModelNotFound(NotFound):
     "/chat/completions",
     operation_id="create_chat_completion",
     response_model=CompletionOut,
-    responses={200: _CHUNKS, **documented_openai_errors(400, 401, 403, 404, 413, 415, 422, 503)},
+    responses={
+        200: _CHUNKS,
+        **documented_openai_errors(400, 401, 402, 403, 404, 413, 415, 422, 503),
+    },
 )
 async def complete(
     request: Request, caller: Asker, pipeline: Pipeline, models: Models, body: CompletionIn
