@@ -1,7 +1,7 @@
 """``/v1``: the OpenAI dialect over the same pipeline (ADR 0010)."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -58,9 +58,7 @@ async def complete(
         return _whole(answer, body.model)
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     chunks = tell(pipeline.stream(caller, question), body.model, include_usage=include_usage)
-    # Until there is text, whatever goes wrong is a proper response, which clients try again.
-    first = await unless_gone(request, _first(chunks))
-    return sse_response(_resumed(first, chunks))
+    return await _streamed(request, chunks)
 
 
 def _check_model(name: str, models: Provider) -> None:
@@ -77,15 +75,18 @@ def _whole(answer: Answer, model: str) -> Response:
     )
 
 
-async def _first(chunks: AsyncGenerator[bytes]) -> bytes:
-    return await anext(chunks)
+async def _streamed(request: Request, chunks: AsyncGenerator[bytes]) -> Response:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(chunks.aclose)
+        # Until there is text, whatever goes wrong is a proper response, which clients try again.
+        first = await unless_gone(request, anext(chunks))
+        return sse_response(_resumed(first, chunks), closing=stack.pop_all())
 
 
 async def _resumed(first: bytes, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(chunks):
-        yield first
-        async for chunk in chunks:
-            yield chunk
+    yield first
+    async for chunk in chunks:
+        yield chunk
 
 
 @router.get(
