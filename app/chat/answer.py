@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from app.llm.completion import Attempt, Usage
+from app.llm.completion import Attempt, Message, Usage
 
 AnswerStatus = Literal["complete", "incomplete", "abstained"]
 Reason = Literal["no_match", "weak_match", "provider_failed", "refused"]
@@ -30,6 +30,8 @@ class Question:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    #: What was said before, oldest first; a caller's words all of it, so never of role system.
+    history: tuple[Message, ...] = ()
     #: Keys of providers that the caller brought, by provider.
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 

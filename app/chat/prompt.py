@@ -36,12 +36,13 @@ def as_sources(passages: Sequence[Passage]) -> tuple[Source, ...]:
 def build_request(
     question: Question, passages: Sequence[Passage], *, account: Account
 ) -> CompletionRequest:
-    """The prompt for ``question`` over ``passages``."""
+    """The prompt for ``question`` over ``passages``, after what was said before."""
     sources = as_sources(passages)
     shown = "\n\n".join(_shown(source) for source in sources)
     return CompletionRequest(
         messages=(
             Message("system", _SYSTEM),
+            *question.history,
             Message("user", f"Sources:\n\n{shown}\n\nQuestion: {question.text}"),
         ),
         question=question.text,

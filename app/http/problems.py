@@ -1,4 +1,7 @@
-"""The one place where errors become responses: RFC 9457 ``application/problem+json``."""
+"""The one place where errors become responses: RFC 9457 ``application/problem+json``.
+
+On ``/v1`` they are of the OpenAI shape instead, with the same status and headers.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +23,7 @@ from app.errors import (
     NotFound,
     WrongType,
 )
+from app.http.openai_problems import openai_error, speaks_openai
 
 log = structlog.get_logger(__name__)
 
@@ -54,11 +58,12 @@ def problem_response(error: AppError, scope: Scope) -> Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if error.status == 401:  # noqa: PLR2004 - the status that must name a scheme, RFC 9110 11.6.1
         headers["WWW-Authenticate"] = 'Bearer realm="docent"'
+    in_openai = speaks_openai(scope)
     return Response(
-        encoded(problem_of(error, scope)),
+        encoded({"error": openai_error(error)} if in_openai else problem_of(error, scope)),
         status_code=error.status,
         headers=headers,
-        media_type="application/problem+json",
+        media_type="application/json" if in_openai else "application/problem+json",
     )
 
 

@@ -89,7 +89,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 37
+    assert len(served) == 40
     assert app.openapi() is app.openapi()
 
 
@@ -102,7 +102,9 @@ def all_routes(app: FastAPI) -> set[tuple[str, str]]:
         if isinstance(route, APIWebSocketRoute):
             assert route.path == WEBSOCKET_PATH, "the gate closes all others"
         elif isinstance(route, APIRoute | Route):
-            found |= {(route.path, method) for method in route.methods or () if method != "HEAD"}
+            found |= {
+                (route.path_format, method) for method in route.methods or () if method != "HEAD"
+            }
         else:
             original = getattr(route, "original_router", None)
             assert original is not None, f"what is {route!r}?"

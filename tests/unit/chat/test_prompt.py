@@ -4,7 +4,7 @@ from typing import Any
 
 from app.chat.answer import Question
 from app.chat.prompt import NO_ANSWER, as_sources, build_request
-from app.llm.completion import Account, CompletionRequest
+from app.llm.completion import Account, CompletionRequest, Message
 from app.retrieval.passage import Passage
 from tests.fakes import passage
 
@@ -49,6 +49,15 @@ def test_options_are_handed_on() -> None:
     assert (request.model, request.temperature, request.max_tokens) == ("groq", 0.5, 7)
     assert (request.keys, request.account) == ({"groq": "gsk"}, ADA)
     assert "gsk" not in repr(request)
+
+
+def test_what_was_said_before_stands_between_our_rules_and_the_sources() -> None:
+    history = (Message("user", "What is it?"), Message("assistant", "A file."))
+    request = asked("How large?", [passage("a"), passage("b")], history=history)
+    assert [said.role for said in request.messages] == ["system", "user", "assistant", "user"]
+    assert request.messages[1:3] == history
+    assert request.fewer is not None
+    assert request.fewer(1).messages[1:3] == history
 
 
 def test_the_same_prompt_over_fewer_sources() -> None:

@@ -1,0 +1,145 @@
+"""An answer as OpenAI's clients read it: a message with annotations (ADR 0010)."""
+
+import re
+import time
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from app.chat.answer import Answer, AnswerStatus, Citation, Reason
+from app.chat.schemas import AttemptOut
+from app.llm.completion import Usage
+
+FinishReason = Literal["stop", "length", "content_filter"]
+_MARKER = re.compile(r"\[(\d{1,3})\]")
+
+
+class AnnotationOut(BaseModel):
+    """Where the message cites, and the exact text on the page that it cites."""
+
+    type: Literal["file_citation"] = "file_citation"
+    file_id: str = Field(description="The document.", examples=["doc_ks2v7m4q6x3y5z7a2b4c6d8e9f"])
+    filename: str
+    quote: str
+    page: int
+    start_index: int = Field(description="The marker's first character in the message.")
+    end_index: int = Field(description="The character after its last one.")
+    version: int
+    title: str
+    verified: bool
+
+
+class MessageOut(BaseModel):
+    """The answer; each marker `[n]` in it has an annotation."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str = Field(examples=["The limit is 10 MB [1]."])
+    refusal: None = None
+    annotations: list[AnnotationOut]
+
+
+class ChoiceOut(BaseModel):
+    """The one answer."""
+
+    index: int = 0
+    message: MessageOut
+    logprobs: None = None
+    finish_reason: FinishReason
+
+
+class TokensOut(BaseModel):
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+    @classmethod
+    def of(cls, usage: Usage) -> "TokensOut":
+        """The wire shape of ``usage``."""
+        return cls(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        )
+
+
+class DocentOut(BaseModel):
+    """What this dialect has no words for: how the answer came about."""
+
+    status: AnswerStatus
+    reason: Reason | None
+    provider: str
+    model: str
+    attempts: list[AttemptOut]
+
+    @classmethod
+    def of(cls, answer: Answer) -> "DocentOut":
+        """The wire shape of what is known of ``answer``."""
+        return cls.model_construct(
+            status=answer.status,
+            reason=answer.reason,
+            provider=answer.provider,
+            model=answer.model,
+            attempts=[
+                AttemptOut(provider=a.provider, model=a.model, outcome=a.outcome, ms=round(a.ms, 1))
+                for a in answer.attempts
+            ],
+        )
+
+
+class CompletionOut(BaseModel):
+    """An answer with its citations; `id` is the answer's, of the native API too."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int = Field(description="Unix time in seconds.")
+    model: str = Field(description="The model that was asked for.", examples=["docent"])
+    choices: list[ChoiceOut]
+    usage: TokensOut
+    docent: DocentOut
+
+    @classmethod
+    def of(cls, answer: Answer, model: str) -> "CompletionOut":
+        """The wire shape of ``answer``, given to somebody who asked for ``model``."""
+        message = MessageOut.model_construct(content=answer.text, annotations=annotations(answer))
+        choice = ChoiceOut.model_construct(message=message, finish_reason=finish_reason(answer))
+        return cls.model_construct(
+            id=answer.answer_id,
+            created=int(time.time()),
+            model=model,
+            choices=[choice],
+            usage=TokensOut.of(answer.usage),
+            docent=DocentOut.of(answer),
+        )
+
+
+def finish_reason(answer: Answer) -> FinishReason:
+    """Why the text ends where it does; other abstentions are answers like any other."""
+    if answer.reason == "refused":
+        return "content_filter"
+    return "length" if answer.status == "incomplete" else "stop"
+
+
+def annotations(answer: Answer) -> list[AnnotationOut]:
+    """One for each marker in the text, in its order."""
+    cited = {str(citation.marker): citation for citation in answer.citations}
+    return [
+        _annotation(cited[found[1]], found.start(), found.end())
+        for found in _MARKER.finditer(answer.text)
+        if found[1] in cited
+    ]
+
+
+def _annotation(citation: Citation, start: int, end: int) -> AnnotationOut:
+    return AnnotationOut.model_construct(
+        file_id=citation.document_id,
+        filename=citation.filename,
+        quote=citation.quote,
+        page=citation.page,
+        start_index=start,
+        end_index=end,
+        version=citation.version,
+        title=citation.title,
+        verified=citation.verified,
+    )

@@ -1,0 +1,112 @@
+"""``/v1``: the OpenAI dialect over the same pipeline (ADR 0010)."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from app.chat.answer import Answer
+from app.chat.brought_keys import brought_keys
+from app.chat.openai_answer import CompletionOut
+from app.chat.openai_schemas import ROUTER_MODEL, CompletionIn, OpenAiModel, OpenAiModelList
+from app.chat.openai_stream import tell
+from app.chat.routes import Asker, Pipeline, provider
+from app.errors import NotFound
+from app.http.departure import unless_gone
+from app.http.openai_problems import documented_openai_errors
+from app.http.sse import sse_response
+from app.llm.completion import Provider
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+Models = Annotated[Provider, Depends(provider)]
+_CHUNKS: dict[str, Any] = {
+    "description": 'JSON, or with `"stream": true` chunks that are deltas, then `[DONE]`.',
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+class ModelNotFound(NotFound):
+    """There is no such model; GET /v1/models lists those that can be asked for."""
+
+    code = "model_not_found"
+
+
+@router.post(
+    "/chat/completions",
+    operation_id="create_chat_completion",
+    response_model=CompletionOut,
+    responses={
+        200: _CHUNKS,
+        **documented_openai_errors(400, 401, 402, 403, 404, 413, 415, 422, 503),
+    },
+)
+async def complete(
+    request: Request, caller: Asker, pipeline: Pipeline, models: Models, body: CompletionIn
+) -> Response:
+    """Answer the last user message from the caller's documents.
+
+    Earlier messages are the conversation. Citations are `annotations` of type `file_citation`.
+    Fields that are not listed here are ignored, `stop`, `top_p`, `seed` and `tools` among them.
+    """
+    _check_model(body.model, models)
+    question = body.to_question(brought_keys(request))
+    if not body.stream:
+        answer = await unless_gone(request, pipeline.answer(caller, question))
+        return _whole(answer, body.model)
+    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    chunks = tell(pipeline.stream(caller, question), body.model, include_usage=include_usage)
+    return await _streamed(request, chunks)
+
+
+def _check_model(name: str, models: Provider) -> None:
+    known = models.models()
+    if name != ROUTER_MODEL and not any(name in (model.id, model.provider) for model in known):
+        raise ModelNotFound(param="model")
+
+
+def _whole(answer: Answer, model: str) -> Response:
+    return Response(
+        CompletionOut.of(answer, model).model_dump_json().encode("utf-8", "replace"),
+        media_type="application/json",
+        headers={"X-Docent-Provider": answer.provider},
+    )
+
+
+async def _streamed(request: Request, chunks: AsyncGenerator[bytes]) -> Response:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(chunks.aclose)
+        # Until there is text, whatever goes wrong is a proper response, which clients try again.
+        first = await unless_gone(request, anext(chunks))
+        return sse_response(_resumed(first, chunks), closing=stack.pop_all())
+
+
+async def _resumed(first: bytes, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+@router.get(
+    "/models",
+    operation_id="list_openai_models",
+    responses=documented_openai_errors(401, 403, 503),
+)
+async def list_models(_: Asker, models: Models) -> OpenAiModelList:
+    """List the models that a completion may name."""
+    return OpenAiModelList.of(models.models())
+
+
+@router.get(
+    "/models/{model:path}",
+    operation_id="retrieve_openai_model",
+    responses=documented_openai_errors(401, 403, 404, 422, 503),
+)
+async def retrieve_model(_: Asker, models: Models, model: str) -> OpenAiModel:
+    """Show one model; its id may hold slashes."""
+    for known in OpenAiModelList.of(models.models()).data:
+        if known.id == model:
+            return known
+    raise ModelNotFound(param="model")
