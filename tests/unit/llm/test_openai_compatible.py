@@ -7,7 +7,7 @@ import pytest
 
 from app.llm.completion import Completion, Delta
 from app.llm.failures import ProviderFailed
-from app.llm.openai_compatible import OpenAiCompatible, Timeouts
+from app.llm.openai_compatible import Model, OpenAiCompatible, Timeouts
 from tests.fake_provider import ANSWER, FakeProvider
 from tests.unit.llm.asking import ask, collect, request
 
@@ -24,9 +24,13 @@ async def fake():
 async def build(fake):
     built = []
 
-    def make(model="ok", name="groq", timeouts=None, url=None):
+    def make(model="ok", name="groq", timeouts=None, url=None, **facts):
         provider = OpenAiCompatible(
-            name, base_url=url or fake.url, api_key=KEY, model=model, timeouts=timeouts
+            name,
+            base_url=url or fake.url,
+            api_key=KEY,
+            models=[Model(model, **facts)],
+            timeouts=timeouts,
         )
         built.append(provider)
         return provider

@@ -1,7 +1,7 @@
 import pytest
 
 from app.errors import ConfigurationError
-from app.llm.providers import build_router
+from app.llm.providers import Watchers, build_router
 from app.settings import Settings
 from tests.fake_provider import ANSWER, FakeProvider
 from tests.unit.llm.asking import ask, request, source
@@ -16,7 +16,9 @@ def names(router):
 
 
 async def test_without_keys_only_extraction_is_left():
-    assert names(build_router(settings())) == ["extractive"]
+    models = build_router(settings()).models()
+    assert [model.provider for model in models if model.available] == ["extractive"]
+    assert names(build_router(settings())) == ["openrouter", "groq", "openai", "extractive"]
 
 
 async def test_order_and_keys_decide():
@@ -28,7 +30,7 @@ async def test_order_and_keys_decide():
             local_llm_base_url="http://127.0.0.1:1/v1",
         )
     )
-    assert names(router) == ["local", "extractive", "openai", "openrouter"]
+    assert names(router) == ["local", "extractive", "openai", "groq", "openrouter"]
     assert [model.id for model in router.models()][2] == "gpt-4o-mini"
     await router.close()
 
@@ -57,7 +59,7 @@ async def test_a_whole_journey_by_settings():
                 local_llm_model="ok",
                 default_llm_model="local",
             ),
-            observe=seen.append,
+            watchers=Watchers(attempt=seen.append),
         )
         assert (await ask(router))[0] == ANSWER
         _, completion = await ask(router, request(model="groq"))
