@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from time import perf_counter
 from typing import Any
 
 import aiohttp
 import orjson
 
 from app.llm.answer import Answer
+from app.llm.clock import Clock, Timeouts
 from app.llm.completion import (
     Completion,
     CompletionRequest,
@@ -33,20 +33,6 @@ _REFUSAL_BYTES = 8192
 #: How long to wait for the end of a body after ``[DONE]``, so that the connection can be reused.
 _DRAIN_S = 0.02
 _POOL = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of one attempt, in seconds; each is its own outcome when it passes."""
-
-    #: Reaching the server: ``connect_failed``.
-    connect_s: float = 3.0
-    #: From the request to the first token (comments are not tokens): ``first_token_timeout``.
-    first_token_s: float = 15.0
-    #: Between two tokens, as long as the reader is waiting: ``stalled``.
-    idle_s: float = 10.0
-    #: The whole attempt: ``overtime``, or ``first_token_timeout`` before the first token.
-    total_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +117,7 @@ class OpenAiCompatible:
         Raises:
             ProviderFailed: also after deltas, when the stream breaks.
         """
-        clock = _Clock(self._timeouts)
+        clock = Clock(self._timeouts)
         key = request.keys.get(self.name, self._api_key)
         answer = Answer(secret=key)
         async with AsyncExitStack() as stack:
@@ -168,7 +154,7 @@ class OpenAiCompatible:
         return Usage(prompt, said, cost)
 
     async def _open(
-        self, request: CompletionRequest, key: str, clock: "_Clock", stack: AsyncExitStack
+        self, request: CompletionRequest, key: str, clock: Clock, stack: AsyncExitStack
     ) -> AsyncIterator[bytes]:
         """Send the request and wait for the headers of a 200."""
         call = self._opened().post(
@@ -195,14 +181,14 @@ class OpenAiCompatible:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=_POOL),
-                # The transport's own limit: connecting only, the rest is :class:`_Clock`'s.
+                # The transport's own limit: connecting only, the rest is :class:`Clock`'s.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
                 headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
                 trust_env=True,  # proxies, as the operator's environment says
             )
         return self._session
 
-    async def _read(self, chunks: AsyncIterator[bytes], clock: "_Clock") -> bytes | None:
+    async def _read(self, chunks: AsyncIterator[bytes], clock: Clock) -> bytes | None:
         """The next bytes of the body; None at its end."""
         try:
             async with asyncio.timeout_at(clock.deadline()):
@@ -229,48 +215,6 @@ class OpenAiCompatible:
             body[self._dialect.max_tokens_field] = request.max_tokens
         body.update(self._dialect.extra)
         return body
-
-
-class _Clock:
-    """Which limit applies next, on the loop's clock, and what its passing means."""
-
-    def __init__(self, limits: Timeouts) -> None:
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._wall = perf_counter()
-        now = self._loop.time()
-        self._first = now + limits.first_token_s
-        self._last = now + limits.total_s
-        self._waiting_since = now
-        self._tokens = 0
-        self.first_token_ms: float | None = None
-
-    def deadline(self) -> float:
-        """The loop time at which waiting must end."""
-        limit = self._waiting_since + self._limits.idle_s if self._tokens else self._first
-        return min(limit, self._last)
-
-    def progressed(self, tokens: int) -> None:
-        """Note how many tokens have come so far; text held back and reasoning count too."""
-        if tokens == self._tokens:
-            return
-        if not self._tokens:
-            self.first_token_ms = (perf_counter() - self._wall) * 1000
-        self._tokens = tokens
-        self.resumed()
-
-    def resumed(self) -> None:
-        """Start the idle limit anew: a slow reader of ours is not a stalled server."""
-        self._waiting_since = self._loop.time()
-
-    def expired(self) -> ProviderFailed:
-        fault: Fault = "stalled" if self._tokens else "first_token_timeout"
-        if self._tokens and self.deadline() == self._last:
-            fault = "overtime"
-        return ProviderFailed(fault, f"no token for {self._waited():.1f} s")
-
-    def _waited(self) -> float:
-        return self._loop.time() - self._waiting_since
 
 
 async def _refuse(response: aiohttp.ClientResponse, key: str) -> None:

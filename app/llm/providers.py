@@ -11,9 +11,10 @@ from app.infra.redis import Guarded
 from app.llm.circuit import CircuitChange
 from app.llm.circuit_board import CircuitBoard
 from app.llm.circuits import Circuits
+from app.llm.clock import Timeouts
 from app.llm.completion import Attempt, Price, Provider
 from app.llm.extractive import Extractive
-from app.llm.openai_compatible import Model, OpenAiCompatible, Timeouts
+from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.purse import Purse
 from app.llm.router import Router, Routing
 from app.settings import ModelFacts, ProviderName, Settings

@@ -5,9 +5,10 @@ from contextlib import aclosing
 
 import pytest
 
+from app.llm.clock import Timeouts
 from app.llm.completion import Completion, Delta
 from app.llm.failures import ProviderFailed
-from app.llm.openai_compatible import Model, OpenAiCompatible, Timeouts
+from app.llm.openai_compatible import Model, OpenAiCompatible
 from tests.fake_provider import ANSWER, FakeProvider
 from tests.unit.llm.asking import ask, collect, request
 

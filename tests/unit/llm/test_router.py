@@ -5,10 +5,11 @@ import pytest
 
 from app.errors import InvalidRequest
 from app.llm.circuits import Circuits
+from app.llm.clock import Timeouts
 from app.llm.completion import Completion, Delta, ModelInfo, Reset, Usage
 from app.llm.extractive import Extractive
 from app.llm.failures import RULES, AllProvidersFailed, ProviderFailed
-from app.llm.openai_compatible import Model, OpenAiCompatible, Timeouts
+from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.router import Router, Routing
 from tests.fake_provider import ANSWER, FakeProvider
 from tests.unit.llm.asking import ask, collect, request, source
