@@ -134,7 +134,10 @@ class Attempts:
     def _judge(
         self, leg: Leg, leave: Pass, tally: "_Tally", failure: ProviderFailed | None
     ) -> None:
-        """Tell the circuit; who was cancelled, or cut off by our deadline, is not blamed."""
+        """Tell the circuit.
+
+        Who was cancelled or cut off by our deadline is not blamed, nor who gets a second try.
+        """
         if leg.hop.is_builtin:
             return
         circuits = self._brought if leg.is_brought else self._circuits
@@ -142,7 +145,7 @@ class Attempts:
             circuits.succeeded(leave)
             if tally.first_token_ms is not None:
                 self._hedges.note(leg.hop.circuit, tally.first_token_ms)
-        elif failure is not None:
+        elif failure is not None and (leg.again or failure.rule.action != "again"):
             circuits.failed(leave, failure)
         else:
             circuits.released(leave)

@@ -13,18 +13,12 @@ from app.llm.extractive import Extractive
 from app.llm.llamaindex import NoModelAnswered, ProviderLlm
 from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.router import Router
-from tests.fake_provider import ANSWER, FakeProvider
+from tests.fake_provider import ANSWER
 
 
 class Fixed(BaseRetriever):
     def _retrieve(self, query):
         return [NodeWithScore(node=TextNode(text="A file may be at most 10 MB large."), score=0.9)]
-
-
-@pytest.fixture
-async def fake():
-    async with FakeProvider() as provider:
-        yield provider
 
 
 @pytest.fixture

@@ -9,16 +9,8 @@ from app.llm.clock import Timeouts
 from app.llm.completion import Completion, Delta
 from app.llm.failures import ProviderFailed
 from app.llm.openai_compatible import Model, OpenAiCompatible
-from tests.fake_provider import ANSWER, FakeProvider
-from tests.unit.llm.asking import ask, collect, request
-
-KEY = "sk-canary-0123456789abcdef"
-
-
-@pytest.fixture
-async def fake():
-    async with FakeProvider() as provider:
-        yield provider
+from tests.fake_provider import ANSWER
+from tests.unit.llm.asking import KEY, ask, collect, request
 
 
 @pytest.fixture

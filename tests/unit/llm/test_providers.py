@@ -40,11 +40,46 @@ async def test_order_and_keys_decide():
     [
         ({"provider_order": "openai"}, "PROVIDER_ORDER"),
         ({"default_llm_model": "gpt-9"}, "DEFAULT_LLM_MODEL"),
+        ({"default_llm_model": "groq"}, "DEFAULT_LLM_MODEL"),
+        ({"groq_base_url": "groq.com/v1"}, "base URL of groq"),
+        ({"local_llm_base_url": "file:///etc"}, "base URL of local"),
+        ({"model_facts": {"gpt-9": {"context_tokens": 4096}}}, "MODEL_FACTS"),
     ],
 )
 async def test_what_cannot_work_is_said_at_once(values, says):
     with pytest.raises(ConfigurationError, match=says):
         build_router(settings(**values))
+
+
+async def test_several_models_of_one_provider():
+    async with FakeProvider() as fake:
+        router = build_router(
+            settings(
+                provider_order="groq,extractive",
+                groq_api_key="k",
+                groq_base_url=fake.url,
+                groq_model="status:500,ok:3",
+                model_facts={
+                    "ok:3": {"context_tokens": 4096, "prompt_usd": 1, "completion_usd": 2}
+                },
+            )
+        )
+        models = router.models()
+        assert [(m.id, m.context_tokens) for m in models[:2]] == [
+            ("status:500", None),
+            ("ok:3", 4096),
+        ]
+        await ask(router)
+        assert [m.available for m in router.models()] == [False, True, True]
+        _, completion = await ask(router, request(model="ok:3"))
+        assert (completion.provider, completion.model) == ("groq", "ok:3")
+        assert completion.usage.cost_usd == pytest.approx((12 + 6) / 1e6)
+        await router.close()
+
+
+async def test_the_default_models_are_known():
+    models = build_router(settings()).models()
+    assert all(model.context_tokens and model.price for model in models[:3])
 
 
 async def test_a_whole_journey_by_settings():

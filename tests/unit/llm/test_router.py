@@ -12,7 +12,7 @@ from app.llm.failures import RULES, AllProvidersFailed, ProviderFailed
 from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.router import Router, Routing
 from tests.fake_provider import ANSWER, FakeProvider
-from tests.unit.llm.asking import ask, collect, request, source
+from tests.unit.llm.asking import ask, collect, outcomes, request, source
 
 QUOTED = source("A file may be at most 10 MB large. Larger files are refused.")
 
@@ -53,10 +53,6 @@ class Scripted:
 
 def failing(name, outcome="server_error", *texts, retry_after_s=None):
     return Scripted(name, *texts, failure=ProviderFailed(outcome, "no", retry_after_s))
-
-
-def outcomes(completion):
-    return [(attempt.provider, attempt.outcome) for attempt in completion.attempts]
 
 
 async def test_the_first_that_answers_wins():
