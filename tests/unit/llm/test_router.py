@@ -194,6 +194,17 @@ async def test_the_total_deadline_leaves_only_extraction():
     assert router.models()[0].available, "our own deadline is not the provider's failure"
 
 
+async def test_the_deadline_ends_waiting_and_never_the_readers_work():
+    router = Router([Scripted("a", "one", "two")], routing=Routing(total_s=0.02))
+    async with aclosing(router.stream(request())) as events:
+        assert await anext(events) == Delta("one")
+        await asyncio.sleep(0.1)  # longer than the deadline: that is the point
+        assert await anext(events) == Reset("stalled")
+        with pytest.raises(AllProvidersFailed):
+            await anext(events)
+    assert asyncio.current_task().cancelling() == 0
+
+
 async def test_extraction_never_cools_down():
     router = Router([failing("a"), Extractive()])
     for _ in range(3):
