@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from hashlib import blake2b
@@ -27,6 +27,7 @@ from app.llm.fit import ANSWER_TOKENS, fitted, prompt_tokens
 from app.llm.hedge import Hedges
 from app.llm.journey import Journey, Leg, ms_since
 from app.llm.purse import Hold, Purse
+from app.llm.watch import Watch
 
 _log = logging.getLogger(__name__)
 #: Circuits of brought keys that are remembered.
@@ -67,7 +68,7 @@ class Attempts:
             raise self._unasked(leg, journey, "cooling_down")
         hold = await self._reserved(leg, request, journey, leave)
         tally = _Tally(leg)
-        watch = _Watch(None if hop.is_builtin else journey.deadline)
+        watch = Watch(None if hop.is_builtin else journey.deadline)
         failure: ProviderFailed | None = None
         try:
             stream = cast("AsyncGenerator[Event]", hop.provider.stream(request))
@@ -208,58 +209,3 @@ class _Tally:
         prompt, said = prompt_tokens(request), self._chars // _CHARS_PER_TOKEN
         price = self._leg.hop.model.price
         return Usage(prompt, said, price.cost_usd(prompt, said) if price else None)
-
-
-class _Watch:
-    """Ends the waiting for a provider when the deadline of the whole answer passes.
-
-    What ``asyncio.timeout_at`` does, set once for an attempt and not for every event, which is
-    most of what the router costs. It cancels only while there is waiting, never the reader's work.
-    """
-
-    def __init__(self, deadline: float | None) -> None:
-        self._waiting: asyncio.Task[object] | None = None
-        self._is_over = False
-        self._timer = None
-        if deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._end)
-
-    def stop(self) -> None:
-        """The attempt has ended."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    async def next(self, events: AsyncIterator[Event]) -> Event:
-        """The next event.
-
-        Raises:
-            ProviderFailed: also for whatever else a provider raises.
-        """
-        if self._is_over:
-            raise _late()
-        self._waiting = asyncio.current_task()
-        try:
-            return await anext(events)
-        except (ProviderFailed, AppError):
-            raise
-        except asyncio.CancelledError:
-            if self._is_over and self._waiting is not None and not self._waiting.uncancel():
-                raise _late() from None
-            raise
-        except StopAsyncIteration:
-            raise ProviderFailed("cut", "the stream had no completion") from None
-        except Exception as error:
-            # One provider's defect must not take the answer down while others can give it.
-            _log.exception("a provider raised what it should not")
-            raise ProviderFailed("malformed", type(error).__name__) from error
-        finally:
-            self._waiting = None
-
-    def _end(self) -> None:
-        self._is_over = True
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-
-def _late() -> ProviderFailed:
-    return ProviderFailed("stalled", "the deadline of the whole answer passed")
