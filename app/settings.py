@@ -4,11 +4,14 @@
 holds the two together.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    BaseModel,
+    ConfigDict,
     Field,
     IPvAnyNetwork,
     SecretStr,
@@ -24,6 +27,25 @@ MODEL_DIR = Path(sys.prefix) / "share" / "docent" / "all-minilm-l6-v2"
 
 ProviderName = Literal["openrouter", "groq", "openai", "local", "extractive"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+ModelId = Annotated[str, Field(min_length=1, max_length=200)]
+ModelIds = Annotated[list[ModelId], NoDecode, Field(min_length=1, max_length=50)]
+UsdPerMillion = Annotated[float, Field(ge=0, le=10_000)]
+
+
+class ModelFacts(BaseModel):
+    """What is known of a model; prices in US dollars per million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    context_tokens: int | None = Field(None, ge=512, le=100_000_000)
+    prompt_usd: UsdPerMillion | None = None
+    completion_usd: UsdPerMillion | None = None
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "ModelFacts":
+        if (self.prompt_usd is None) is not (self.completion_usd is None):
+            raise ValueError("give both prompt_usd and completion_usd, or neither")
+        return self
 
 
 class Settings(BaseSettings):
@@ -151,23 +173,46 @@ class Settings(BaseSettings):
     )
     openrouter_api_key: SecretStr | None = Field(None, description="OpenRouter.")
     openrouter_base_url: str = Field("https://openrouter.ai/api/v1", description="OpenRouter.")
-    openrouter_model: str = Field("google/gemini-2.5-flash", description="OpenRouter's model.")
+    openrouter_model: ModelIds = Field(
+        ["google/gemini-2.5-flash"],
+        description="OpenRouter's models, separated by commas; the first is its default.",
+    )
     groq_api_key: SecretStr | None = Field(None, description="Groq.")
     groq_base_url: str = Field("https://api.groq.com/openai/v1", description="Groq.")
-    groq_model: str = Field("llama-3.3-70b-versatile", description="Groq's model.")
+    groq_model: ModelIds = Field(
+        ["llama-3.3-70b-versatile"], description="Groq's models, the first is its default."
+    )
     openai_api_key: SecretStr | None = Field(None, description="OpenAI.")
     openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI.")
-    openai_model: str = Field("gpt-4o-mini", description="OpenAI's model.")
+    openai_model: ModelIds = Field(
+        ["gpt-4o-mini"], description="OpenAI's models, the first is its default."
+    )
     local_llm_base_url: str | None = Field(
         None, description="OpenAI-compatible server of your own, such as Ollama or llama.cpp."
     )
     local_llm_api_key: SecretStr | None = Field(None, description="Its key, if it wants one.")
-    local_llm_model: str = Field("default", description="Its model.")
+    local_llm_model: ModelIds = Field(
+        ["default"], description="Its models, the first is its default."
+    )
+    model_facts: Annotated[dict[ModelId, ModelFacts], NoDecode] = Field(
+        {},
+        description="Facts about models as JSON, beside those that are built in: "
+        '{"id": {"context_tokens": 8192, "prompt_usd": 0.1, "completion_usd": 0.4}}, prices in US '
+        "dollars per million tokens.",
+    )
     connect_timeout_s: Seconds = Field(3, description="Limit for reaching a provider.")
     first_token_timeout_s: Seconds = Field(15, description="Limit for its first token.")
     idle_timeout_s: Seconds = Field(10, description="Longest gap inside an answer.")
+    attempt_timeout_s: Seconds = Field(30, description="Limit of one attempt at one provider.")
     total_timeout_s: Seconds = Field(60, description="Deadline of a whole answer, all attempts.")
     cooldown_s: Seconds = Field(300, description="How long a failed provider is left alone.")
+    hedge_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Most requests, as a share, that may ask the next provider too when the first "
+        "takes unusually long to begin; 0 = none.",
+    )
 
     # Observability
     metrics_backend: Literal["prometheus", "datadog", "opentelemetry", "noop", "auto"] = Field(
@@ -178,12 +223,38 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(False, description="JSON lines instead of console lines.")
 
-    @field_validator("allow_origins", "provider_order", "trusted_proxies", mode="before")
+    @field_validator(
+        "allow_origins",
+        "provider_order",
+        "openrouter_model",
+        "groq_model",
+        "openai_model",
+        "local_llm_model",
+        "trusted_proxies",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("openrouter_model", "groq_model", "openai_model", "local_llm_model")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError("each model once")
+        return value
+
+    @field_validator("model_facts", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be a JSON object") from None
 
     @field_validator("docent_home", "embedding_model_dir")
     @classmethod
@@ -224,6 +295,8 @@ def env_example() -> str:
             default = None  # depends on the virtual environment
         if isinstance(default, list):
             default = ",".join(default)
+        if isinstance(default, dict):
+            default = json.dumps(default)
         shown = "" if default is None else str(default)
         lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
     return "\n".join(lines)

@@ -25,7 +25,7 @@ import orjson
 import uvloop
 
 from app.llm.completion import Completion, CompletionRequest, Message, Provider
-from app.llm.openai_compatible import OpenAiCompatible
+from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.router import Router
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,13 +47,6 @@ def provider_ask(provider: Provider) -> Ask:
         raise AssertionError("no completion")
 
     return ask
-
-
-class Loose(Router):
-    """Our router, told to pass any model on to its one provider."""
-
-    def _order(self, wanted: str | None) -> list[tuple[Provider, str | None]]:
-        return [(provider, wanted) for provider in self._providers]
 
 
 def sdk_ask(client: openai.AsyncOpenAI) -> Ask:
@@ -152,7 +145,8 @@ async def measure(asks: dict[str, Ask], rounds: int) -> dict[str, dict[str, dict
 async def compare(url: str, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     """Build every client against the provider at ``url`` and measure them."""
     path = f"{url}/chat/completions"
-    ours = OpenAiCompatible("groq", base_url=url, api_key="k", model="ok")
+    models = [Model(f"{how}:{n}", 8192) for how in SHAPES.values() for n in (SHORT, LONG)]
+    ours = OpenAiCompatible("groq", base_url=url, api_key="k", models=models)
     plain = openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)
     over_aiohttp = openai.AsyncOpenAI(
         base_url=url, api_key="k", max_retries=0, http_client=openai.DefaultAioHttpClient()
@@ -160,7 +154,7 @@ async def compare(url: str, rounds: int) -> dict[str, dict[str, dict[str, float]
     async with httpx.AsyncClient() as bare, aiohttp.ClientSession() as session:
         asks = {
             "ours": provider_ask(ours),
-            "ours through the router": provider_ask(Loose([ours])),
+            "ours through the router": provider_ask(Router([ours])),
             "openai SDK, parsed": sdk_ask(plain),
             "openai SDK, parsed, aiohttp": sdk_ask(over_aiohttp),
             "bare httpx + orjson": httpx_ask(bare, path),

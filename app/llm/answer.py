@@ -25,7 +25,9 @@ _HTML, _JSON = (b"<",), (b"{", b"[")
 class Answer:
     """The state of one answer; :meth:`feed` bytes until :attr:`finished`, then :meth:`end`."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str = "") -> None:
+        """``secret`` is the key that was sent; an error that repeats it is told without it."""
+        self._secret = secret
         self.finished = False
         self.model: str | None = None
         self.usage = Usage(cost_usd=None)
@@ -49,6 +51,11 @@ class Answer:
     def refused(self) -> bool:
         """Whether the provider declined to answer, by its filter or by its model's words."""
         return not self._parts and (self._declined or self._finish_reason == "content_filter")
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it ended before it was done: its tokens were used up, or a filter stepped in."""
+        return bool(self._parts) and self._finish_reason in {"length", "content_filter"}
 
     def feed(self, chunk: bytes) -> str:
         """Take the next bytes of the body; the new text, maybe empty.
@@ -89,7 +96,7 @@ class Answer:
             return
         self._sniffed = True
         if start.startswith(_HTML):
-            raise ProviderFailed("malformed", "the answer is a page of HTML")
+            raise ProviderFailed("not_an_api", "the answer is a page of HTML")
         if start.startswith(_JSON):
             self._body = bytearray()
 
@@ -116,7 +123,7 @@ class Answer:
             return ""
         chunk = _parse(event)
         if chunk.get("error"):
-            raise in_band(chunk["error"])
+            raise in_band(chunk["error"], self._secret)
         if usage := chunk.get("usage"):
             self.usage = _usage(usage)
         if self.model is None:
@@ -130,7 +137,7 @@ class Answer:
         if reason := choice.get("finish_reason"):
             self._finish_reason = reason
             if reason == "error":
-                raise in_band(choice.get("error") or choice)
+                raise in_band(choice.get("error") or choice, self._secret)
         said = choice.get("delta") or choice.get("message") or {}
         if content := said.get("content"):
             self.tokens += 1

@@ -88,12 +88,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one provider; ``ms`` is its wall time."""
+    """One try at one provider; ``ms`` is its wall time, 0 for one that was only considered."""
 
     provider: str
     model: str
     outcome: Outcome
     ms: float
+    first_token_ms: float | None = None
+    #: What it used, as far as is known; of an attempt that failed mostly nothing.
+    usage: Usage = field(default_factory=Usage)
+    #: Whether it was made with a key of the caller's.
+    brought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +136,31 @@ Event = Delta | Reset | Completion
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in US dollars per million tokens."""
+
+    prompt_usd: float
+    completion_usd: float
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The cost of so many tokens."""
+        return (prompt_tokens * self.prompt_usd + completion_tokens * self.completion_usd) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model a caller may ask for by ``id``; ``context_tokens`` is None when unknown."""
+    """A model a caller may ask for by ``id``; ``context_tokens`` is None when unknown.
+
+    One that is not ``available`` is cooling down, or waits for a caller who brings a key.
+    """
 
     id: str
     provider: str
     available: bool
     cooling_down_until: str | None
     context_tokens: int | None
+    #: None when it is unknown or nothing.
+    price: Price | None = None
 
 
 class Provider(Protocol):
@@ -150,6 +172,8 @@ class Provider(Protocol):
     """
 
     name: str
+    #: Where and as whom it asks, as a hash: what shares a limit or an outage shares this.
+    upstream: str
 
     def stream(self, request: CompletionRequest) -> AsyncIterator[Event]: ...
 

@@ -55,6 +55,7 @@ class Extractive:
     """Answers with one to three sentences of the sources, verbatim, each behind its ``[n]``."""
 
     name = "extractive"
+    upstream = ""
 
     def __init__(self, embed_sentences: EmbedSentences | None = None) -> None:
         """``embed_sentences`` gives unit vectors, float32, (n, dim); None goes by words alone."""

@@ -6,14 +6,16 @@
     AllProvidersFailed    503 providers_failed: the caller's view when no attempt did
 
 The tables here are the only place where a status, a vendor's error code or an error of its client
-becomes an :data:`~app.llm.completion.Outcome`.
+becomes a :data:`Fault`, and a fault the three things that follow from it: what the caller is told,
+what the router does next, and whether the provider is left alone.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -25,33 +27,103 @@ MAX_RETRY_AFTER_S = 86_400.0
 #: How much of a provider's own words is kept, in characters.
 MAX_DETAIL = 160
 
-_BY_STATUS: dict[int, Outcome] = {
-    400: "malformed",  # it does not accept this request; another provider may
-    401: "auth_failed",
-    402: "unavailable",  # no credit
-    403: "auth_failed",
-    404: "unavailable",  # no such model here
+Fault = Literal[
+    "bad_key",
+    "connect_failed",
+    "context_overflow",
+    "cooling_down",
+    "cut",
+    "empty",
+    "first_token_timeout",
+    "forbidden",
+    "malformed",
+    "moderated",
+    "no_credit",
+    "no_key",
+    "no_model",
+    "not_an_api",
+    "overtime",
+    "rate_limited",
+    "rejected",
+    "reset",
+    "server_error",
+    "stalled",
+    "too_long",
+    "unavailable",
+]
+#: Ask the same once more; ask it for less; ask the next provider; ask nobody else.
+Action = Literal["again", "fewer", "next", "stop"]
+#: Whether the provider is left alone: at once, after two in a row, at once and for long.
+Opens = Literal["never", "twice", "once", "long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from a fault."""
+
+    outcome: Outcome
+    action: Action
+    opens: Opens
+
+
+RULES: Mapping[Fault, Rule] = {
+    # Nothing came back on a connection that the server may have closed long ago.
+    "reset": Rule("connect_failed", "again", "once"),
+    "connect_failed": Rule("connect_failed", "next", "once"),
+    "first_token_timeout": Rule("first_token_timeout", "next", "once"),
+    "stalled": Rule("stalled", "next", "once"),
+    "rate_limited": Rule("rate_limited", "next", "once"),
+    "server_error": Rule("server_error", "next", "once"),
+    "unavailable": Rule("unavailable", "next", "once"),
+    "no_model": Rule("unavailable", "next", "once"),
+    "not_an_api": Rule("malformed", "next", "once"),
+    "forbidden": Rule("auth_failed", "next", "once"),
+    # Somebody has to do something about these.
+    "bad_key": Rule("auth_failed", "next", "long"),
+    "no_credit": Rule("unavailable", "next", "long"),
+    # One of these may be the prompt's doing or bad luck, two in a row are not.
+    "malformed": Rule("malformed", "next", "twice"),
+    "empty": Rule("empty", "next", "twice"),
+    "cut": Rule("cut", "next", "twice"),
+    "overtime": Rule("stalled", "next", "twice"),
+    # About this request, and no word about the next one.
+    "rejected": Rule("malformed", "next", "never"),
+    "context_overflow": Rule("context_overflow", "fewer", "never"),
+    "moderated": Rule("malformed", "stop", "never"),
+    # Not even asked.
+    "too_long": Rule("context_overflow", "next", "never"),
+    "cooling_down": Rule("cooling_down", "next", "never"),
+    "no_key": Rule("unavailable", "next", "never"),
+}
+_BY_STATUS: dict[int, Fault] = {
+    400: "rejected",  # it does not accept this request; another provider may
+    401: "bad_key",
+    402: "no_credit",
+    403: "forbidden",
+    404: "no_model",
     408: "server_error",
     409: "server_error",
     413: "context_overflow",
-    422: "malformed",
+    422: "rejected",
     429: "rate_limited",
 }
-_BY_CODE: dict[str, Outcome] = {
+_BY_CODE: dict[str, Fault] = {
     "context_length_exceeded": "context_overflow",
     "string_above_max_length": "context_overflow",
     "request_too_large": "context_overflow",
     "rate_limit_exceeded": "rate_limited",
     "rate_limit_error": "rate_limited",
-    "insufficient_quota": "rate_limited",
-    "invalid_api_key": "auth_failed",
-    "authentication_error": "auth_failed",
-    "permission_error": "auth_failed",
-    "model_not_found": "unavailable",
-    "model_decommissioned": "unavailable",
+    "insufficient_quota": "no_credit",
+    "invalid_api_key": "bad_key",
+    "authentication_error": "bad_key",
+    "permission_error": "forbidden",
+    "model_not_found": "no_model",
+    "model_decommissioned": "no_model",
     "service_unavailable": "unavailable",
     "overloaded_error": "unavailable",
-    "invalid_request_error": "malformed",
+    "invalid_request_error": "rejected",
+    "content_policy_violation": "moderated",
+    "content_filter": "moderated",
 }
 #: OpenRouter, llama.cpp and vLLM report overflow in words only.
 _OVERFLOW = re.compile(r"context (?:length|size|window)|too many tokens|prompt is too long", re.I)
@@ -67,15 +139,22 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 class ProviderFailed(Exception):
     """A provider did not answer."""
 
-    def __init__(
-        self, outcome: Outcome, detail: str = "", retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, fault: Fault, detail: str = "", retry_after_s: float | None = None) -> None:
         """``detail`` must be safe to log; pass a provider's own words through :func:`snippet`."""
-        super().__init__(f"{outcome}: {detail}" if detail else outcome)
-        self.outcome = outcome
+        super().__init__(fault, detail)
+        self.fault = fault
+        self.rule = RULES[fault]
         self.detail = detail
         #: Seconds the provider asked to be left alone; None when it did not say.
         self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.fault}: {self.detail}" if self.detail else self.fault
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the caller is told."""
+        return self.rule.outcome
 
 
 class AllProvidersFailed(Unavailable):
@@ -96,43 +175,55 @@ class AllProvidersFailed(Unavailable):
         self.retry_after_s = retry_after_s
 
 
-def refused(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailed:
+def refused(
+    status: int, headers: Mapping[str, str], body: bytes, secret: str = ""
+) -> ProviderFailed:
     """The failure that an HTTP answer other than 200 stands for.
 
-    ``body`` may be cut short: it is read for the vendor's error code and a snippet only.
+    ``body`` may be cut short: it is read for the vendor's error code and a snippet only, from which
+    ``secret``, the key that was sent, is taken out.
     """
     error = _error_of(body)
-    outcome = _BY_STATUS.get(status, "server_error" if status >= 500 else "unavailable")  # noqa: PLR2004
+    fault = _BY_STATUS.get(status, "server_error" if status >= 500 else "unavailable")  # noqa: PLR2004
     if status in {400, 403, 413, 422}:
-        outcome = _closer(error, outcome)
+        fault = _closer(error, fault)
+    elif status == 429:  # noqa: PLR2004 - its words are about tokens too, but not of one prompt
+        fault = _coded(error, fault)
     pause = retry_after_s(headers) if status in {429, 503} else None
-    return ProviderFailed(outcome, f"HTTP {status}: {snippet(error)}", pause)
+    return ProviderFailed(fault, f"HTTP {status}: {snippet(error, secret)}", pause)
 
 
-def in_band(error: Any) -> ProviderFailed:  # noqa: ANN401 - whatever JSON came
+def in_band(error: Any, secret: str = "") -> ProviderFailed:  # noqa: ANN401 - whatever JSON came
     """The failure that an ``error`` member inside a 200 answer or stream stands for."""
     code = error.get("code") if isinstance(error, dict) else None
     if isinstance(code, str) and code.isdigit():
         code = int(code)
-    outcome: Outcome = "server_error"
+    fault: Fault = "server_error"
     if isinstance(code, int):
-        outcome = _BY_STATUS.get(code, outcome)
-    return ProviderFailed(_closer(error, outcome), f"error in a 200 answer: {snippet(error)}")
+        fault = _BY_STATUS.get(code, fault)
+    detail = f"error in a 200 answer: {snippet(error, secret)}"
+    return ProviderFailed(_closer(error, fault), detail)
 
 
-def _closer(error: Any, outcome: Outcome) -> Outcome:  # noqa: ANN401
-    """``outcome``, unless the vendor's code or words say more."""
+def _closer(error: Any, fault: Fault) -> Fault:  # noqa: ANN401
+    """``fault``, unless the vendor's code or words say more."""
     if not isinstance(error, dict):
-        return outcome
+        return fault
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and ("reasons" in metadata or "flagged_input" in metadata):
-        return "malformed"  # OpenRouter's moderation: about this prompt, not about our key
+        return "moderated"  # OpenRouter's: about this prompt, not about our key
     if _OVERFLOW.search(str(error.get("message") or "")):
         return "context_overflow"
-    for said in (error.get("code"), error.get("type")):
-        if isinstance(said, str) and said in _BY_CODE:
-            return _BY_CODE[said]
-    return outcome
+    return _coded(error, fault)
+
+
+def _coded(error: Any, fault: Fault) -> Fault:  # noqa: ANN401
+    """``fault``, unless the vendor's code is known."""
+    if isinstance(error, dict):
+        for said in (error.get("code"), error.get("type")):
+            if isinstance(said, str) and said in _BY_CODE:
+                return _BY_CODE[said]
+    return fault
 
 
 def _error_of(body: bytes) -> Any:  # noqa: ANN401
@@ -146,11 +237,13 @@ def _error_of(body: bytes) -> Any:  # noqa: ANN401
     return parsed.get("error", parsed) if isinstance(parsed, dict) else None
 
 
-def snippet(error: Any) -> str:  # noqa: ANN401
+def snippet(error: Any, secret: str = "") -> str:  # noqa: ANN401
     """A short piece of a provider's message without anything that looks like a credential."""
     message = error.get("message") if isinstance(error, dict) else error
     if not isinstance(message, str):
         return "no message"
+    if secret:
+        message = message.replace(secret, "[...]")
     clean = _SECRETS.sub("[...]", " ".join(message[:1000].split()))
     return "".join(filter(str.isprintable, clean))[:MAX_DETAIL]
 

@@ -5,18 +5,28 @@ request and chunk, which costs more CPU than the whole of a question may (ADR 00
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from time import perf_counter
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
 import orjson
 
 from app.llm.answer import Answer
-from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo, Outcome
-from app.llm.failures import ProviderFailed, refused
+from app.llm.clock import Clock, Timeouts
+from app.llm.completion import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    Event,
+    ModelInfo,
+    Price,
+    Usage,
+)
+from app.llm.failures import Fault, ProviderFailed, refused
+from app.llm.fit import prompt_tokens
 
 #: A refusal's body is read for its error code only; this much of it, in bytes.
 _REFUSAL_BYTES = 8192
@@ -26,17 +36,12 @@ _POOL = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of one attempt, in seconds; each is its own outcome when it passes."""
+class Model:
+    """A model of a provider, and what is known of it."""
 
-    #: Reaching the server: ``connect_failed``.
-    connect_s: float = 3.0
-    #: From the request to the first token (comments are not tokens): ``first_token_timeout``.
-    first_token_s: float = 15.0
-    #: Between two tokens, as long as the reader is waiting: ``stalled``.
-    idle_s: float = 10.0
-    #: The whole attempt: ``stalled``, or ``first_token_timeout`` before the first token.
-    total_s: float = 30.0
+    id: str
+    context_tokens: int | None = None
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +69,40 @@ class OpenAiCompatible:
         *,
         base_url: str,
         api_key: str | None,
-        model: str,
+        models: Sequence[Model],
         timeouts: Timeouts | None = None,
+        needs_key: bool = True,
     ) -> None:
-        """Open nothing yet; ``api_key`` None suits local servers that want no key."""
+        """Open nothing yet.
+
+        Args:
+            name: Of the provider; also chooses the dialect.
+            base_url: Up to and without ``/chat/completions``.
+            api_key: The server's own; None leaves a caller's, or none.
+            models: The first is the default.
+            timeouts: Limits of one attempt.
+            needs_key: Whether there is no answer without one; local servers want none.
+        """
         self.name = name
         self._url = f"{base_url.rstrip('/')}/chat/completions"
-        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._model = model
+        self._api_key = api_key or ""
+        # Cut short, so that even a weak key could not be found by trying.
+        self.upstream = sha256(f"{self._url} {self._api_key}".encode()).hexdigest()[:8]
+        self._models = {model.id: model for model in models}
+        self._default = models[0]
+        self._is_available = bool(api_key) or not needs_key
         self._timeouts = timeouts or Timeouts()
         self._dialect = DIALECTS.get(name, Dialect())
         self._session: aiohttp.ClientSession | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """The one configured model; whether it is cooling down is the router's knowledge."""
-        return (ModelInfo(self._model, self.name, True, None, None),)
+        """The configured models; whether one is cooling down is the router's knowledge."""
+        return tuple(
+            ModelInfo(
+                model.id, self.name, self._is_available, None, model.context_tokens, model.price
+            )
+            for model in self._models.values()
+        )
 
     async def close(self) -> None:
         """Close the connections; running streams end with ``cut``."""
@@ -95,10 +117,11 @@ class OpenAiCompatible:
         Raises:
             ProviderFailed: also after deltas, when the stream breaks.
         """
-        clock = _Clock(self._timeouts)
-        answer = Answer()
+        clock = Clock(self._timeouts)
+        key = request.keys.get(self.name, self._api_key)
+        answer = Answer(secret=key)
         async with AsyncExitStack() as stack:
-            chunks = await self._open(request, clock, stack)
+            chunks = await self._open(request, key, clock, stack)
             while not answer.finished:
                 chunk = await self._read(chunks, clock)
                 text = answer.end() if chunk is None else answer.feed(chunk)
@@ -110,30 +133,47 @@ class OpenAiCompatible:
         yield Completion(
             text=answer.text,
             provider=self.name,
-            model=answer.model or request.model or self._model,
-            usage=answer.usage,
+            model=answer.model or request.model or self._default.id,
+            usage=self._usage(request, answer),
             first_token_ms=clock.first_token_ms,
             abstained="refused" if answer.refused else None,
+            truncated=answer.truncated,
         )
 
+    def _usage(self, request: CompletionRequest, answer: Answer) -> Usage:
+        """As the provider counted, its cost by the model's price where it names none."""
+        usage = answer.usage
+        prompt, said = usage.prompt_tokens, usage.completion_tokens
+        if not (prompt or said):
+            # Some servers never count. An estimate keeps budgets honest; a token a piece is close.
+            prompt, said = prompt_tokens(request), answer.tokens
+        model = self._models.get(request.model or "", self._default)
+        cost = usage.cost_usd
+        if cost is None and model.price is not None:
+            cost = model.price.cost_usd(prompt, said)
+        return Usage(prompt, said, cost)
+
     async def _open(
-        self, request: CompletionRequest, clock: "_Clock", stack: AsyncExitStack
+        self, request: CompletionRequest, key: str, clock: Clock, stack: AsyncExitStack
     ) -> AsyncIterator[bytes]:
         """Send the request and wait for the headers of a 200."""
         call = self._opened().post(
-            self._url, data=orjson.dumps(self._body(request)), allow_redirects=False
+            self._url,
+            data=orjson.dumps(self._body(request)),
+            headers={"Authorization": f"Bearer {key}"} if key else None,
+            allow_redirects=False,
         )
         try:
             async with asyncio.timeout_at(clock.deadline()):
                 response = await stack.enter_async_context(call)
-                await _refuse(response)
+                await _refuse(response, key)
         except ProviderFailed:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # A TimeoutError is an OSError; aiohttp's own means connecting, the clock's does not.
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 raise clock.expired() from None
-            raise ProviderFailed("connect_failed", _kind(error)) from error
+            raise ProviderFailed(_fault(error), _kind(error)) from error
         return response.content.iter_any()
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -141,14 +181,14 @@ class OpenAiCompatible:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=_POOL),
-                # The transport's own limit: connecting only, the rest is :class:`_Clock`'s.
+                # The transport's own limit: connecting only, the rest is :class:`Clock`'s.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
-                headers=self._headers,
+                headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
                 trust_env=True,  # proxies, as the operator's environment says
             )
         return self._session
 
-    async def _read(self, chunks: AsyncIterator[bytes], clock: "_Clock") -> bytes | None:
+    async def _read(self, chunks: AsyncIterator[bytes], clock: Clock) -> bytes | None:
         """The next bytes of the body; None at its end."""
         try:
             async with asyncio.timeout_at(clock.deadline()):
@@ -164,7 +204,7 @@ class OpenAiCompatible:
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "model": request.model or self._model,
+            "model": request.model or self._default.id,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -177,47 +217,7 @@ class OpenAiCompatible:
         return body
 
 
-class _Clock:
-    """Which limit applies next, on the loop's clock, and what its passing means."""
-
-    def __init__(self, limits: Timeouts) -> None:
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._wall = perf_counter()
-        now = self._loop.time()
-        self._first = now + limits.first_token_s
-        self._last = now + limits.total_s
-        self._waiting_since = now
-        self._tokens = 0
-        self.first_token_ms: float | None = None
-
-    def deadline(self) -> float:
-        """The loop time at which waiting must end."""
-        limit = self._waiting_since + self._limits.idle_s if self._tokens else self._first
-        return min(limit, self._last)
-
-    def progressed(self, tokens: int) -> None:
-        """Note how many tokens have come so far; text held back and reasoning count too."""
-        if tokens == self._tokens:
-            return
-        if not self._tokens:
-            self.first_token_ms = (perf_counter() - self._wall) * 1000
-        self._tokens = tokens
-        self.resumed()
-
-    def resumed(self) -> None:
-        """Start the idle limit anew: a slow reader of ours is not a stalled server."""
-        self._waiting_since = self._loop.time()
-
-    def expired(self) -> ProviderFailed:
-        outcome: Outcome = "stalled" if self._tokens else "first_token_timeout"
-        return ProviderFailed(outcome, f"no token for {self._waited():.1f} s")
-
-    def _waited(self) -> float:
-        return self._loop.time() - self._waiting_since
-
-
-async def _refuse(response: aiohttp.ClientResponse) -> None:
+async def _refuse(response: aiohttp.ClientResponse, key: str) -> None:
     """Turn every answer but a 200 into its failure, reading a bounded piece of the body."""
     if response.status == 200:  # noqa: PLR2004
         return
@@ -227,7 +227,7 @@ async def _refuse(response: aiohttp.ClientResponse) -> None:
             body += chunk[:_REFUSAL_BYTES]
             if len(body) >= _REFUSAL_BYTES:
                 break
-    raise refused(response.status, response.headers, body)
+    raise refused(response.status, response.headers, body, key)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
@@ -235,6 +235,18 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
     with suppress(Exception):  # the answer is complete; what comes after cannot spoil it
         async with asyncio.timeout(_DRAIN_S):
             await anext(chunks, None)
+
+
+def _fault(error: Exception) -> Fault:
+    """Whether the connection was there and broke, or never came about."""
+    broke = isinstance(
+        error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionResetError
+    )
+    return (
+        "reset"
+        if broke and not isinstance(error, aiohttp.ClientConnectorError)
+        else ("connect_failed")
+    )
 
 
 def _kind(error: BaseException) -> str:

@@ -40,7 +40,9 @@ def test_statuses_are_those_of_the_contract(kinds: list[type[AppError]]) -> None
     met = [kind for kind in kinds if kind.__name__ != "StartError"]
     # The answer to a repeated request is on its way: contract, Conventions, Idempotency-Key.
     waits = {"StillRunning"}
-    assert all(kind.retryable == (kind.status in (429, 503) or kind.__name__ in waits) for kind in met)
+    assert all(
+        kind.retryable == (kind.status in (429, 503) or kind.__name__ in waits) for kind in met
+    )
     assert all(kind.retryable for kind in met if issubclass(kind, Unavailable))
 
 

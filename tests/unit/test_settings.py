@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.errors import ConfigurationError
-from app.settings import Settings, env_example, load_settings
+from app.settings import ModelFacts, Settings, env_example, load_settings
 
 ROOT = Path(__file__).parents[2]
 CANARY = "hunter2-canary"
@@ -72,19 +72,24 @@ GOOD = {
     "default_llm_model": ("m", "m"),
     "openrouter_api_key": ("k", "k"),
     "openrouter_base_url": ("http://h", "http://h"),
-    "openrouter_model": ("m", "m"),
+    "openrouter_model": ("m, n", ["m", "n"]),
     "groq_api_key": ("k", "k"),
     "groq_base_url": ("http://h", "http://h"),
-    "groq_model": ("m", "m"),
+    "groq_model": ("m, n", ["m", "n"]),
     "openai_api_key": ("k", "k"),
     "openai_base_url": ("http://h", "http://h"),
-    "openai_model": ("m", "m"),
+    "openai_model": ("m, n", ["m", "n"]),
     "local_llm_base_url": ("http://h", "http://h"),
     "local_llm_api_key": ("k", "k"),
-    "local_llm_model": ("m", "m"),
+    "local_llm_model": ("m, n", ["m", "n"]),
     "connect_timeout_s": ("1", 1),
     "first_token_timeout_s": ("2", 2),
     "idle_timeout_s": ("3", 3),
+    "model_facts": (
+        '{"m": {"context_tokens": 4096}}', {"m": ModelFacts(context_tokens=4096)}
+    ),
+    "attempt_timeout_s": ("6", 6),
+    "hedge_share": ("0.1", 0.1),
     "total_timeout_s": ("4", 4),
     "cooldown_s": ("5", 5),
     "metrics_backend": ("prometheus", "prometheus"),
@@ -106,6 +111,15 @@ BAD = {
     "hnsw_ef_search": ["9"],
     "job_attempts": ["0"],
     "provider_order": [CANARY, "groq,groq", ","],
+    "groq_model": [",", "a,a"],
+    "model_facts": [
+        CANARY,
+        '{"m": {"prompt_usd": 1}}',
+        '{"m": {"context": 4096}}',
+        '{"m": {"context_tokens": 4}}',
+        '{"m": {"prompt_usd": -1, "completion_usd": 1}}',
+    ],
+    "hedge_share": ["2", "-1"],
     "metrics_backend": [CANARY],
     "log_level": ["info", CANARY],
     "allow_origins": ["*", "https://a.example,*"],

@@ -4,6 +4,9 @@ from contextlib import aclosing
 
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, Message, Source
 
+#: The server's own key, at every provider.
+KEY = "sk-canary-0123456789abcdef"
+
 
 def source(
     text: str,
@@ -33,3 +36,7 @@ async def ask(provider, asked: CompletionRequest | None = None) -> tuple[str, Co
     assert isinstance(events[-1], Completion)
     assert sum(isinstance(event, Completion) for event in events) == 1
     return "".join(event.text for event in events if isinstance(event, Delta)), events[-1]
+
+
+def outcomes(completion):
+    return [(attempt.provider, attempt.outcome) for attempt in completion.attempts]

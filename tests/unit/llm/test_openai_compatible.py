@@ -5,28 +5,25 @@ from contextlib import aclosing
 
 import pytest
 
+from app.llm.clock import Timeouts
 from app.llm.completion import Completion, Delta
 from app.llm.failures import ProviderFailed
-from app.llm.openai_compatible import OpenAiCompatible, Timeouts
-from tests.fake_provider import ANSWER, FakeProvider
-from tests.unit.llm.asking import ask, collect, request
-
-KEY = "sk-canary-0123456789abcdef"
-
-
-@pytest.fixture
-async def fake():
-    async with FakeProvider() as provider:
-        yield provider
+from app.llm.openai_compatible import Model, OpenAiCompatible
+from tests.fake_provider import ANSWER
+from tests.unit.llm.asking import KEY, ask, collect, request
 
 
 @pytest.fixture
 async def build(fake):
     built = []
 
-    def make(model="ok", name="groq", timeouts=None, url=None):
+    def make(model="ok", name="groq", timeouts=None, url=None, **facts):
         provider = OpenAiCompatible(
-            name, base_url=url or fake.url, api_key=KEY, model=model, timeouts=timeouts
+            name,
+            base_url=url or fake.url,
+            api_key=KEY,
+            models=[Model(model, **facts)],
+            timeouts=timeouts,
         )
         built.append(provider)
         return provider

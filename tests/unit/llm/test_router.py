@@ -4,14 +4,15 @@ from contextlib import aclosing
 import pytest
 
 from app.errors import InvalidRequest
+from app.llm.circuits import Circuits
+from app.llm.clock import Timeouts
 from app.llm.completion import Completion, Delta, ModelInfo, Reset, Usage
-from app.llm.cooldowns import Cooldowns
 from app.llm.extractive import Extractive
-from app.llm.failures import AllProvidersFailed, ProviderFailed
-from app.llm.openai_compatible import OpenAiCompatible, Timeouts
-from app.llm.router import COOLING, Router
+from app.llm.failures import RULES, AllProvidersFailed, ProviderFailed
+from app.llm.openai_compatible import Model, OpenAiCompatible
+from app.llm.router import Router, Routing
 from tests.fake_provider import ANSWER, FakeProvider
-from tests.unit.llm.asking import ask, collect, request, source
+from tests.unit.llm.asking import ask, collect, outcomes, request, source
 
 QUOTED = source("A file may be at most 10 MB large. Larger files are refused.")
 
@@ -21,8 +22,10 @@ class Scripted:
 
     def __init__(self, name, *texts, failure=None, hangs=False):
         self.name, self.texts, self.failure, self.hangs = name, texts, failure, hangs
+        self.upstream = "here"
         self.requests, self.closed, self.stopped = [], False, False
         self.asked = asyncio.Event()
+        self.reached, self.gate = asyncio.Event(), None
 
     def models(self):
         return (ModelInfo(f"{self.name}-model", self.name, True, None, None),)
@@ -34,6 +37,9 @@ class Scripted:
         self.requests.append(asked)
         self.asked.set()
         try:
+            if self.gate:
+                self.reached.set()
+                await self.gate.wait()
             for text in self.texts:
                 yield Delta(text)
             if self.hangs:
@@ -47,10 +53,6 @@ class Scripted:
 
 def failing(name, outcome="server_error", *texts, retry_after_s=None):
     return Scripted(name, *texts, failure=ProviderFailed(outcome, "no", retry_after_s))
-
-
-def outcomes(completion):
-    return [(attempt.provider, attempt.outcome) for attempt in completion.attempts]
 
 
 async def test_the_first_that_answers_wins():
@@ -79,16 +81,24 @@ async def test_a_death_before_any_text_is_invisible():
 
 
 async def test_when_all_fail_the_caller_learns_when_to_return():
-    router = Router([failing("a"), failing("b", "rate_limited", retry_after_s=400)], cooldown_s=90)
+    providers = [failing("a"), failing("b", "rate_limited", retry_after_s=400)]
+    router = Router(providers, circuits=Circuits(cooldown_s=90))
     with pytest.raises(AllProvidersFailed) as failed:
         await collect(router)
     assert [a.outcome for a in failed.value.attempts] == ["server_error", "rate_limited"]
     assert failed.value.retry_after_s == 90
 
 
-@pytest.mark.parametrize("outcome", sorted(COOLING))
-async def test_a_failed_provider_is_left_alone(outcome):
-    first = failing("a", outcome)
+OPENING = sorted(
+    fault
+    for fault, rule in RULES.items()
+    if rule.opens in {"once", "long"} and rule.action == "next"
+)
+
+
+@pytest.mark.parametrize("fault", OPENING)
+async def test_a_failed_provider_is_left_alone(fault):
+    first = failing("a", fault)
     router = Router([first, Scripted("b", "yes")])
     await ask(router)
     _, completion = await ask(router)
@@ -97,31 +107,54 @@ async def test_a_failed_provider_is_left_alone(outcome):
     assert len(first.requests) == 1
 
 
-@pytest.mark.parametrize("outcome", ["malformed", "empty", "cut", "context_overflow"])
-async def test_one_bad_answer_is_no_outage(outcome):
-    first = failing("a", outcome)
+@pytest.mark.parametrize("fault", ["malformed", "empty", "cut", "overtime"])
+async def test_one_bad_answer_is_no_outage_but_two_in_a_row_are(fault):
+    first = failing("a", fault)
     router = Router([first, Scripted("b", "yes")])
-    await ask(router)
-    await ask(router)
+    for _ in range(3):
+        await ask(router)
     assert len(first.requests) == 2
+    good = Router([first, Scripted("b", "yes")])
+    first.requests.clear()
+    await ask(good)
+    first.failure, failure = None, first.failure
+    first.texts = ("fine",)
+    await ask(good)
+    first.failure = failure
+    await ask(good)
+    assert good.models()[0].available, "there was a good answer in between"
 
 
-async def test_cooldowns_end_and_are_never_shortened():
+@pytest.mark.parametrize("fault", ["rejected", "context_overflow"])
+async def test_a_fault_of_the_request_takes_the_provider_from_nobody(fault):
+    first = failing("a", fault)
+    router = Router([first, Scripted("b", "yes")])
+    for _ in range(4):
+        await ask(router)
+    assert len(first.requests) == 4
+
+
+async def test_cooldowns_end_with_one_probe():
     now = 100.0
-    cooldowns = Cooldowns(lambda: now)
     first = failing("a", "rate_limited", retry_after_s=50)
-    router = Router([first, Scripted("b", "yes")], cooldown_s=10, cooldowns=cooldowns)
+    circuits = Circuits(cooldown_s=10, clock=lambda: now)
+    router = Router([first, Scripted("b", "yes")], circuits=circuits)
     await ask(router)
-    assert await cooldowns.remaining_s("a") == 50
-    await cooldowns.start("a", 5)
-    assert await cooldowns.remaining_s("a") == 50
     shown = {model.id: model for model in router.models()}
     assert not shown["a-model"].available
     assert shown["a-model"].cooling_down_until.endswith("+00:00")
     assert shown["b-model"].available
     now += 51
-    await ask(router)
-    assert len(first.requests) == 2
+    first.failure, first.texts, first.gate = None, ("back",), asyncio.Event()
+    first.requests.clear()
+    probe = asyncio.create_task(ask(router))
+    await first.reached.wait()
+    others = await asyncio.gather(*(ask(router) for _ in range(10)))
+    assert {text for text, _ in others} == {"yes"}
+    first.gate.set()
+    assert (await probe)[0] == "back"
+    assert len(first.requests) == 1
+    assert (await ask(router))[0] == "back"
 
 
 @pytest.mark.parametrize("wanted", ["b", "b-model"])
@@ -130,12 +163,14 @@ async def test_the_wanted_model_goes_first_and_the_others_stay(wanted):
     text, completion = await ask(Router([a, b]), request(model=wanted))
     assert text == "from a"
     assert outcomes(completion) == [("b", "server_error"), ("a", "ok")]
-    assert b.requests[0].model == ("b-model" if wanted == "b-model" else None)
-    assert a.requests[0].model is None
+    assert b.requests[0].model == "b-model"
+    assert a.requests[0].model == "a-model"
 
 
 async def test_the_default_model_is_used_when_none_is_named():
-    router = Router([Scripted("a", "from a"), Scripted("b", "from b")], default_model="b-model")
+    router = Router(
+        [Scripted("a", "from a"), Scripted("b", "from b")], routing=Routing(default_model="b-model")
+    )
     assert (await ask(router))[0] == "from b"
     assert (await ask(router, request(model="a")))[0] == "from a"
 
@@ -149,7 +184,7 @@ async def test_an_unknown_model_is_the_callers_fault():
 
 async def test_the_total_deadline_leaves_only_extraction():
     first, second = Scripted("a", "slow", hangs=True), Scripted("b", "never asked")
-    router = Router([first, second, Extractive()], total_s=0.05)
+    router = Router([first, second, Extractive()], routing=Routing(total_s=0.05))
     events = await collect(router, request("How large may a file be?", QUOTED))
     assert events[:2] == [Delta("slow"), Reset("stalled")]
     assert events[-1].provider == "extractive"
@@ -157,6 +192,17 @@ async def test_the_total_deadline_leaves_only_extraction():
     assert second.requests == []
     assert first.stopped
     assert router.models()[0].available, "our own deadline is not the provider's failure"
+
+
+async def test_the_deadline_ends_waiting_and_never_the_readers_work():
+    router = Router([Scripted("a", "one", "two")], routing=Routing(total_s=0.02))
+    async with aclosing(router.stream(request())) as events:
+        assert await anext(events) == Delta("one")
+        await asyncio.sleep(0.1)  # longer than the deadline: that is the point
+        assert await anext(events) == Reset("stalled")
+        with pytest.raises(AllProvidersFailed):
+            await anext(events)
+    assert asyncio.current_task().cancelling() == 0
 
 
 async def test_extraction_never_cools_down():
@@ -227,7 +273,9 @@ async def test_closing_the_router_closes_everyone():
 async def test_over_real_http():
     async with FakeProvider() as first, FakeProvider(behaviour="drip:50") as second:
         providers = [
-            OpenAiCompatible(name, base_url=fake.url, api_key="k", model=model, timeouts=Timeouts())
+            OpenAiCompatible(
+                name, base_url=fake.url, api_key="k", models=[Model(model)], timeouts=Timeouts()
+            )
             for name, fake, model in (("groq", first, "cut"), ("openai", second, "m"))
         ]
         router = Router([*providers, Extractive()])
