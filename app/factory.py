@@ -21,6 +21,7 @@ from app.http.problems import Problem, install_problems
 from app.ingestion.event_routes import router as event_router
 from app.ingestion.routes import router as ingestion_router
 from app.ingestion.webhook_routes import router as webhook_router
+from app.limits.routes import router as usage_router
 from app.settings import Settings
 from app.wiring import House, open_house
 
@@ -61,6 +62,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     app.include_router(webhook_router)
     app.include_router(documents_router)
     app.include_router(admin_router)
+    app.include_router(usage_router)
 
     def house() -> House:
         found: House = app.state.house

@@ -13,10 +13,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
 
+#: The largest budget there is; a larger one would be none.
+MAX_BUDGET_USD = 99_999_999
 MODEL_DIR = Path(sys.prefix) / "share" / "docent" / "all-minilm-l6-v2"
 
 ProviderName = Literal["openrouter", "groq", "openai", "local", "extractive"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Dollars = Annotated[float, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -150,6 +153,14 @@ class Settings(BaseSettings):
     idle_timeout_s: Seconds = Field(10, description="Longest gap inside an answer.")
     total_timeout_s: Seconds = Field(60, description="Deadline of a whole answer, all attempts.")
     cooldown_s: Seconds = Field(300, description="How long a failed provider is left alone.")
+
+    # Budgets: a calendar month, UTC
+    tenant_budget_usd: Dollars | None = Field(
+        None, description="What a tenant without a budget of its own may spend; empty = any."
+    )
+    key_budget_usd: Dollars | None = Field(
+        None, description="What a key without a budget of its own may spend; empty = any."
+    )
 
     # Observability
     metrics_backend: Literal["prometheus", "datadog", "opentelemetry", "noop", "auto"] = Field(
