@@ -104,9 +104,10 @@ class Spending:
 
 
 class Ledger:
-    """The counters; every method raises :class:`app.infra.redis.RedisAway`, also when it is full.
+    """The counters; every method raises :class:`app.infra.redis.RedisAway`.
 
-    A command that was sent may have been carried out even then.
+    A command that was sent may have been carried out even then. Each script begins with a command
+    that frees memory, so that a Redis that is full lets it finish.
     """
 
     def __init__(self, redis: Guarded) -> None:
@@ -138,10 +139,12 @@ class Ledger:
 
         async def read(redis: Redis) -> tuple[Mapping[bytes, bytes], Sequence[bytes]]:
             seconds, micros = await redis.time()
-            async with redis.pipeline(transaction=True) as pipe:
-                pipe.hgetall(month_key)
+            # Holds first: what is settled in between is told twice rather than not at all. No
+            # transaction: a Redis that is full refuses those.
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.zrangebyscore(holds_key, f"({seconds * 1000 + micros // 1000}", "+inf")
-                spent, holds = await pipe.execute()
+                pipe.hgetall(month_key)
+                holds, spent = await pipe.execute()
             return spent, holds
 
         spent, holds = await self._redis.run(read)
