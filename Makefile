@@ -68,8 +68,9 @@ TENANT ?= default
 ingest: setup ## Ingest every PDF below DIR=... for TENANT=...
 	@$(BIN)/python -m scripts.ingest "$(DIR)" --tenant "$(TENANT)"
 
-create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read"
-	@$(BIN)/python -m scripts.create_key --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)"
+create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read" BUDGET_USD=...
+	@$(BIN)/python -m scripts.create_key --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)" \
+		$(if $(BUDGET_USD),--budget-usd "$(BUDGET_USD)")
 
 migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate

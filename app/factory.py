@@ -25,6 +25,7 @@ from app.ingestion.webhook_routes import router as webhook_router
 from app.limits.middleware import RateLimits
 from app.limits.rate_routes import router as limits_router
 from app.limits.rates import RateLimiter
+from app.limits.routes import router as usage_router
 from app.settings import Settings
 from app.wiring import House, open_house
 
@@ -67,6 +68,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     app.include_router(documents_router)
     app.include_router(admin_router)
     app.include_router(limits_router)
+    app.include_router(usage_router)
 
     def house() -> House:
         found: House = app.state.house

@@ -23,6 +23,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
 
+#: The largest budget there is; a larger one would be none.
+MAX_BUDGET_USD = 99_999_999
 MODEL_DIR = Path(sys.prefix) / "share" / "docent" / "all-minilm-l6-v2"
 
 ProviderName = Literal["openrouter", "groq", "openai", "local", "extractive"]
@@ -46,6 +48,9 @@ class ModelFacts(BaseModel):
         if (self.prompt_usd is None) is not (self.completion_usd is None):
             raise ValueError("give both prompt_usd and completion_usd, or neither")
         return self
+
+
+Dollars = Annotated[float, Field(ge=0, le=MAX_BUDGET_USD, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -212,6 +217,14 @@ class Settings(BaseSettings):
         le=1,
         description="Most requests, as a share, that may ask the next provider too when the first "
         "takes unusually long to begin; 0 = none.",
+    )
+
+    # Budgets: a calendar month, UTC
+    tenant_budget_usd: Dollars | None = Field(
+        None, description="What a tenant without a budget of its own may spend; empty = any."
+    )
+    key_budget_usd: Dollars | None = Field(
+        None, description="What a key without a budget of its own may spend; empty = any."
     )
 
     # Observability

@@ -29,6 +29,7 @@ from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
+from app.limits.budgets import Budgets
 from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
 from app.llm.providers import build_router
@@ -43,6 +44,8 @@ from app.settings import Settings
 T = TypeVar("T")
 #: What a part may take to answer a probe.
 PROBE_S = 2.0
+#: How much longer than the deadline of an answer its money is put aside.
+HOLD_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class House:
     board: JobBoard
     webhooks: Webhooks
     worker: Worker
+    budgets: Budgets
 
     async def checks(self) -> dict[str, bool]:
         """Whether each part that an answer needs is there, asked at the same time."""
@@ -134,7 +138,14 @@ async def open_house(
         await check_index(pool, embedder)
         retriever = Retriever(pool, embedder)
         shared = Guarded(redis)
-        provider = build_router(settings, redis=shared)
+        budgets = Budgets(
+            shared,
+            tenant_budget_usd=settings.tenant_budget_usd,
+            key_budget_usd=settings.key_budget_usd,
+            hold_s=settings.total_timeout_s + HOLD_GRACE_S,
+        )
+        stack.push_async_callback(budgets.close)
+        provider = build_router(settings, redis=shared, purse=budgets)
         stack.push_async_callback(provider.close)
         await provider.open()
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
@@ -172,6 +183,7 @@ async def open_house(
             board=JobBoard(pool, queue.defer, announcer),
             webhooks=Webhooks(pool, deliver, allow_private=settings.allow_private_urls),
             worker=Worker(pool, jobs, pipeline, queue, limits=_work_limits(settings)),
+            budgets=budgets,
         )
 
 

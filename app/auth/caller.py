@@ -14,3 +14,6 @@ class Caller:
     tenant_id: str
     key_id: str
     scopes: frozenset[str]
+    #: What tenant and key may spend in a month; None leaves it to the settings.
+    tenant_budget_usd: float | None = None
+    key_budget_usd: float | None = None

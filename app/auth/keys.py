@@ -19,7 +19,7 @@ from app.auth.caller import ALL_SCOPES, Caller
 from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
 from app.infra.ids import new_id
 from app.infra.postgres import Pool, fetch_all, translated
-from app.settings import Settings
+from app.settings import MAX_BUDGET_USD, Settings
 
 _MAX_KEY_CHARS = 128
 
@@ -46,7 +46,14 @@ class KeyRing:
         )
         if not rows or not hmac.compare_digest(rows[0]["key_hash"], digest):
             raise NotAuthenticated
-        return Caller(rows[0]["tenant_id"], rows[0]["id"], frozenset(rows[0]["scopes"]))
+        [row] = rows
+        return Caller(
+            row["tenant_id"],
+            row["id"],
+            frozenset(row["scopes"]),
+            tenant_budget_usd=row["tenant_budget_usd"],
+            key_budget_usd=row["key_budget_usd"],
+        )
 
 
 def hash_key(key: str, secret: bytes) -> bytes:
@@ -55,14 +62,22 @@ def hash_key(key: str, secret: bytes) -> bytes:
 
 
 def create_key(
-    owner_url: str, secret: bytes, *, tenant: str, name: str, scopes: Sequence[str] = ALL_SCOPES
+    owner_url: str,
+    secret: bytes,
+    *,
+    tenant: str,
+    name: str,
+    scopes: Sequence[str] = ALL_SCOPES,
+    budget_usd: float | None = None,
 ) -> str:
     """Mint a key for the tenant called ``tenant``, making the tenant if it is new; blocks.
 
     Runs as the owner of the tables: the application's own role cannot write keys or make tenants.
+    The key may spend ``budget_usd`` a month; None leaves it to the settings.
 
     Raises:
-        InvalidRequest: for an empty or overlong name, or a scope that does not exist.
+        InvalidRequest: for an empty or overlong name, a scope that does not exist, or a budget that
+            is no sum of money.
         DatabaseUnavailable: when the database cannot be reached.
     """
     unknown = set(scopes) - set(ALL_SCOPES)
@@ -74,9 +89,33 @@ def create_key(
     for what, text in (("tenant", tenant), ("name", name)):
         if not 1 <= len(text.strip()) <= 128 or not text.isprintable():  # noqa: PLR2004
             raise InvalidRequest(f"The {what} must have 1 to 128 printable characters.")
+    _check_budget(budget_usd)
     key = new_key()
-    _store(owner_url, secret, key, tenant=tenant, name=name, scopes=scopes)
+    digest = hash_key(key, secret)
+    _store(owner_url, digest, tenant=tenant, name=name, scopes=scopes, budget_usd=budget_usd)
     return key
+
+
+def set_tenant_budget(owner_url: str, tenant: str, budget_usd: float | None) -> None:
+    """Let the tenant called ``tenant`` spend ``budget_usd`` a month; blocks, as the owner.
+
+    None leaves it to the settings. The tenant is made if it is new.
+
+    Raises:
+        InvalidRequest: the budget is no sum of money.
+        DatabaseUnavailable: when the database cannot be reached.
+    """
+    _check_budget(budget_usd)
+    with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
+        connection.execute(
+            "UPDATE tenants SET budget_usd = %s WHERE id = %s",
+            (budget_usd, _tenant(connection, tenant)),
+        )
+
+
+def _check_budget(budget_usd: float | None) -> None:
+    if budget_usd is not None and not 0 <= budget_usd <= MAX_BUDGET_USD:
+        raise InvalidRequest(f"A budget is 0 to {MAX_BUDGET_USD} US dollars a month.")
 
 
 def new_key() -> str:
@@ -92,26 +131,32 @@ def ensure_dev_key(owner_url: str, secret: bytes, home: Path, *, tenant: str) ->
     path = home / "dev.key"
     write_private(path, new_key())
     key = path.read_text().strip()
-    _store(owner_url, secret, key, tenant=tenant, name="development", scopes=ALL_SCOPES)
+    _store(owner_url, hash_key(key, secret), tenant=tenant, name="development", scopes=ALL_SCOPES)
 
 
 def _store(
-    owner_url: str, secret: bytes, key: str, *, tenant: str, name: str, scopes: Sequence[str]
+    owner_url: str,
+    digest: bytes,
+    *,
+    tenant: str,
+    name: str,
+    scopes: Sequence[str],
+    budget_usd: float | None = None,
 ) -> None:
-    """Store the hash of ``key``, unless it is stored already."""
+    """Store the hash of a key, unless it is stored already."""
     with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
-        digest = hash_key(key, secret)
         found = connection.execute("SELECT FROM api_keys WHERE key_hash = %s", (digest,))
         if found.fetchone() is None:
             connection.execute(
-                "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes)"
-                " VALUES (%s, %s, %s, %s, %s)",
+                "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes, budget_usd)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
                 (
                     new_id("key"),
                     _tenant(connection, tenant),
                     name.strip(),
                     digest,
                     list(scopes),
+                    budget_usd,
                 ),
             )
 

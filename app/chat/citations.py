@@ -29,19 +29,10 @@ _SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
 _WORD = re.compile(r"\w+")
 
 
-def cite(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
-    """Renumber the markers of ``text`` so that each names one quote, and give the quotes.
-
-    ``[n]`` in ``text`` means ``passages[n - 1]``.
-    """
-    citer = Citer(passages)
-    said = citer.feed(text) + citer.end()
-    return said, tuple(citer.citations)
-
-
 class Citer:
-    """Cites a text as it comes: what was given out is never changed afterwards.
+    """Renumbers the markers of a text as it comes, so that each names one quote, and finds those.
 
+    ``[n]`` means ``passages[n - 1]``. What was given out is never changed afterwards.
     White space and what may be the beginning of a marker wait for the text that decides.
     """
 

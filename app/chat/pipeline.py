@@ -109,7 +109,12 @@ class ChatPipeline:
         """What the provider says; without a passage none is asked."""
         if not passages:
             return _nobody()
-        account = Account(caller.tenant_id, caller.key_id)
+        account = Account(
+            caller.tenant_id,
+            caller.key_id,
+            tenant_budget_usd=caller.tenant_budget_usd,
+            key_budget_usd=caller.key_budget_usd,
+        )
         request = build_request(question, passages, account=account)
         return cast("AsyncGenerator[Event]", self._provider.stream(request))
 

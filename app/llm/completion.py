@@ -52,10 +52,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose money an answer costs."""
+    """Whose money an answer costs, and how much of it a month may cost."""
 
     tenant_id: str
     key_id: str
+    #: None leaves it to the settings.
+    tenant_budget_usd: float | None = None
+    key_budget_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
-from app.auth.keys import KeyRing, create_key, hash_key, tenant_named
+from app.auth.keys import KeyRing, create_key, hash_key, set_tenant_budget, tenant_named
 from app.errors import NotAuthenticated
 from app.infra.postgres import DatabaseUnavailable, open_pool
 from tests.conftest import FreshDatabase
@@ -56,6 +57,24 @@ async def test_a_key_stops_working_with_the_next_request(
     owner_rows(database.database_url, f"UPDATE api_keys SET {change} WHERE id = %s", caller.key_id)
     with pytest.raises(NotAuthenticated):
         await ring.caller(key)
+
+
+async def test_a_caller_brings_its_budgets(ring: KeyRing, database: FreshDatabase) -> None:
+    key = mint(database, "spender", budget_usd=0.07)
+    caller = await ring.caller(key)
+    assert (caller.tenant_budget_usd, caller.key_budget_usd) == (None, 0.07)
+    for budget_usd in (12.5, 0.0, 99_999_999, None):
+        set_tenant_budget(database.database_url, "spender", budget_usd)
+        assert (await ring.caller(key)).tenant_budget_usd == budget_usd
+    assert (await ring.caller(mint(database, "spender"))).key_budget_usd is None
+
+
+@pytest.mark.parametrize("value", ["NaN", "-1", "100000000", "Infinity"])
+@pytest.mark.parametrize("table", ["tenants", "api_keys"])
+def test_what_is_no_budget_is_not_stored(database: FreshDatabase, table: str, value: str) -> None:
+    mint(database, "spender")
+    with pytest.raises(psycopg.DataError if value == "Infinity" else psycopg.Error):
+        owner_rows(database.database_url, f"UPDATE {table} SET budget_usd = %s::numeric", value)
 
 
 async def test_a_key_of_another_secret_is_refused(ring: KeyRing, database: FreshDatabase) -> None:

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT, FreshDatabase, environment
+from app.auth.keys import KeyRing
+from app.infra.postgres import open_pool
+from tests.conftest import ROOT, SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop, write_book
 
 
@@ -41,6 +43,25 @@ async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
         broken = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
         assert broken.returncode == 1
         assert "current_chunks_that_are_not_live: 3" in broken.stdout
+
+
+async def test_a_key_is_minted_with_budgets(database: FreshDatabase, tmp_path: Path) -> None:
+    async with open_pool(database.database_url, size=1, timeout_s=5) as pool:
+        ring = KeyRing(pool, SECRET.encode())
+        mint = ("scripts.create_key", "--tenant", "payer", "--name", "n")
+        for options, budgets in (
+            (("--budget-usd", "0.5", "--tenant-budget-usd", "7"), (7, 0.5)),
+            ((), (7, None)),
+            (("--tenant-budget-usd", "none", "--budget-usd", "none"), (None, None)),
+        ):
+            made = run(database, tmp_path, *mint, *options)
+            assert made.returncode == 0, made
+            caller = await ring.caller(made.stdout.splitlines()[-1])
+            assert (caller.tenant_budget_usd, caller.key_budget_usd) == budgets
+        for wrong in ("nan", "-1", "much"):
+            refused = run(database, tmp_path, *mint, "--budget-usd", wrong)
+            assert refused.returncode in (1, 2)
+            assert (refused.stdout, "Traceback" in refused.stderr) == ("", False)
 
 
 async def test_dead_letters_are_listed_and_queued_again(

@@ -17,6 +17,8 @@ CANARY = "hunter2-canary"
 GOOD = {
     "bind_address": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),
+    "tenant_budget_usd": ("12.5", 12.5),
+    "key_budget_usd": ("0", 0.0),
     "demo_port": ("9001", 9001),
     "workers": ("5", 5),
     "max_body_bytes": ("2048", 2048),
@@ -97,6 +99,8 @@ GOOD = {
     "log_json": ("1", True),
 }  # fmt: skip
 BAD = {
+    "tenant_budget_usd": ["-1", "nan", "inf", "100000000"],
+    "key_budget_usd": ["-0.01", "much"],
     "port": ["0", "65536", CANARY, "1e3", "-1"],
     "demo_port": ["0"],
     "workers": ["0", "65", CANARY],

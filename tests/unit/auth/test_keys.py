@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.keys import KeyRing, create_key, hash_key, load_secret, write_private
+from app.auth.keys import (
+    KeyRing,
+    create_key,
+    hash_key,
+    load_secret,
+    set_tenant_budget,
+    write_private,
+)
 from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
 
 
@@ -39,6 +47,15 @@ async def test_what_cannot_be_a_key_is_refused_without_asking_the_database(key: 
 def test_a_key_needs_names_and_known_scopes(tenant: str, name: str, scopes: list[str]) -> None:
     with pytest.raises(InvalidRequest):
         create_key("postgresql://nowhere.invalid", b"s", tenant=tenant, name=name, scopes=scopes)
+
+
+@pytest.mark.parametrize("budget_usd", [-0.01, 100_000_000, math.nan, math.inf])
+def test_a_budget_is_a_sum_of_money(budget_usd: float) -> None:
+    nowhere = "postgresql://nowhere.invalid"
+    with pytest.raises(InvalidRequest, match="budget"):
+        create_key(nowhere, b"s", tenant="t", name="n", budget_usd=budget_usd)
+    with pytest.raises(InvalidRequest, match="budget"):
+        set_tenant_budget(nowhere, "t", budget_usd)
 
 
 def test_a_private_file_is_whole_private_and_never_replaced(tmp_path: Path) -> None:

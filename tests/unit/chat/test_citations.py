@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.chat.citations import Citer, cite, locate
+from app.chat.citations import Citer, locate
 from tests.fakes import passage
+from tests.unit.chat.citing import cite
 
 TEXT = (
     "2 Limits\n\nThe limit is 10 MB. Larger files are refused\nwith a clear reason. "

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from app.chat.answer import ABSTENTION, Answer, Timings
-from app.chat.citations import cite
 from app.chat.openai_answer import CompletionOut, annotations, finish_reason
 from app.llm.completion import Attempt, Usage
 from tests.fakes import passage
+from tests.unit.chat.citing import cite
 
 
 def answered(text: str = "The limit is 10 MB [1].", **changes: Any) -> Answer:

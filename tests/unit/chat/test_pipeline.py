@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.chat.pipeline import ChatPipeline
 from app.errors import AppError
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import (
+    Account,
     Attempt,
     Completion,
     CompletionRequest,
@@ -53,6 +55,14 @@ async def test_an_answer_is_cited_and_attributed() -> None:
     assert (timings.embedding_ms, timings.search_ms, timings.first_token_ms) == (1.5, 2.5, 3.0)
     assert 0 < timings.generation_ms <= timings.total_ms
     assert provider.closed_streams == 1
+
+
+async def test_the_provider_is_told_who_pays() -> None:
+    provider = ScriptedProvider(said("The limit is 10 MB [1]."))
+    caller = replace(ADA, tenant_budget_usd=5.0, key_budget_usd=1.0)
+    await ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()).answer(caller, QUESTION)
+    [request] = provider.requests
+    assert request.account == Account("ten_1", "key_1", 5.0, 1.0)
 
 
 async def test_what_an_answer_quotes_is_kept_to_be_shown() -> None:

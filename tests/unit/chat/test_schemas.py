@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.chat.answer import Answer, Timings
-from app.chat.citations import cite
 from app.chat.schemas import AnswerOut, ChatIn, ModelOut, PassageOut, RetrieveIn, RetrieveOut
 from app.llm.completion import Attempt, Completion, ModelInfo, Usage
 from app.retrieval.search import Retrieved
 from tests.fakes import passage
+from tests.unit.chat.citing import cite
 
 GOOD = {"question": "How large?"}
 
