@@ -172,8 +172,12 @@ class OpenAiModelList(BaseModel):
 
     @classmethod
     def of(cls, models: tuple[ModelInfo, ...]) -> "OpenAiModelList":
-        """The wire shape of ``models``, each id once."""
+        """The wire shape of ``models``, each id once.
+
+        Those that take a key of the caller's are left out: this list cannot say so.
+        """
         owners = {ROUTER_MODEL: "docent"}
         for model in models:
-            owners.setdefault(model.id, model.provider)
+            if model.available or model.cooling_down_until is not None:
+                owners.setdefault(model.id, model.provider)
         return cls(data=[OpenAiModel(id=name, owned_by=owner) for name, owner in owners.items()])

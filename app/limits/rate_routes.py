@@ -47,7 +47,7 @@ class RateLimitStatus(BaseModel):
 @router.get(
     STATUS_PATH,
     operation_id="rate_limit_status",
-    responses=documented_problems(401, 503),
+    responses=documented_problems(401, 403, 503),
 )
 async def rate_limit_status(
     request: Request, caller: Annotated[Caller, Depends(authenticated)]

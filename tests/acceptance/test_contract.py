@@ -185,16 +185,6 @@ def test_probes_are_open(stranger: httpx.Client) -> None:
     assert "text/html" in stranger.get("/docs").headers["content-type"]
 
 
-def test_a_conversation_may_be_streamed_only_when_that_exists(client: httpx.Client) -> None:
-    question = {"question": IN_CORPUS[0]}
-    assert good(client.post("/api/v1/chat", json={**question, "stream": "auto"}))["answer"]
-    for reply in (
-        client.post("/api/v1/chat", json={**question, "stream": True}),
-        client.post("/api/v1/chat", json=question, headers={"Accept": "text/event-stream"}),
-    ):
-        assert (reply.status_code, reply.json()["code"]) == (422, "streaming_not_available")
-
-
 def test_the_openapi_document_says_what_is_served(stranger: httpx.Client) -> None:
     schema = good(stranger.get("/openapi.json"))
     document = "/api/v1/docs/{document_id}"
