@@ -259,7 +259,7 @@ async def test_a_frozen_redis_refuses_what_costs_and_loses_nothing(
     tmp_path: Path, tenant: str
 ) -> None:
     with own_redis(tmp_path) as (url, process):
-        async with open_redis(url, timeout_s=0.1) as redis:
+        async with open_redis(url, timeout_s=1) as redis:
             budgets = Budgets(Guarded(redis, left_alone_s=0))
             account = Account(tenant, tenant_budget_usd=1.0)
             hold = await budgets.reserve(account, 0.3)
