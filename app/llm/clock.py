@@ -17,7 +17,8 @@ class Timeouts:
     first_token_s: float = 15.0
     #: Between two tokens, as long as the reader is waiting: ``stalled``.
     idle_s: float = 10.0
-    #: The whole attempt: ``overtime``, or ``first_token_timeout`` before the first token.
+    #: The whole attempt, as long as the reader is waiting: ``overtime``, or
+    #: ``first_token_timeout`` before the first token.
     total_s: float = 30.0
 
 
@@ -47,11 +48,13 @@ class Clock:
         if not self._tokens:
             self.first_token_ms = (perf_counter() - self._wall) * 1000
         self._tokens = tokens
-        self.resumed()
+        self._waiting_since = self._loop.time()
 
     def resumed(self) -> None:
-        """Start the idle limit anew: a slow reader of ours is not a stalled server."""
-        self._waiting_since = self._loop.time()
+        """Leave out what our reader took since the last token: a slow one is no stalled server."""
+        now = self._loop.time()
+        self._last += now - self._waiting_since
+        self._waiting_since = now
 
     def expired(self) -> ProviderFailed:
         fault: Fault = "stalled" if self._tokens else "first_token_timeout"

@@ -14,7 +14,7 @@ _MESSAGE_TOKENS = 4
 
 def tokens_of(text: str) -> int:
     """About how many tokens ``text`` has."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+    return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
 
 
 def prompt_tokens(request: CompletionRequest) -> int:

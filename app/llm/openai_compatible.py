@@ -10,9 +10,11 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from app.llm.answer import Answer
 from app.llm.clock import Clock, Timeouts
@@ -32,7 +34,8 @@ from app.llm.fit import prompt_tokens
 _REFUSAL_BYTES = 8192
 #: How long to wait for the end of a body after ``[DONE]``, so that the connection can be reused.
 _DRAIN_S = 0.02
-_POOL = 200
+#: How long to wait for the body of a refusal, whose status says enough.
+_REFUSAL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +160,13 @@ class OpenAiCompatible:
         self, request: CompletionRequest, key: str, clock: Clock, stack: AsyncExitStack
     ) -> AsyncIterator[bytes]:
         """Send the request and wait for the headers of a 200."""
+        try:
+            data = orjson.dumps(self._body(request))
+        except orjson.JSONEncodeError:  # half a surrogate pair: no provider's fault
+            raise ProviderFailed("rejected", "the prompt is no Unicode text") from None
         call = self._opened().post(
             self._url,
-            data=orjson.dumps(self._body(request)),
+            data=data,
             headers={"Authorization": f"Bearer {key}"} if key else None,
             allow_redirects=False,
         )
@@ -180,11 +187,15 @@ class OpenAiCompatible:
         """The session; made at the first call, since it needs the loop it will run on."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_POOL),
-                # The transport's own limit: connecting only, the rest is :class:`Clock`'s.
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
+                # No limit: a request that waits for another one's connection would be taken for a
+                # provider that is late.
+                connector=aiohttp.TCPConnector(limit=0),
+                # What is set for one caller, maybe with a key of theirs, is not sent for the next.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # The transport's own limit: connecting, names included; the rest is Clock's.
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
                 headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
-                trust_env=True,  # proxies, as the operator's environment says
+                proxy=_proxy(URL(self._url)),
             )
         return self._session
 
@@ -223,10 +234,11 @@ async def _refuse(response: aiohttp.ClientResponse, key: str) -> None:
         return
     body = b""
     with suppress(Exception):  # the status says enough; a body that cannot be read adds nothing
-        async for chunk in response.content.iter_any():
-            body += chunk[:_REFUSAL_BYTES]
-            if len(body) >= _REFUSAL_BYTES:
-                break
+        async with asyncio.timeout(_REFUSAL_S):
+            async for chunk in response.content.iter_any():
+                body += chunk[:_REFUSAL_BYTES]
+                if len(body) >= _REFUSAL_BYTES:
+                    break
     raise refused(response.status, response.headers, body, key)
 
 
@@ -235,6 +247,15 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
     with suppress(Exception):  # the answer is complete; what comes after cannot spoil it
         async with asyncio.timeout(_DRAIN_S):
             await anext(chunks, None)
+
+
+def _proxy(url: URL) -> str | None:
+    """The proxy that the operator's environment names, if any.
+
+    Not by aiohttp's ``trust_env``: that also looks for a ``.netrc`` before every call, and refuses
+    the call if it finds credentials there beside the key.
+    """
+    return None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
 
 
 def _fault(error: Exception) -> Fault:

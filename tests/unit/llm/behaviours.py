@@ -71,7 +71,27 @@ async def tells_the_key(exchange: Exchange, args: list[str]) -> None:
     await exchange.send(200, json.dumps({"error": error}).encode())
 
 
+async def thinks_to_the_end(exchange: Exchange, args: list[str]) -> None:
+    """A reasoning model that was given too few tokens to come to its answer."""
+    await exchange.start()
+    await exchange.part(exchange.chunk({"reasoning": "hmm"}) + exchange.tail(1, "length"))
+    await exchange.end()
+
+
+async def sets_a_cookie(exchange: Exchange, args: list[str]) -> None:
+    """A refusal, and a cookie for whoever asked."""
+    await exchange.send(500, b"{}", **{"set-cookie": "session=canary; Path=/"})
+
+
+async def refuses_slowly(exchange: Exchange, args: list[str]) -> None:
+    """A 429 that says when to return, and whose body never comes."""
+    head = b"HTTP/1.1 429 Fake\r\nretry-after: 17\r\ncontent-length: 99\r\n\r\n"
+    await exchange.write(head)
+    await exchange.wait(3600)
+
+
 for behaviour in (
     hangs_up, refuses_words, moderated, finishes, counts_nothing, out_of_quota, tells_the_key,
+    thinks_to_the_end, sets_a_cookie, refuses_slowly,
 ):  # fmt: skip
     BEHAVIOURS[behaviour.__name__] = behaviour

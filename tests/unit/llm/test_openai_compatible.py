@@ -225,3 +225,73 @@ async def test_many_at_once(build, fake):
     answers = await asyncio.gather(*(ask(provider) for _ in range(30)))
     assert {text for text, _ in answers} == {"".join(f"word{n} " for n in range(20))}
     assert len(fake.calls) == 30
+
+
+async def test_what_a_reader_takes_is_not_time_of_the_attempt(build):
+    """Or two readers who take their time would open the circuit for everybody."""
+    provider = build("drip:2:0.8", timeouts=Timeouts(5, 5, 5, total_s=0.6))
+    async with aclosing(provider.stream(request())) as events:
+        assert await anext(events) == Delta("word0 ")
+        await asyncio.sleep(0.55)
+        assert await anext(events) == Delta("word1 ")
+
+
+async def test_nobody_waits_for_the_connection_of_another(build):
+    provider = build("stall", timeouts=Timeouts(5, 5, 60, 60))
+    waiting = [provider.stream(request()) for _ in range(201)]
+    await asyncio.gather(*(anext(events) for events in waiting))
+    assert (await ask(provider, request(model="ok")))[0] == ANSWER
+    for events in waiting:
+        await events.aclose()
+
+
+async def test_finding_a_name_is_part_of_connecting(build, monkeypatch):
+    async def never(*_, **__):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    provider = build(url="http://provider.invalid/v1", timeouts=Timeouts(0.1, 5, 5, 9))
+    with pytest.raises(ProviderFailed) as failed:
+        await collect(provider)
+    assert failed.value.outcome == "connect_failed"
+
+
+async def test_the_proxy_of_the_environment_is_used(build, fake, monkeypatch):
+    monkeypatch.setenv("http_proxy", fake.url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ProviderFailed):
+        await collect(build("status:500", url="http://provider.invalid/v1"))
+    assert fake.calls[0].path == "http://provider.invalid/v1/chat/completions"
+    fake.calls.clear()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    await ask(build())
+    assert fake.calls[0].path == "/v1/chat/completions"
+
+
+async def test_credentials_for_other_programs_are_left_alone(build, fake, monkeypatch, tmp_path):
+    """aiohttp refuses the call when it finds some beside the key."""
+    (tmp_path / "netrc").write_text("default login somebody password canary\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    await ask(build())
+    assert fake.calls[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_what_is_set_for_one_caller_is_not_sent_for_the_next(build, fake):
+    provider = build("sets_a_cookie", url=fake.url.replace("127.0.0.1", "localhost"))
+    for _ in range(2):
+        with pytest.raises(ProviderFailed):
+            await collect(provider)
+    assert "cookie" not in fake.calls[1].headers
+
+
+async def test_a_refusal_is_not_waited_for_to_its_end(build):
+    with pytest.raises(ProviderFailed) as failed:
+        await collect(build("refuses_slowly", timeouts=Timeouts(5, 5, 5, 9)))
+    assert (failed.value.outcome, failed.value.retry_after_s) == ("rate_limited", 17)
+
+
+async def test_what_is_no_text_is_not_the_providers_fault(build, fake):
+    with pytest.raises(ProviderFailed) as failed:
+        await collect(build(), request("half a pair: \ud800"))
+    assert failed.value.fault == "rejected"
+    assert fake.calls == []
