@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from app.llm.completion import Usage
-from app.llm.failures import ProviderFailed, in_band
+from app.llm.failures import Fault, ProviderFailed, in_band
 from app.llm.sse import EventParser
 
 #: Characters of text after which an answer is taken for a runaway.
@@ -157,7 +157,8 @@ class Answer:
 
     def _check(self) -> None:
         if not self._parts and not self.refused:
-            raise ProviderFailed("empty", f"no text, finish reason {self._finish_reason}")
+            fault: Fault = "used_up" if self._finish_reason == "length" else "empty"
+            raise ProviderFailed(fault, f"no text, finish reason {self._finish_reason}")
 
 
 def _parse(event: bytes) -> dict[str, Any]:

@@ -50,6 +50,7 @@ Fault = Literal[
     "stalled",
     "too_long",
     "unavailable",
+    "used_up",
 ]
 #: Ask the same once more; ask it for less; ask the next provider; ask nobody else.
 Action = Literal["again", "fewer", "next", "stop"]
@@ -90,6 +91,8 @@ RULES: Mapping[Fault, Rule] = {
     "rejected": Rule("malformed", "next", "never"),
     "context_overflow": Rule("context_overflow", "fewer", "never"),
     "moderated": Rule("malformed", "stop", "never"),
+    # All its tokens went into thinking, and it is the caller who says how many it may use.
+    "used_up": Rule("empty", "next", "never"),
     # Not even asked.
     "too_long": Rule("context_overflow", "next", "never"),
     "cooling_down": Rule("cooling_down", "next", "never"),

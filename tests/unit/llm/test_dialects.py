@@ -168,3 +168,12 @@ async def test_tokens_that_nobody_counted_are_estimated(build):
     assert completion.usage.completion_tokens == 3
     assert completion.usage.prompt_tokens == 12
     assert completion.usage.cost_usd == pytest.approx(18e-6)
+
+
+async def test_too_few_tokens_for_an_answer_take_the_provider_from_nobody(build, fake):
+    """How many there are is the caller's to say."""
+    router = build("thinks_to_the_end", "ok")
+    for _ in range(3):
+        _, completion = await ask(router)
+        assert outcomes(completion) == [("openrouter", "empty"), ("groq", "ok")]
+    assert router.models()[0].available
