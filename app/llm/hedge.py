@@ -47,27 +47,31 @@ class Hedges:
             return None
         return recent[int(len(recent) * 0.95)] / 1000
 
-    def spend(self) -> None:
-        """A hedge was begun."""
+    def spend(self) -> bool:
+        """Whether a hedge may begin; other requests may have spent it while this one waited."""
+        if self._saved < 1:
+            return False
         self._saved -= 1
+        return True
 
 
 async def race(
     first: AsyncGenerator[Event],
-    start_second: Callable[[], AsyncGenerator[Event]],
+    start_second: Callable[[], AsyncGenerator[Event] | None],
     after_s: float,
 ) -> AsyncGenerator[Event]:
     """The events of whichever has one first; ``start_second`` is called after ``after_s``.
 
-    The other one is cancelled. When one fails the other goes on; when both do, that is raised
-    which says more.
+    That may begin nothing. The other one is cancelled. When one fails the other goes on; when both
+    do, that is raised which says more.
     """
     running = {_begin(first): first}
     failure: Exception | None = None
     try:
         if not (await asyncio.wait(running, timeout=after_s))[0]:
             second = start_second()
-            running[_begin(second)] = second
+            if second is not None:
+                running[_begin(second)] = second
         while running:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             task = next(task for task in running if task.done())

@@ -144,8 +144,9 @@ class Router:
         if after_s is None:
             return events
 
-        def start_second() -> AsyncGenerator[Event]:
-            self._hedges.spend()
+        def start_second() -> AsyncGenerator[Event] | None:
+            if not self._hedges.spend():
+                return None
             return self._attempts.run(legs.popleft(), journey)
 
         return race(events, start_second, after_s)

@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 
+from app.llm.circuit import CircuitKey
 from app.llm.completion import Delta
+from app.llm.hedge import Hedges, race
 from app.llm.router import Routing
 from tests.fake_provider import BEHAVIOURS
 from tests.unit.llm.asking import ask, collect, outcomes
+
+KEY = CircuitKey("groq", "llama")
 
 
 async def warmed(router, fake, requests=25):
@@ -111,3 +115,20 @@ async def test_nothing_is_hedged_by_default(build, fake):
     fake.behaviour = "comments:0.1"
     await ask(router)
     assert len(fake.calls) == 1
+
+
+async def test_requests_that_wait_together_do_not_spend_the_share_twice():
+    """When a provider becomes slow all of them wait, and its successor would get all of them."""
+    hedges = Hedges(0.5)
+    for _ in range(20):
+        hedges.note(KEY, 1.0)
+    assert [hedges.after_s(KEY) for _ in range(3)] == [None, 0.001, 0.001]
+    assert [hedges.spend() for _ in range(2)] == [True, False]
+
+
+async def test_a_race_may_have_one_runner():
+    async def slow():
+        await asyncio.sleep(0.01)
+        yield Delta("x")
+
+    assert [event async for event in race(slow(), lambda: None, 0)] == [Delta("x")]
