@@ -23,7 +23,7 @@ from app.llm.completion import (
     Usage,
 )
 from app.llm.failures import Fault, ProviderFailed
-from app.llm.fit import ANSWER_TOKENS, fitted, prompt_tokens
+from app.llm.fit import ANSWER_TOKENS, BYTES_PER_TOKEN, fitted, prompt_tokens
 from app.llm.hedge import Hedges
 from app.llm.journey import Journey, Leg, ms_since
 from app.llm.purse import Hold, Purse
@@ -32,8 +32,10 @@ from app.llm.watch import Watch
 _log = logging.getLogger(__name__)
 #: Circuits of brought keys that are remembered.
 _BROUGHT = 1000
-#: Characters of an answer that broke off are charged as tokens of so many.
-_CHARS_PER_TOKEN = 4
+#: A provider that ended so had the prompt, and is paid for reading it.
+_HAD_THE_PROMPT: frozenset[Outcome] = frozenset(
+    {"cancelled", "cut", "empty", "first_token_timeout", "stalled"}
+)
 
 
 class Attempts:
@@ -175,14 +177,14 @@ class _Tally:
         self.first_token_ms: float | None = None
         self._leg = leg
         self._started = perf_counter()
-        self._chars = 0
+        self._said_bytes = 0
         self._usage: Usage | None = None
 
     def take(self, event: Event) -> None:
         if isinstance(event, Delta):
-            if not self._chars:
+            if not self._said_bytes:
                 self.first_token_ms = ms_since(self._started)
-            self._chars += len(event.text)
+            self._said_bytes += len(event.text.encode())
 
     def end(self, completion: Completion) -> None:
         self.outcome = "ok"
@@ -203,9 +205,12 @@ class _Tally:
         return self._used(request).cost_usd or 0.0
 
     def _used(self, request: CompletionRequest) -> Usage:
-        """As the provider says, or about that when its answer broke off."""
-        if self._usage is not None or not self._chars:
-            return self._usage or Usage()
-        prompt, said = prompt_tokens(request), self._chars // _CHARS_PER_TOKEN
-        price = self._leg.hop.model.price
+        """As the provider says, or about that when its answer broke off or was not waited for."""
+        if self._usage is not None:
+            return self._usage
+        hop = self._leg.hop
+        if hop.is_builtin or not (self._said_bytes or self.outcome in _HAD_THE_PROMPT):
+            return Usage()
+        prompt, said = prompt_tokens(request), -(-self._said_bytes // BYTES_PER_TOKEN)
+        price = hop.model.price
         return Usage(prompt, said, price.cost_usd(prompt, said) if price else None)

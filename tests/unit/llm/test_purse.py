@@ -71,6 +71,7 @@ async def test_a_client_that_leaves_settles_once(build, fake, model):
         await task
     await router.close()
     assert len(purse.settled) == 1
+    assert purse.settled[0] >= 12e-6, "the prompt was read, or leaving early would be free"
 
 
 async def test_an_empty_purse_ends_the_request(build, fake):
