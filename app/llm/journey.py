@@ -10,6 +10,9 @@ from app.llm.failures import ProviderFailed
 from app.llm.fit import halved
 from app.llm.order import Hop
 
+#: uvloop rounds timers to milliseconds, so the one for the deadline may be that much early.
+_EARLY_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -49,7 +52,7 @@ class Journey:
 
     def is_over(self) -> bool:
         """Whether the deadline of the whole answer has passed."""
-        return asyncio.get_running_loop().time() >= self.deadline
+        return asyncio.get_running_loop().time() >= self.deadline - _EARLY_S
 
     def note(self, event: Event) -> None:
         """Take notice of an event that is about to be passed on."""

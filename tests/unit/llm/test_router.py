@@ -2,6 +2,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+import uvloop
 
 from app.errors import InvalidRequest
 from app.llm.circuits import Circuits
@@ -192,6 +193,19 @@ async def test_the_total_deadline_leaves_only_extraction():
     assert second.requests == []
     assert first.stopped
     assert router.models()[0].available, "our own deadline is not the provider's failure"
+
+
+def test_the_deadline_blames_nobody_even_if_the_loop_is_early():
+    """uvloop rounds timers to milliseconds: this one rings after 50."""
+
+    async def over():
+        router = Router([Scripted("a", "slow", hangs=True)], routing=Routing(total_s=0.0504))
+        for _ in range(3):
+            with pytest.raises(AllProvidersFailed):
+                await collect(router)
+        return router.models()[0].available
+
+    assert uvloop.run(over())
 
 
 async def test_the_deadline_ends_waiting_and_never_the_readers_work():
