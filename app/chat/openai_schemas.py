@@ -7,7 +7,7 @@ asked for if it were ignored is refused.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from app.chat.answer import Question
 from app.chat.history import recent
@@ -32,7 +32,8 @@ class PartIn(BaseModel):
     """A piece of a message; only text can be answered."""
 
     type: str
-    text: str = ""
+    # Half a surrogate pair is let through unless there is a constraint: no model can be sent one.
+    text: Annotated[str, StringConstraints(min_length=0)] = ""
 
 
 def _as_parts(content: object) -> object:

@@ -125,3 +125,11 @@ def test_every_model_is_listed_once_behind_the_one_for_all() -> None:
     ]  # fmt: skip
     assert listed["object"] == "list"
     assert {model["object"] for model in listed["data"]} == {"model"}
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+def test_half_a_surrogate_pair_is_no_text(role: str) -> None:
+    """No provider can be sent one, so each would be taken for broken."""
+    said = {"role": role, "content": "x\ud800"}
+    with pytest.raises(ValidationError):
+        completion(said, {"role": "user", "content": "Why?"})
