@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from app.infra.redis import RedisAway
 from app.llm.circuit import LONG_S, Circuit, CircuitChange, CircuitKey, Pass, waits_s
-from app.llm.circuit_board import CircuitBoard, Verdict
+from app.llm.circuit_board import CircuitBoard, Shared, Verdict
 from app.llm.failures import ProviderFailed
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Circuits:
             return
         if leave.lease:
             self._close(leave.key, circuit)
-            self._write(circuit, lambda board: board.close(leave.key))
+            self._share_closed(leave.key, circuit)
         circuit.strikes = 0
 
     def failed(self, leave: Pass, failure: ProviderFailed) -> None:
@@ -156,14 +156,8 @@ class Circuits:
             if key not in self._circuits and not shared.failures:
                 continue
             circuit = self._circuit(key)
-            if circuit.writing or circuit.wrote_at > began:
-                continue  # what was read is older than what this process did
-            if shared.failures:
-                self._learn(key, circuit, now + shared.open_s, shared.failures)
-            elif circuit.unshared and now < circuit.open_until:
-                self._share(Pass(key), circuit, circuit.open_until - now)
-            else:
-                self._close(key, circuit)
+            if not circuit.writing and circuit.wrote_at <= began:  # else this process knows better
+                self._take_over(key, circuit, shared, now)
 
     async def _keep_watching(self, keys: Sequence[CircuitKey]) -> None:
         while True:
@@ -189,6 +183,16 @@ class Circuits:
         else:
             circuit.probing_until = now + REFRESH_S
         return None
+
+    def _take_over(self, key: CircuitKey, circuit: Circuit, shared: Shared, now: float) -> None:
+        if shared.failures and circuit.unshared and not (circuit.failures or shared.open_s):
+            self._share_closed(key, circuit)  # it is back, which could not be told
+        elif shared.failures:
+            self._learn(key, circuit, now + shared.open_s, shared.failures)
+        elif circuit.unshared and now < circuit.open_until:
+            self._share(Pass(key), circuit, circuit.open_until - now)
+        elif circuit.failures:  # what is closed keeps its strikes
+            self._close(key, circuit)
 
     def _learn(self, key: CircuitKey, circuit: Circuit, until: float, failures: int) -> None:
         now = self._clock()
@@ -226,6 +230,9 @@ class Circuits:
                 circuit.learn(now, until, shared.failures)
 
         self._write(circuit, share)
+
+    def _share_closed(self, key: CircuitKey, circuit: Circuit) -> None:
+        self._write(circuit, lambda board: board.close(key))
 
     def _write(self, circuit: Circuit, work: Callable[[CircuitBoard], Awaitable[None]]) -> None:
         board = self._board

@@ -3,7 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.infra.redis import RedisAway
 from app.llm.circuit import BACKOFF, JITTER, STRIKES, Circuit, CircuitKey, Pass, waits_s
+from app.llm.circuit_board import Shared
 from app.llm.circuits import Circuits
 from app.llm.failures import RULES, ProviderFailed
 
@@ -85,3 +87,65 @@ async def test_only_so_many_are_remembered():
 
 def test_no_hash_of_a_key_is_shown():
     assert "hash" not in repr(Pass(KEY))
+
+
+class ReadOnly:
+    """A board in a Redis that became a replica: it tells of failures, and takes no news."""
+
+    def __init__(self):
+        self.is_writable, self.failures, self.open_s = False, 1, 0.0
+
+    async def read(self, keys):
+        return [Shared(self.open_s, self.failures) for _ in keys]
+
+    async def lease(self, key, lease, *, lease_s):
+        raise RedisAway
+
+    async def open(self, leave, *, asked_s, waits_s):
+        raise RedisAway
+
+    async def close(self, key):
+        if not self.is_writable:
+            raise RedisAway
+        self.failures = 0
+
+
+async def test_a_provider_that_is_back_stays_so_though_nobody_can_be_told():
+    """Or one request at a time would reach it until Redis takes news again."""
+    now, board = 0.0, ReadOnly()
+    circuits = Circuits(board=board, clock=lambda: now)
+    await circuits.refresh([KEY])
+    circuits.succeeded(await circuits.admit(KEY))
+    await circuits.flush()
+    for _ in range(2):
+        now += 1
+        await circuits.refresh([KEY])
+        await circuits.flush()
+        assert await circuits.admit(KEY) == Pass(KEY)
+    now, board.is_writable = 3.0, True
+    await circuits.refresh([KEY])
+    await circuits.flush()
+    assert not board.failures, "told as soon as it can be"
+
+
+async def test_a_provider_that_failed_elsewhere_since_is_open():
+    now, board = 0.0, ReadOnly()
+    circuits = Circuits(board=board, clock=lambda: now)
+    await circuits.refresh([KEY])
+    circuits.succeeded(await circuits.admit(KEY))
+    await circuits.flush()
+    now, board.failures, board.open_s = 1.0, 2, 60.0
+    await circuits.refresh([KEY])
+    assert await circuits.admit(KEY) is None
+
+
+async def test_news_of_nothing_is_no_good_answer():
+    board = ReadOnly()
+    board.failures = 0
+    circuits = Circuits(board=board, clock=lambda: 0.0)
+    circuits.failed(Pass(KEY), ProviderFailed("empty"))
+    await circuits.refresh([KEY])
+    assert not circuits.remaining_s(KEY)
+    circuits.failed(Pass(KEY), ProviderFailed("empty"))
+    assert circuits.remaining_s(KEY), "the second in a row"
+    await circuits.flush()
