@@ -437,6 +437,8 @@ class FakeProvider:
             if call.path.startswith("/control"):
                 await self._control(exchange)
             else:
+                # Before anybody who waits for the call can change it.
+                call.behaviour = self.behaviour or str(exchange.body.get("model", "ok"))
                 self.calls.append(call)
                 await self._note()
                 await self._behave(exchange)
@@ -455,9 +457,7 @@ class FakeProvider:
         return b"" if exchange.watch.cancelled() else exchange.watch.result() or None
 
     async def _behave(self, exchange: Exchange) -> None:
-        wanted = self.behaviour or str(exchange.body.get("model", "ok"))
-        name, *args = wanted.split(":")
-        exchange.call.behaviour = wanted
+        name, *args = exchange.call.behaviour.split(":")
         await BEHAVIOURS.get(name, ok)(exchange, args if name in BEHAVIOURS else [])
 
     async def _control(self, exchange: Exchange) -> None:
