@@ -170,7 +170,7 @@ async def open_house(
             redis=redis,
             embedder=embedder,
             retriever=retriever,
-            archive=Archive(pool, blobs, quoted),
+            archive=Archive(pool, blobs, quoted, announcer),
             key_ring=KeyRing(pool, secret_of(settings)),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,

@@ -70,10 +70,9 @@ async def list_jobs(
 
 
 async def claim_version(connection: Connection, document_id: str, version: int) -> Claimed | None:
-    """Take a version to work on; None when there is nothing to do: it is finished or cancelled.
+    """Take a version to work on; None when it is finished, cancelled or overtaken.
 
-    The claim of whoever worked on it before is void from here on. A version that was overtaken by a
-    newer one, or whose document was deleted, ends here.
+    The claim of whoever worked on it before is void from here on.
     """
     cursor = await connection.execute(
         "UPDATE document_versions v SET status = 'processing', step = 'parse', claim = %(claim)s,"
@@ -89,20 +88,25 @@ async def claim_version(connection: Connection, document_id: str, version: int) 
         {"claim": secrets.token_hex(16), "id": document_id, "version": version},
     )
     row = await cursor.fetchone()
-    if row is not None:
-        return Claimed(**row)
-    await connection.execute(
-        "UPDATE document_versions SET status = 'failed', claim = NULL, error_code = 'overtaken',"
-        " error_detail = 'A newer version was published, or the document was deleted.',"
-        " updated_at = now()"
-        " WHERE document_id = %s AND number = %s AND status IN ('queued', 'processing')",
+    return None if row is None else Claimed(**row)
+
+
+async def end_overtaken(connection: Connection, document_id: str, version: int) -> Job | None:
+    """End a job that could not be claimed; None when it has ended already."""
+    cursor = await connection.execute(
+        "UPDATE document_versions v SET status = 'failed', claim = NULL,"  # noqa: S608
+        " error_code = 'overtaken', updated_at = now(),"
+        " error_detail = 'A newer version was published, or the document was deleted.'"
+        " WHERE v.document_id = %s AND v.number = %s AND v.status IN ('queued', 'processing')"
+        f" RETURNING {JOB}",
         (document_id, version),
     )
-    return None
+    row = await cursor.fetchone()
+    return None if row is None else job_of(row)
 
 
 async def report_progress(
-    connection: Connection, claimed: Claimed, *, step: str, pages_done: int, page_count: int
+    connection: Connection, claimed: Claimed, *, step: str, pages_done: int, page_count: int | None
 ) -> Job | None:
     """Say how far the work has come; None when the claim is void."""
     cursor = await connection.execute(

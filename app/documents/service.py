@@ -2,9 +2,11 @@
 
 import builtins
 from collections.abc import Sequence
+from typing import Protocol
 
 from app.documents import store
 from app.documents.document import Document, Removed, StoredPage, Version
+from app.documents.job import Job
 from app.documents.job_store import cancel_jobs
 from app.documents.page_image import NoPageImage, render_page
 from app.documents.store import Edit, Listing
@@ -43,13 +45,26 @@ class SourceTaken(Conflict):
     code = "source_taken"
 
 
+class Announces(Protocol):
+    """Tells those who wait for a job that it has ended."""
+
+    async def finished(self, connection: Connection, tenant_id: str, job: Job) -> None:
+        """Tell webhooks, if the transaction of ``connection`` commits."""
+
+    async def progress(self, tenant_id: str, job: Job | None) -> None:
+        """Tell listeners, once it has committed."""
+
+
 class Archive:
     """The documents of one tenant at a time; every method raises DocumentNotFound for others'."""
 
-    def __init__(self, pool: Pool, blobs: BlobStore, quoted: QuotedPlaces) -> None:
+    def __init__(
+        self, pool: Pool, blobs: BlobStore, quoted: QuotedPlaces, announcer: Announces
+    ) -> None:
         self._pool = pool
         self._blobs = blobs
         self._quoted = quoted
+        self._announcer = announcer
 
     async def list(self, tenant_id: str, listing: Listing) -> tuple[Sequence[Document], bool]:
         """Documents, newest first, and whether there are more."""
@@ -73,11 +88,15 @@ class Archive:
         """Delete softly: when this returns, nothing is answered from the document any more."""
         async with tenant_transaction(self._pool, tenant_id) as connection:
             await _locked(connection, tenant_id, document_id)
-            await cancel_jobs(connection, document_id)
+            cancelled = await cancel_jobs(connection, document_id)
+            for job in cancelled:
+                await self._announcer.finished(connection, tenant_id, job)
             await store.mark_deleted(connection, document_id)
             chunks = await show_version(
                 connection, tenant_id=tenant_id, document_id=document_id, version=NO_VERSION
             )
+        for job in cancelled:
+            await self._announcer.progress(tenant_id, job)
         return Removed(chunks=chunks, vectors=chunks)
 
     async def restore(self, tenant_id: str, document_id: str) -> Document:

@@ -14,7 +14,13 @@ import structlog
 
 from app.documents.document import Claimed
 from app.documents.job import Job, JobStatus
-from app.documents.job_store import claim_version, fail_version, holds_claim, report_progress
+from app.documents.job_store import (
+    claim_version,
+    end_overtaken,
+    fail_version,
+    holds_claim,
+    report_progress,
+)
 from app.documents.page_store import NewPage, replace_pages
 from app.documents.version_store import publish_version, record_activation
 from app.infra.blobs import BlobStore
@@ -92,8 +98,7 @@ class Pipeline:
         Raises:
             AppError: when a dependency is away; the version stays claimed and may be tried again.
         """
-        async with tenant_transaction(self._pool, tenant_id) as connection:
-            claimed = await claim_version(connection, document_id, version)
+        claimed = await self._claim(tenant_id, document_id, version)
         if claimed is None:
             return
         try:
@@ -107,10 +112,21 @@ class Pipeline:
         self, tenant_id: str, document_id: str, version: int, *, code: str, detail: str
     ) -> None:
         """End a job that was tried often enough as ``dead``, whoever tried it."""
-        async with tenant_transaction(self._pool, tenant_id) as connection:
-            claimed = await claim_version(connection, document_id, version)
+        claimed = await self._claim(tenant_id, document_id, version)
         if claimed is not None:
             await self._end(tenant_id, claimed, "dead", code, detail)
+
+    async def _claim(self, tenant_id: str, document_id: str, version: int) -> Claimed | None:
+        """Take a version, or end it when it was overtaken."""
+        ended: Job | None = None
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            claimed = await claim_version(connection, document_id, version)
+            if claimed is None:
+                ended = await end_overtaken(connection, document_id, version)
+            if ended is not None:
+                await self._announcer.finished(connection, tenant_id, ended)
+        await self._announcer.progress(tenant_id, ended)
+        return claimed
 
     async def _end(
         self, tenant_id: str, claimed: Claimed, status: JobStatus, code: str, detail: str
@@ -132,6 +148,7 @@ class Pipeline:
 
     async def _parse(self, tenant_id: str, claimed: Claimed) -> ParsedFile:
         """Parse the file, unless the job is cancelled meanwhile."""
+        await self._report(tenant_id, claimed, None, step="parse", pages_done=0)
         content = await self._blobs.get(tenant_id, claimed.sha256)
         kind = detect(content, claimed.filename)
         if kind is None:
@@ -240,9 +257,15 @@ class Pipeline:
         await self._announcer.progress(tenant_id, job)
 
     async def _report(
-        self, tenant_id: str, claimed: Claimed, parsed: ParsedFile, *, step: str, pages_done: int
+        self,
+        tenant_id: str,
+        claimed: Claimed,
+        parsed: ParsedFile | None,
+        *,
+        step: str,
+        pages_done: int,
     ) -> None:
-        """Write down and announce how far the work has come.
+        """Write down and announce how far the work has come; ``parsed`` is None before it is.
 
         Raises:
             ClaimLost: when it is not ours any more.
@@ -253,7 +276,7 @@ class Pipeline:
                 claimed,
                 step=step,
                 pages_done=pages_done,
-                page_count=len(parsed.pages),
+                page_count=None if parsed is None else len(parsed.pages),
             )
         if job is None:
             raise ClaimLost

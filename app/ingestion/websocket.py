@@ -83,7 +83,9 @@ class Conversation:
                     await self._serve(caller, subscription)
             except Closing as closing:
                 # The client may have gone already; the server says that with a RuntimeError.
-                with suppress(RuntimeError):
+                with suppress(RuntimeError, WebSocketDisconnect):
+                    if closing.code == NOT_AUTHENTICATED:
+                        await self._send_error(NotAuthenticated())
                     await self._socket.close(closing.code)
 
     async def _enter(self) -> Caller:

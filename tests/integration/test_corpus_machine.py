@@ -141,12 +141,13 @@ class HeldAnnouncer(Announcer):
         self._told, self._run = shop.announcer, run
 
     async def progress(self, tenant_id: str, job: Job | None) -> None:
-        if job is not None:
+        if job is not None and job.error_code != "overtaken":  # that ends before it begins
             await self._run.hold("done" if job.finished else job.step or "")
         await self._told.progress(tenant_id, job)
 
     async def finished(self, connection: Connection, tenant_id: str, job: Job) -> None:
-        await self._run.hold("publish")  # in the middle of the transaction
+        if job.error_code != "overtaken":
+            await self._run.hold("publish")  # in the middle of the transaction
         await self._told.finished(connection, tenant_id, job)
 
 

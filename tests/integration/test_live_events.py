@@ -373,6 +373,8 @@ async def test_strangers_are_sent_away(
     async with connected(http, service, **headers) as socket:
         if first is not None:
             await socket.send_str(first)
+        said = await socket.receive_json(timeout=10)
+        assert said["code"] == ("not_authenticated" if code == 4401 else "not_allowed")
         assert await closed_with(socket) == code
 
 

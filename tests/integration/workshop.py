@@ -155,7 +155,7 @@ async def open_workshop(
             Intake(pool, blobs, queue.defer, max_bytes=10**7),
             JobBoard(pool, queue.defer, announcer), worker, announcer, blobs,
             Retriever(pool, embedder),
-            Archive(pool, blobs, quoted),
+            Archive(pool, blobs, quoted, announcer),
         )  # fmt: skip
         await events.close()
 
