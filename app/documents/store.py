@@ -119,10 +119,11 @@ class Edit:
 
 
 async def edit_document(connection: Connection, document_id: str, edit: Edit) -> None:
-    """Apply ``edit``; the newest edit wins."""
+    """Apply ``edit``; the newest edit wins, also over the title that a file gives itself."""
     metadata = edit.metadata or {}
     await connection.execute(
         "UPDATE documents SET title = coalesce(%(title)s, title),"
+        " index_title = coalesce(index_title, %(title)s),"
         " author = CASE WHEN %(clear_author)s THEN NULL ELSE coalesce(%(author)s, author) END,"
         " tags = coalesce(%(tags)s::text[], tags),"
         " metadata = (metadata || %(set)s) - %(unset)s::text[], updated_at = now()"

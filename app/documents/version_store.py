@@ -227,7 +227,7 @@ async def publish_version(
         "UPDATE documents d SET current_version = %(version)s, filename = %(filename)s,"
         " media_type = %(media_type)s, updated_at = now(), author = coalesce(author, %(author)s),"
         " title = CASE WHEN index_title IS NULL AND title = %(old_title)s THEN %(title)s"
-        " ELSE title END, index_title = coalesce(index_title, %(title)s)"
+        " ELSE title END, index_title = %(title)s"
         " WHERE id = %(id)s AND %(base)s IS NOT DISTINCT FROM"
         " (SELECT max(v.number) FROM document_versions v WHERE v.document_id = d.id"
         "  AND v.published_at IS NOT NULL AND v.number <> %(version)s)",

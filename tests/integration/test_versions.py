@@ -257,6 +257,18 @@ async def test_tenants_take_turns_in_the_queue(database: FreshDatabase) -> None:
         await busy.worker.run(until_empty=True)
 
 
+async def test_a_title_given_while_the_file_waits_is_kept(database: FreshDatabase) -> None:
+    """A file's own title stood in its place once the first version was ready."""
+    async with open_workshop(database, "title") as shop:
+        file = make_pdf(BOOK, title="What the file calls itself")
+        taken = await shop.intake.add(shop.tenant_id, Upload("a.pdf", file))
+        await shop.archive.edit(shop.tenant_id, taken.document_id, Edit(title="What we call it"))
+        await shop.worker.run(until_empty=True)
+        document = await shop.archive.get(shop.tenant_id, taken.document_id)
+        assert (document.status, document.title) == ("ready", "What we call it")
+        await whole(shop)
+
+
 async def test_facts_are_edited_and_tags_renamed(database: FreshDatabase, tmp_path: Path) -> None:
     async with open_workshop(database, "facts") as shop:
         [received] = await shop.ingest(write_book(tmp_path / "book.pdf"))
