@@ -78,7 +78,7 @@ async def list_tags(caller: Reader, archive: ArchiveHere) -> TagList:
 
 
 @router.patch(
-    "/tags/{tag}",
+    "/tags/{tag:path}",
     operation_id="rename_tag",
     responses=documented_problems(401, 403, 413, 415, 422, 503),
 )
@@ -91,7 +91,7 @@ async def rename_tag(
 
 
 @router.delete(
-    "/tags/{tag}", operation_id="remove_tag", responses=documented_problems(401, 403, 422, 503)
+    "/tags/{tag:path}", operation_id="remove_tag", responses=documented_problems(401, 403, 422, 503)
 )
 async def remove_tag(caller: Writer, archive: ArchiveHere, tag: TagName) -> TagsChanged:
     """Take a tag away from every document."""

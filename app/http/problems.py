@@ -104,6 +104,8 @@ def _is_json(request: Request) -> bool | None:
 def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
     # The value itself is left out: it may be long, or a secret in the wrong field.
     location: Sequence[Any] = item.get("loc", ())
+    if item.get("type") == "json_invalid":
+        location = location[:1]  # what follows is the position in the text
     field = ".".join(str(part) for part in location if part not in ("body", "query", "path"))
     return {
         "field": field[:200] or str(location[0] if location else "body"),

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Request
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -21,7 +22,7 @@ from app.ingestion.schemas import Accepted, UrlUpload
 _FIELDS = frozenset({"file", "title", "author", "tags"})
 _TITLE = TypeAdapter[str | None](Title | None)
 _AUTHOR = TypeAdapter[str | None](Author | None)
-_TAGS = TypeAdapter(list[Tag])
+_TAGS = TypeAdapter(Annotated[list[Tag], Field(max_length=MAX_TAGS)])
 #: Bytes of one text field; the longest title is 500 characters.
 _MAX_FIELD_BYTES = 8_192
 
@@ -33,25 +34,34 @@ class Door:
         self._request = request
         self._caller = caller
 
-    async def answer(self, upload: Upload, take: Callable[[Upload], Awaitable[Taken]]) -> Response:
-        """Take the file in, once for each Idempotency-Key."""
+    async def answer(
+        self, asked: Upload | UrlUpload, take: Callable[[Upload], Awaitable[Taken]]
+    ) -> Response:
+        """Take the file in, once for each Idempotency-Key; a URL is not fetched again either.
+
+        Raises:
+            InvalidRequest: the URL may not be fetched or does not answer.
+            TooLarge: what it answers with is.
+        """
 
         async def work() -> Response:
+            upload = await self._fetched(asked) if isinstance(asked, UrlUpload) else asked
             return await self._accepted(await take(upload))
 
         key = idempotency_key(self._request)
         if key is None:
             return await work()
-        asked = fingerprint(
+        content = None if isinstance(asked, UrlUpload) else hashlib.sha256(asked.content).digest()
+        what = fingerprint(
             self._request.method,
             self._request.url.path,
-            upload.url or upload.filename,
-            None if upload.url else hashlib.sha256(upload.content).digest(),
-            upload.title,
-            upload.author,
-            *upload.tags,
+            asked.url if isinstance(asked, UrlUpload) else asked.filename,
+            content,
+            asked.title,
+            asked.author,
+            *asked.tags,
         )
-        keyed = KeyedRequest(self._caller.tenant_id, self._caller.key_id, key, asked)
+        keyed = KeyedRequest(self._caller.tenant_id, self._caller.key_id, key, what)
         once: Idempotency = self._request.app.state.house.idempotency
         return await once.once(keyed, work)
 
@@ -71,21 +81,17 @@ class Door:
         """
         unknown = sorted(set(form) - _FIELDS)
         if unknown:
-            raise InvalidRequest(f"Unknown field: {unknown[0][:64]}.")
+            raise _invalid(unknown[0][:64], "Unknown field", "extra_forbidden")
         files = form.getlist("file")
         if len(files) != 1 or not isinstance(files[0], UploadFile):
-            raise InvalidRequest("Send exactly one file in the field 'file'.")
-        try:
-            return Upload(
-                filename=files[0].filename or "",
-                content=await files[0].read(),
-                title=_TITLE.validate_python(_one(form, "title")),
-                author=_AUTHOR.validate_python(_one(form, "author")),
-                tags=tuple(dict.fromkeys(_TAGS.validate_python(form.getlist("tags")[:999]))),
-            )
-        except ValidationError as error:
-            reason = error.errors(include_input=False, include_url=False)[0]["msg"]
-            raise InvalidRequest(f"A field of the form is not valid: {reason}.") from error
+            raise _invalid("file", "Send exactly one file in this field", "missing")
+        return Upload(
+            filename=files[0].filename or "",
+            content=await files[0].read(),
+            title=_checked("title", _TITLE, _one(form, "title")),
+            author=_checked("author", _AUTHOR, _one(form, "author")),
+            tags=tuple(dict.fromkeys(_checked("tags", _TAGS, form.getlist("tags")))),
+        )
 
     async def multipart(self) -> Upload:
         """The upload in a multipart body.
@@ -103,6 +109,8 @@ class Door:
                 return await self.file(form)
         except HTTPException as error:
             raise InvalidRequest(f"The form could not be read: {error.detail}") from error
+        except UnicodeError as error:  # the header may name any codec of Python's
+            raise InvalidRequest("The form is not of the charset that it names.") from error
 
     def is_json(self) -> bool:
         """Whether the body is JSON, and so names a URL."""
@@ -111,24 +119,20 @@ class Door:
     def _type(self) -> str:
         return self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    async def fetched(self) -> Upload:
-        """The upload that a JSON body names.
+    async def named(self) -> UrlUpload:
+        """What a JSON body names.
 
         Raises:
-            InvalidRequest: the body is not valid, or the URL may not be fetched or does not answer.
-            TooLarge: what it answers with is.
+            InvalidRequest: the body is not valid.
         """
         try:
-            asked = UrlUpload.model_validate(orjson.loads(await self._request.body()))
+            return UrlUpload.model_validate(orjson.loads(await self._request.body()))
         except orjson.JSONDecodeError as error:
             raise InvalidRequest("The body is not JSON.") from error
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field = ".".join(str(part)[:64] for part in first["loc"]) or "body"
-            raise InvalidRequest(
-                f"The request is not valid: {field}: {first['msg']}.",
-                errors=[{"field": field, "message": first["msg"], "type": first["type"]}],
-            ) from error
+            raise _first_of(error, "body") from error
+
+    async def _fetched(self, asked: UrlUpload) -> Upload:
         house = self._request.app.state.house
         found = await fetch(
             asked.url,
@@ -149,5 +153,27 @@ class Door:
 def _one(form: FormData, name: str) -> object:
     values = form.getlist(name)
     if len(values) > 1:
-        raise InvalidRequest(f"Send the field '{name}' once.")
+        raise _invalid(name, "Send this field once", "too_many")
     return values[0] if values else None
+
+
+def _checked(name: str, kind: TypeAdapter[Any], value: object) -> Any:  # noqa: ANN401 - the adapter's
+    try:
+        return kind.validate_python(value)
+    except ValidationError as error:
+        raise _first_of(error, name) from error
+
+
+def _first_of(error: ValidationError, name: str) -> InvalidRequest:
+    """The first thing that is wrong with ``name``, or with one of its fields."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    inside = ".".join(str(part)[:64] for part in first["loc"])
+    field = (inside or name) if name == "body" else f"{name}.{inside}".rstrip(".")
+    return _invalid(field, first["msg"], first["type"])
+
+
+def _invalid(field: str, message: str, kind: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The request is not valid: {field}: {message}.",
+        errors=[{"field": field, "message": message, "type": kind}],
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.documents.document import NewFile
 from app.documents.job_store import requeue_version
 from app.documents.service import DocumentNotFound
-from app.documents.store import lock_document
+from app.documents.store import Edit, edit_document, lock_document
 from app.documents.version_store import (
     Newest,
     add_document,
@@ -98,7 +98,7 @@ class Intake:
             return await self._accept(connection, tenant_id, newest, file)
 
     async def replace(self, tenant_id: str, document_id: str, upload: Upload) -> Taken:
-        """Take in the next version of a document.
+        """Take in the next version of a document, and what is said of it from now on.
 
         Raises:
             DocumentNotFound: also when it is another tenant's, or deleted.
@@ -110,7 +110,11 @@ class Intake:
             newest = await newest_of(connection, document_id)
             if document is None or newest is None:
                 raise DocumentNotFound
-            return await self._accept(connection, tenant_id, newest, file)
+            taken = await self._accept(connection, tenant_id, newest, file)
+            if file.title or file.author or file.tags:
+                said = Edit(file.title, file.author or None, tags=file.tags or None)
+                await edit_document(connection, document_id, said)
+            return taken
 
     async def _keep(self, tenant_id: str, upload: Upload) -> NewFile:
         """Check the file and store its bytes."""
@@ -172,4 +176,4 @@ def clean_filename(name: str) -> str:
     if len(clean) > MAX_FILENAME:
         stem, dot, suffix = clean.rpartition(".")
         clean = f"{stem[: MAX_FILENAME - 16]}{dot}{suffix[:15]}" if dot else clean[:MAX_FILENAME]
-    return clean or "unnamed"
+    return clean if clean.strip(". ") else "unnamed"

@@ -89,12 +89,12 @@ async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere) ->
     A file whose bytes are a document's newest version is that document; nothing is done twice. A
     URL that was fetched before becomes the next version of the same document.
     """
-    upload = await (door.fetched() if door.is_json() else door.multipart())
+    asked = await (door.named() if door.is_json() else door.multipart())
 
     async def take(upload: Upload) -> Taken:
         return await intake.add(caller.tenant_id, upload)
 
-    return await door.answer(upload, take)
+    return await door.answer(asked, take)
 
 
 @router.put(
@@ -113,7 +113,10 @@ async def replace_document(
     archive: ArchiveHere,
     document_id: DocumentId,
 ) -> Response:
-    """Upload a document's next version; the present one answers until it is ready."""
+    """Upload a document's next version; the present one answers until it is ready.
+
+    Title, author and tags, where they are sent, are changed at once, as `PATCH` does.
+    """
     await archive.get(caller.tenant_id, document_id)  # before ten megabytes are read
     upload = await door.multipart()
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.documents.document import Document
+from app.documents.edit_schemas import MAX_TAGS, Author, Tag, Title
 from app.documents.job import Job, JobStatus
 from app.documents.schemas import DocumentOut, Time
 
@@ -121,6 +122,6 @@ class UrlUpload(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-    title: Annotated[str | None, StringConstraints(max_length=500)] = None
-    author: Annotated[str | None, StringConstraints(max_length=200)] = None
-    tags: list[Annotated[str, StringConstraints(max_length=64)]] = Field([], max_length=50)
+    title: Title | None = None
+    author: Author | None = None
+    tags: list[Tag] = Field([], max_length=MAX_TAGS)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,4 +120,32 @@ def client(api: Api) -> Iterator[httpx.Client]:
 def stranger(api: Api) -> Iterator[httpx.Client]:
     """Somebody without a key."""
     with api.client("") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def worker(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    home = tmp_path_factory.mktemp("worker")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.worker"],
+        cwd=ROOT,
+        env=environment(api.database, home, LOG_LEVEL="WARNING"),
+    )
+    yield
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+
+
+@pytest.fixture
+def new_key(api: Api) -> str:
+    """A key that may do everything, in a tenant that has no documents yet."""
+    return create_key(
+        api.database.database_url, SECRET.encode(), tenant=uuid.uuid4().hex, name="test"
+    )
+
+
+@pytest.fixture
+def tenant(api: Api, new_key: str, worker: None) -> Iterator[httpx.Client]:
+    """A client of a tenant that has no documents yet."""
+    with api.client(new_key) as client:
         yield client

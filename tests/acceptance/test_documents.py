@@ -1,48 +1,19 @@
 """Documents over HTTP: uploaded, replaced, gone back from, deleted, asked about all the while."""
 
 import json
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from app.auth.keys import create_key
 from tests.acceptance.conftest import Api
-from tests.conftest import ROOT, SECRET, environment
 from tests.integration.workshop import BOOK, changed
 from tests.pdfs import make_pdf
 
 NINE = make_pdf(BOOK)
 TWENTY = make_pdf(changed(BOOK, 2, "The downlink sends twenty packets in each second."))
 QUESTION = "How many packets does the downlink send in each second?"
-
-
-@pytest.fixture(scope="module")
-def worker(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    home = tmp_path_factory.mktemp("worker")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.worker"],
-        cwd=ROOT,
-        env=environment(api.database, home, LOG_LEVEL="WARNING"),
-    )
-    yield
-    process.terminate()
-    assert process.wait(timeout=20) == 0
-
-
-@pytest.fixture
-def tenant(api: Api, worker: None) -> Iterator[httpx.Client]:
-    """A client of a tenant that has no documents yet."""
-    key = create_key(
-        api.database.database_url, SECRET.encode(), tenant=uuid.uuid4().hex, name="test"
-    )
-    with api.client(key) as client:
-        yield client
 
 
 def upload(client: httpx.Client, content: bytes, name: str = "book.pdf", **more: object) -> dict:
