@@ -145,6 +145,15 @@ async def list_deliveries(
     return [Delivery(**row) for row in await cursor.fetchall()]
 
 
+async def has_delivery(connection: Connection, webhook_id: str, delivery_id: str) -> bool:
+    """Whether this was, or is to be, delivered to the webhook."""
+    cursor = await connection.execute(
+        "SELECT FROM webhook_deliveries WHERE id = %s AND webhook_id = %s",
+        (delivery_id, webhook_id),
+    )
+    return await cursor.fetchone() is not None
+
+
 async def requeue_delivery(
     connection: Connection, webhook_id: str, delivery_id: str
 ) -> Delivery | None:

@@ -30,6 +30,7 @@ from app.documents.webhooks import (
     add_webhook,
     begin_attempt,
     end_attempt,
+    has_delivery,
     has_webhook,
     list_deliveries,
     list_webhooks,
@@ -59,8 +60,14 @@ class WebhookNotFound(NotFound):
     code = "webhook_not_found"
 
 
+class DeliveryNotFound(NotFound):
+    """There is no such delivery."""
+
+    code = "delivery_not_found"
+
+
 class DeliveryNotRetryable(Conflict):
-    """There is no such delivery, or it is still waiting for its turn."""
+    """The delivery is still waiting for its turn."""
 
     code = "delivery_not_retryable"
 
@@ -248,12 +255,13 @@ class Webhooks:
 
         Raises:
             WebhookNotFound: also when it is another tenant's.
-            DeliveryNotRetryable: there is none, or it is queued.
+            DeliveryNotFound: there is none.
+            DeliveryNotRetryable: it is queued.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
             await _known(connection, webhook_id)
-            if "\0" in delivery_id:
-                raise DeliveryNotRetryable
+            if "\0" in delivery_id or not await has_delivery(connection, webhook_id, delivery_id):
+                raise DeliveryNotFound
             found = await requeue_delivery(connection, webhook_id, delivery_id)
             if found is None:
                 raise DeliveryNotRetryable

@@ -27,6 +27,7 @@ from app.ingestion.webhook_routes import router
 from app.ingestion.webhooks import (
     WEBHOOK_QUEUE,
     Deliver,
+    DeliveryNotFound,
     DeliveryNotRetryable,
     Patience,
     WebhookNotFound,
@@ -277,7 +278,7 @@ async def test_another_tenant_sees_and_hears_nothing(
             with pytest.raises(WebhookNotFound):
                 await theirs.webhooks.retry(theirs.tenant_id, webhook_id, "dlv_x")
         for delivery_id in ("dlv_x", "\0"):
-            with pytest.raises(DeliveryNotRetryable):
+            with pytest.raises(DeliveryNotFound):
                 await mine.webhooks.retry(mine.tenant_id, hook.id, delivery_id)
 
 
