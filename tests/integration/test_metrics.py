@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import psutil  # type: ignore[import-untyped,unused-ignore]
@@ -17,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.auth.keys import create_key
 from app.infra.metrics_catalogue import Metric
 from tests.conftest import ROOT, SECRET, FreshDatabase, environment
-from tests.faults.running import free_port, kill, until
+from tests.faults.running import PATIENCE_S, free_port, kill, until
 from tests.integration.workshop import owner_rows
 from tests.unit.infra.test_metrics import CATALOGUE
 
@@ -69,13 +68,14 @@ def process(*arguments: str, **env: str) -> "Iterator[subprocess.Popen[bytes]]":
         started.wait(30)
 
 
-@pytest.fixture
-def served(database: FreshDatabase, tmp_path: Path) -> Iterator[Served]:
-    folder = tmp_path / "metrics"
+@pytest.fixture(scope="module")
+def served(database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "metrics"
     folder.mkdir()
     port = free_port()
     env = environment(
-        database, tmp_path, PORT=str(port), WORKERS="2", LOG_LEVEL="WARNING",
+        database, home, PORT=str(port), WORKERS="2", LOG_LEVEL="WARNING",
         PROMETHEUS_MULTIPROC_DIR=str(folder), PROVIDER_ORDER="extractive",
     )  # fmt: skip
     key = create_key(database.database_url, SECRET.encode(), tenant=CANARY, name="test")
@@ -91,8 +91,45 @@ def served(database: FreshDatabase, tmp_path: Path) -> Iterator[Served]:
             roles = [api.value("docent_processes", role=role) for role in ("api", "worker")]
             return roles == [2, 1]
 
-        until(both_run, 120, "two workers and an ingestion worker have told of themselves")
+        until(
+            both_run, 2 * PATIENCE_S, "two workers and an ingestion worker have told of themselves"
+        )
         yield api
+
+
+def test_nothing_a_caller_says_becomes_a_label(served: Served) -> None:
+    [tenant] = owner_rows(
+        served.database.database_url, "SELECT id FROM tenants WHERE name = %s", CANARY
+    )
+    key = {"X-API-Key": served.key}
+    question = {"question": f"Where is the {CANARY}?", "session_id": CANARY}
+    answer = httpx.post(f"{served.url}/api/v1/chat", json=question, headers=key, timeout=30)
+    assert answer.json()["status"] == "abstained"
+    served.get(f"/api/v1/docs/doc_{CANARY}", **key)
+    served.get(f"/{CANARY}?{CANARY}={CANARY}", **{"X-Request-ID": CANARY, "User-Agent": CANARY})
+    httpx.request(CANARY.upper(), served.url + "/livez")
+    chat = {**question, "model": CANARY}
+    assert httpx.post(f"{served.url}/api/v1/chat", json=chat, headers=key).status_code < 500
+    until(
+        lambda: "docent_ingestion_queue_jobs 0.0" in served.page(),
+        PATIENCE_S,
+        "the queue was looked at",
+    )
+
+    page = served.page()
+    for secret in (CANARY, CANARY.upper(), tenant["id"], served.key, answer.json()["answer_id"]):
+        assert secret not in page
+    families = list(text_string_to_metric_families(page))
+    assert {family.name for family in families} <= set(KNOWN)
+    for family in families:
+        assert family.documentation == KNOWN[family.name].help
+        for sample in family.samples:
+            assert set(sample.labels) - THEIRS <= set(KNOWN[family.name].labels)
+    assert served.value("docent_answers_total", status="abstained", reason="no_match") >= 1
+    assert served.value("vector_search_requests_total", status="ok") >= 1
+    assert served.value("vector_search_duration_seconds_count", model="all-MiniLM-L6-v2") >= 1
+    assert served.value("http_requests_total", handler="/api/v1/docs/{document_id}") == 1
+    assert served.value("docent_event_loop_lag_seconds_count") > 0
 
 
 def test_figures_are_those_of_all_processes_the_living_and_the_dead(served: Served) -> None:
@@ -111,7 +148,7 @@ def test_figures_are_those_of_all_processes_the_living_and_the_dead(served: Serv
     assert served.value("http_requests_total", **livez) == counted
     until(
         lambda: served.value("docent_processes", role="api") == 2 and first not in served.workers(),
-        60,
+        PATIENCE_S,
         "another worker has taken its place, and the dead one is not counted",
     )
     assert second in served.workers()
@@ -119,39 +156,12 @@ def test_figures_are_those_of_all_processes_the_living_and_the_dead(served: Serv
     assert served.value("docent_processes", role="worker") == 0
     assert served.value("http_requests_total", **livez) >= counted
 
-    # The master itself: nobody is left to tell who died, and the folder is given, so it stays.
+    # A rolling restart: every worker ends, in order this time.
     os.kill(served.master, signal.SIGHUP)
-    until(lambda: second not in served.workers(), 60, "every worker has been replaced")
-    until(lambda: served.value("docent_processes", role="api") == 2, 60, "only the new ones count")
-    assert served.value("http_requests_total", **livez) >= counted
-
-
-def test_nothing_a_caller_says_becomes_a_label(served: Served) -> None:
-    [tenant] = owner_rows(
-        served.database.database_url, "SELECT id FROM tenants WHERE name = %s", CANARY
+    until(lambda: second not in served.workers(), PATIENCE_S, "every worker has been replaced")
+    until(
+        lambda: served.value("docent_processes", role="api") == 2,
+        PATIENCE_S,
+        "only the new ones count",
     )
-    key = {"X-API-Key": served.key}
-    question = {"question": f"Where is the {CANARY}?", "session_id": CANARY}
-    answer = httpx.post(f"{served.url}/api/v1/chat", json=question, headers=key, timeout=30)
-    assert answer.json()["status"] == "abstained"
-    served.get(f"/api/v1/docs/doc_{CANARY}", **key)
-    served.get(f"/{CANARY}?{CANARY}={CANARY}", **{"X-Request-ID": CANARY, "User-Agent": CANARY})
-    httpx.request(CANARY.upper(), served.url + "/livez")
-    chat = {**question, "model": CANARY}
-    assert httpx.post(f"{served.url}/api/v1/chat", json=chat, headers=key).status_code < 500
-    until(lambda: "docent_ingestion_queue_jobs 0.0" in served.page(), 30, "the queue was looked at")
-
-    page = served.page()
-    for secret in (CANARY, CANARY.upper(), tenant["id"], served.key, answer.json()["answer_id"]):
-        assert secret not in page
-    families = list(text_string_to_metric_families(page))
-    assert {family.name for family in families} <= set(KNOWN)
-    for family in families:
-        assert family.documentation == KNOWN[family.name].help
-        for sample in family.samples:
-            assert set(sample.labels) - THEIRS <= set(KNOWN[family.name].labels)
-    assert served.value("docent_answers_total", status="abstained", reason="no_match") >= 1
-    assert served.value("vector_search_requests_total", status="ok") >= 1
-    assert served.value("vector_search_duration_seconds_count", model="all-MiniLM-L6-v2") >= 1
-    assert served.value("http_requests_total", handler="/api/v1/docs/{document_id}") == 1
-    assert served.value("docent_event_loop_lag_seconds_count") > 0
+    assert served.value("http_requests_total", **livez) >= counted
