@@ -38,7 +38,8 @@ class PrometheusBackend:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        disable_created_metrics()  # two more lines for each series, for a format nobody asks for
+        # Two more lines for each series, for a format nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._folder = folder
         self._registry = CollectorRegistry()
         self._families: dict[Metric, Any] = {}
