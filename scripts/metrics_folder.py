@@ -27,10 +27,13 @@ class MetricsFolder:
 
     def __init__(self, settings: Settings) -> None:
         self._made: Path | None = None
-        if wants_prometheus(settings) and not os.environ.get(VARIABLE):
+        given, ours = os.environ.get(VARIABLE), f"{PREFIX}{os.getpid()}-"
+        if given and Path(given).name.startswith(ours):
+            self._made = Path(given)  # by this process: gunicorn reads its configuration on SIGHUP
+        elif wants_prometheus(settings) and not given:
             within = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
             _sweep(within)
-            self._made = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=within))
+            self._made = Path(tempfile.mkdtemp(prefix=ours, dir=within))
             os.environ[VARIABLE] = str(self._made)
 
     def remove(self) -> None:

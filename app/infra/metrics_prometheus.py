@@ -5,13 +5,13 @@ multiprocess mode) and whoever is asked adds them up: counters and histograms of
 that they never go back, gauges of the living only. Without one they are this process's alone.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped,unused-ignore]
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -25,6 +25,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from app.errors import ConfigurationError
+from app.infra.embedded.processes import runs
 from app.infra.metrics import Page
 from app.infra.metrics_catalogue import Labels, Metric
 
@@ -139,9 +140,6 @@ def forget_dead(folder: Path) -> None:
 
 def _runs(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return runs(psutil.Process(pid))
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True

@@ -41,6 +41,16 @@ def test_one_that_was_given_is_used_and_left(monkeypatch: pytest.MonkeyPatch, wi
     assert (list(within.iterdir()), os.environ[VARIABLE]) == ([], "/given")
 
 
+def test_a_process_that_asks_again_keeps_its_folder_and_removes_it(within: Path) -> None:
+    """Gunicorn runs its configuration file again on SIGHUP, while its workers count."""
+    made()
+    [path] = within.iterdir()
+    again = made()
+    assert (list(within.iterdir()), os.environ[VARIABLE]) == ([path], str(path))
+    again.remove()
+    assert list(within.iterdir()) == []
+
+
 def test_no_other_backend_wants_one(within: Path) -> None:
     made("noop").remove()
     assert list(within.iterdir()) == []
