@@ -91,7 +91,6 @@ class ChatPipeline:
                 else:
                     raise AppError("The provider ended without an answer.")
         completion = event
-        self._count(completion)
         for told in draft.end(completion):
             yield told
         done = time.perf_counter()
@@ -137,19 +136,6 @@ class ChatPipeline:
         except AppError as error:
             self._metrics.answer("failed", error.code)
             raise
-
-    def _count(self, completion: Completion) -> None:
-        """What the provider that answered took; tries that failed are not charged for."""
-        provider, model, usage = completion.provider, completion.model, completion.usage
-        if completion.first_token_ms is not None:
-            self._metrics.provider_first_token(provider, model, completion.first_token_ms / 1e3)
-        self._metrics.provider_usage(
-            provider,
-            model,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cost_usd=usage.cost_usd,
-        )
 
 
 async def _nobody() -> AsyncGenerator[Event]:
