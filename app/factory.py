@@ -15,9 +15,11 @@ from app.chat.openai_routes import router as openai_router
 from app.chat.routes import router as chat_router
 from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
+from app.http.exposition import count_request, metrics_router
 from app.http.middleware import BodyLimit, RequestContext
 from app.http.probes import probe_router
 from app.http.problems import Problem, install_problems
+from app.infra.metrics import Page
 from app.ingestion.event_routes import router as event_router
 from app.ingestion.routes import router as ingestion_router
 from app.ingestion.webhook_routes import router as webhook_router
@@ -48,6 +50,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_house(settings) as house:
             app.state.house = house
+            house.metrics.running("api")
             yield
 
     app = FastAPI(
@@ -79,7 +82,11 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     def can_answer() -> bool:
         return any(model.available for model in house().provider.models())
 
+    async def page() -> Page | None:
+        return await house().metrics.page()
+
     app.include_router(probe_router(checks, can_answer, VERSION))
+    app.include_router(metrics_router(page))
     _add_middleware(app, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -100,6 +107,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     def limiter(scope: Scope) -> RateLimiter:
         found: RateLimiter = scope["app"].state.house.limiter
         return found
+
+    def observe(scope: Scope, status: int, seconds: float) -> None:
+        count_request(scope["app"].state.house.metrics, scope, status, seconds)
 
     # The last one added is the outermost.
     app.add_middleware(RateLimits, limiter=limiter, trusted_proxies=settings.trusted_proxies)
@@ -129,7 +139,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
                 "X-RateLimit-Reset",
             ],
         )
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, observe=observe)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -229,7 +229,22 @@ class Settings(BaseSettings):
 
     # Observability
     metrics_backend: Literal["prometheus", "datadog", "opentelemetry", "noop", "auto"] = Field(
-        "noop", description="Where metrics go."
+        "prometheus", description="Where metrics go; auto is prometheus if it is installed."
+    )
+    prometheus_multiproc_dir: Path | None = Field(
+        None,
+        description="Folder in which the processes of a machine count together; made by make run "
+        "and make serve. Only from the environment, and empty when the first process starts.",
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of an ingestion worker's own /metrics; 0 = none."
+    )
+    dd_agent_host: str | None = Field(None, description="Datadog agent for METRICS_BACKEND.")
+    dd_dogstatsd_port: int = Field(8125, ge=1, le=65535, description="Its DogStatsD port.")
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="OpenTelemetry collector (OTLP over HTTP) for METRICS_BACKEND.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe level that is logged."
@@ -280,6 +295,10 @@ class Settings(BaseSettings):
             raise ValueError("ALLOW_ORIGINS=* is only accepted with DEBUG=true; name the origins")
         if len(set(self.provider_order)) != len(self.provider_order) or not self.provider_order:
             raise ValueError("PROVIDER_ORDER must name at least one provider, each once")
+        if self.metrics_backend == "datadog" and not self.dd_agent_host:
+            raise ValueError("METRICS_BACKEND=datadog needs DD_AGENT_HOST")
+        if self.metrics_backend == "opentelemetry" and not self.otel_exporter_otlp_endpoint:
+            raise ValueError("METRICS_BACKEND=opentelemetry needs OTEL_EXPORTER_OTLP_ENDPOINT")
         return self
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from procrastinate import App as JobApp
@@ -18,13 +19,16 @@ from app.errors import ConfigurationError
 from app.http.idempotency import Idempotency
 from app.infra.blobs import BlobStore, open_blobs
 from app.infra.events import EventHub
+from app.infra.metrics import Metrics
+from app.infra.metrics_backends import open_metrics
 from app.infra.postgres import Pool, fetch_all, open_pool
 from app.infra.redis import Guarded, answers, open_redis
+from app.infra.sampling import sampling
 from app.infra.servers import urls_of
 from app.ingestion.announcer import Announcer
 from app.ingestion.board import JobBoard
 from app.ingestion.intake import Intake
-from app.ingestion.jobs import IngestionQueue, Worker, WorkLimits
+from app.ingestion.jobs import IngestionQueue, Worker, WorkLimits, backlog
 from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
@@ -32,6 +36,7 @@ from app.ingestion.webhooks import Webhooks, register_webhooks
 from app.limits.budgets import Budgets
 from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
+from app.llm.metered import watchers_of
 from app.llm.providers import build_router
 from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
@@ -53,6 +58,7 @@ class House:
     """Everything a process keeps for its whole life."""
 
     settings: Settings
+    metrics: Metrics
     pool: Pool
     redis: Redis
     embedder: Embedder
@@ -112,7 +118,11 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T | None:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, embedding_threads: int = 1, statement_timeout_s: float = 5
+    settings: Settings,
+    *,
+    embedding_threads: int = 1,
+    statement_timeout_s: float = 5,
+    metrics_port: int = 0,
 ) -> AsyncIterator[House]:
     """Build every long-lived object once, and close them in reverse.
 
@@ -121,6 +131,7 @@ async def open_house(
     """
     urls = urls_of(settings)
     async with AsyncExitStack() as stack:
+        metrics = await stack.enter_async_context(open_metrics(settings, port=metrics_port))
         pool = await stack.enter_async_context(
             open_pool(
                 urls.database_url,
@@ -136,8 +147,8 @@ async def open_house(
         embedder = _embedder(settings, threads=embedding_threads)
         stack.push_async_callback(embedder.close)
         await check_index(pool, embedder)
-        retriever = Retriever(pool, embedder)
-        shared = Guarded(redis)
+        retriever = Retriever(pool, embedder, metrics=metrics)
+        shared = Guarded(redis, metrics=metrics)
         budgets = Budgets(
             shared,
             tenant_budget_usd=settings.tenant_budget_usd,
@@ -145,7 +156,9 @@ async def open_house(
             hold_s=settings.total_timeout_s + HOLD_GRACE_S,
         )
         stack.push_async_callback(budgets.close)
-        provider = build_router(settings, redis=shared, purse=budgets)
+        provider = build_router(
+            settings, redis=shared, purse=budgets, watchers=watchers_of(metrics)
+        )
         stack.push_async_callback(provider.close)
         await provider.open()
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
@@ -163,9 +176,12 @@ async def open_house(
             embedder,
             announcer,
             limits=_limits(settings),
+            metrics=metrics,
         )
+        await stack.enter_async_context(sampling(metrics, pool, partial(backlog, pool)))
         yield House(
             settings=settings,
+            metrics=metrics,
             pool=pool,
             redis=redis,
             embedder=embedder,
@@ -174,7 +190,7 @@ async def open_house(
             key_ring=KeyRing(pool, secret_of(settings)),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
-            chat=ChatPipeline(retriever, provider, quoted),
+            chat=ChatPipeline(retriever, provider, quoted, metrics=metrics),
             recordings=Recordings(shared),
             blobs=blobs,
             events=events,

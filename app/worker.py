@@ -23,7 +23,9 @@ async def run_worker(settings: Settings) -> None:
         settings,
         embedding_threads=settings.embedding_threads or os.cpu_count() or 1,
         statement_timeout_s=STATEMENT_TIMEOUT_S,
+        metrics_port=settings.worker_metrics_port,
     ) as house:
+        house.metrics.running("worker")
         working = asyncio.create_task(house.worker.run())
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.errors import AppError  # noqa: E402 - needs the line above
 from app.settings import load_settings  # noqa: E402
+from scripts.metrics_folder import VARIABLE, MetricsFolder  # noqa: E402
 
 PR_SET_PDEATHSIG = 1
 #: Set by the launcher: the read end of a pipe that tells when the database is ready.
@@ -34,6 +35,7 @@ ARRIVAL_S = 0.5
 
 try:
     settings = load_settings()
+    metrics_folder = MetricsFolder(settings)  # before prometheus_client is imported, and the forks
 except AppError as error:
     sys.exit(f"docent: {error.detail}")
 
@@ -110,3 +112,17 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's ar
         if os.getppid() != server.pid:
             worker.alive = False
             sys.exit(0)
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's own
+    """Forget the gauges of the worker that ended; what it has counted stays."""
+    if folder := os.environ.get(VARIABLE):
+        # Imported late: nothing else of it is needed here, and only with this backend.
+        from app.infra.metrics_prometheus import forget_dead
+
+        forget_dead(Path(folder))
+
+
+def on_exit(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter
+    """Remove what was made for this run."""
+    metrics_folder.remove()

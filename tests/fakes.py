@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from app.infra.metrics import NullBackend
+from app.infra.metrics_catalogue import Labels, Metric
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Passage, Scope
@@ -110,3 +112,23 @@ class KeptQuotes:
 
     async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Any]) -> None:
         self.kept.append((tenant_id, answer_id, list(quotes)))
+
+
+class Recorder(NullBackend):
+    """A backend of metrics that remembers what it is told: metric, labels, value."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Metric, Labels, float]] = []
+
+    def count(self, metric: Metric, labels: Labels, amount: float) -> None:
+        self.seen.append((metric, labels, amount))
+
+    def observe(self, metric: Metric, labels: Labels, value: float) -> None:
+        self.seen.append((metric, labels, value))
+
+    def set(self, metric: Metric, labels: Labels, value: float) -> None:
+        self.seen.append((metric, labels, value))
+
+    def of(self, metric: Metric) -> list[tuple[Labels, float]]:
+        """What it was told of one metric."""
+        return [(labels, value) for known, labels, value in self.seen if known is metric]

@@ -15,7 +15,7 @@ from app.auth.keys import KeyRing
 from app.errors import AppError, NotAllowed, NotAuthenticated
 from app.http.problems import problem_response
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/openapi.json", "/docs"})
 #: The one WebSocket, which takes its credential as its first message too, and so checks it itself.
 WEBSOCKET_PATH = "/ws"
 

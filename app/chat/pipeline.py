@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import cast
 
 from app.auth.caller import Caller
@@ -12,6 +12,7 @@ from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.prompt import NO_ANSWER, build_request
 from app.errors import AppError
 from app.infra.ids import new_id
+from app.infra.metrics import Metrics
 from app.llm.completion import (
     Account,
     Completion,
@@ -28,7 +29,15 @@ from app.retrieval.search import Retrieved, Retriever
 class ChatPipeline:
     """Answers questions; holds nothing of any of them."""
 
-    def __init__(self, retriever: Retriever, provider: Provider, quoted: QuotedPlaces) -> None:
+    def __init__(
+        self,
+        retriever: Retriever,
+        provider: Provider,
+        quoted: QuotedPlaces,
+        *,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics()
         self._retriever = retriever
         self._provider = provider
         self._quoted = quoted
@@ -72,14 +81,15 @@ class ChatPipeline:
         yield Begun(answer_id, question.session_id, retrieved)
         generation = time.perf_counter()
         draft = _Draft(retrieved.passages)
-        async with aclosing(provided):
-            async for event in provided:
-                if isinstance(event, Completion):
-                    break
-                for told in draft.take(event):
-                    yield told
-            else:
-                raise AppError("The provider ended without an answer.")
+        with self._failures_counted():
+            async with aclosing(provided):
+                async for event in provided:
+                    if isinstance(event, Completion):
+                        break
+                    for told in draft.take(event):
+                        yield told
+                else:
+                    raise AppError("The provider ended without an answer.")
         completion = event
         for told in draft.end(completion):
             yield told
@@ -101,6 +111,7 @@ class ChatPipeline:
             answer.answer_id,
             [Quoted(c.document_id, c.version, c.page, c.boxes) for c in answer.citations],
         )
+        self._metrics.answer(answer.status, answer.reason)
         yield Answered(answer)
 
     def _asked(
@@ -117,6 +128,14 @@ class ChatPipeline:
         )
         request = build_request(question, passages, account=account)
         return cast("AsyncGenerator[Event]", self._provider.stream(request))
+
+    @contextmanager
+    def _failures_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except AppError as error:
+            self._metrics.answer("failed", error.code)
+            raise
 
 
 async def _nobody() -> AsyncGenerator[Event]:

@@ -17,6 +17,9 @@ from app.http.problems import problem_response
 from app.infra.ids import new_id
 
 log = structlog.get_logger("app.access")
+#: Told of each request at its end: scope, status (499: the client left before one), seconds.
+Observe = Callable[[Scope, int, float], None]
+CLIENT_LEFT = 499
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -28,8 +31,9 @@ _SECURITY_HEADERS = {
 class RequestContext:
     """Gives every request an id, an access-log line, and an answer even when code fails."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, observe: Observe | None = None) -> None:
         self._app = app
+        self._observe = observe or (lambda *_: None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request; lifespan and WebSocket events pass."""
@@ -62,12 +66,14 @@ class RequestContext:
                 known = error if isinstance(error, AppError) else AppError()
                 await problem_response(known, scope)(scope, receive, send_with_headers)
             finally:
+                seconds = time.perf_counter() - started
+                self._observe(scope, status or CLIENT_LEFT, seconds)
                 log.info(
                     "request",
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
-                    ms=round((time.perf_counter() - started) * 1000, 2),
+                    ms=round(seconds * 1000, 2),
                 )
 
 

@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.errors import ConfigurationError
+from app.infra.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -69,8 +70,15 @@ class Guarded:
     told :class:`RedisAway` at once.
     """
 
-    def __init__(self, client: Redis, *, left_alone_s: float = LEFT_ALONE_S) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        left_alone_s: float = LEFT_ALONE_S,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._client = client
+        self._metrics = metrics or Metrics()
         self._left_alone_s = left_alone_s
         self._closed_until = 0.0
 
@@ -82,6 +90,7 @@ class Guarded:
         """
         now = asyncio.get_running_loop().time()
         if now < self._closed_until:
+            self._metrics.redis_away("skipped")
             raise RedisAway
         try:
             result = await command(self._client)
@@ -89,6 +98,7 @@ class Guarded:
             if not self._closed_until:
                 log.warning("redis_away", error=type(error).__name__)
             self._closed_until = asyncio.get_running_loop().time() + self._left_alone_s
+            self._metrics.redis_away("failed")
             raise RedisAway from error
         if self._closed_until:
             log.info("redis_back")

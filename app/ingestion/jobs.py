@@ -45,6 +45,14 @@ class GivenUp(Exception):
     """Ends a job as failed; its version says why. Retrying it would only hold up the document."""
 
 
+#: A job keeps its id when it is tried again, so the lowest is the oldest.
+_BACKLOG = """
+    WITH waiting AS (SELECT count(*) AS waiting, min(id) AS oldest FROM procrastinate_jobs
+                     WHERE status = 'todo' AND queue_name = %(queue)s)
+    SELECT waiting, coalesce(extract(epoch FROM now() - (
+        SELECT min(at) FROM procrastinate_events WHERE job_id = oldest)), 0)::float8 AS oldest_s
+    FROM waiting
+"""
 #: Webhooks called at the same time.
 WEBHOOKS_AT_ONCE = 4
 #: A worker that is asked to stop gives its job so long to end; the launcher stops all within 10 s.
@@ -78,6 +86,16 @@ class IngestionQueue:
             priority=-int(row["round"] or 0) if row else 0,
             connection=connection,
         ).defer_async(tenant_id=tenant_id, document_id=document_id, version=version)
+
+
+async def backlog(pool: Pool) -> tuple[int, float]:
+    """How many jobs of all tenants wait, and for how many seconds the oldest has.
+
+    Raises:
+        DatabaseUnavailable: when the database does not answer.
+    """
+    [row] = await fetch_all(pool, _BACKLOG, {"queue": QUEUE})
+    return row["waiting"], row["oldest_s"]
 
 
 class Worker:

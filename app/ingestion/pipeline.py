@@ -7,6 +7,7 @@ function; only this file knows their order.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from app.documents.job_store import (
 from app.documents.page_store import NewPage, replace_pages
 from app.documents.version_store import publish_version, record_activation
 from app.infra.blobs import BlobStore
+from app.infra.metrics import Metrics
 from app.infra.postgres import Pool, tenant_transaction
 from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
@@ -82,7 +84,9 @@ class Pipeline:
         announcer: Announcer,
         *,
         limits: FileLimits,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._pool = pool
         self._blobs = blobs
         self._embedder = embedder
@@ -101,12 +105,18 @@ class Pipeline:
         claimed = await self._claim(tenant_id, document_id, version)
         if claimed is None:
             return
+        started, outcome = time.perf_counter(), "interrupted"
         try:
             await self._ingest(tenant_id, claimed)
+            outcome = "succeeded"
         except ParseError as error:
             await self._end(tenant_id, claimed, "failed", error.reason, error.detail)
+            outcome = "failed"
         except ClaimLost:
             log.warning("claim_lost", document_id=document_id, version=version)
+            outcome = "claim_lost"
+        finally:
+            self._metrics.job(outcome, time.perf_counter() - started)
 
     async def give_up(
         self, tenant_id: str, document_id: str, version: int, *, code: str, detail: str
@@ -115,6 +125,7 @@ class Pipeline:
         claimed = await self._claim(tenant_id, document_id, version)
         if claimed is not None:
             await self._end(tenant_id, claimed, "dead", code, detail)
+            self._metrics.job("dead")
 
     async def _claim(self, tenant_id: str, document_id: str, version: int) -> Claimed | None:
         """Take a version, or end it when it was overtaken."""

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -11,6 +11,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 from pydantic import PrivateAttr
 
+from app.infra.metrics import Metrics
 from app.infra.postgres import Pool
 from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
@@ -54,8 +55,9 @@ class EmbedderModel(BaseEmbedding):
 class Retriever:
     """Hybrid search over a LlamaIndex ``VectorStoreIndex`` on the chunk table."""
 
-    def __init__(self, pool: Pool, embedder: Embedder) -> None:
+    def __init__(self, pool: Pool, embedder: Embedder, *, metrics: Metrics | None = None) -> None:
         self._embedder = embedder
+        self._metrics = metrics or Metrics()
         self.index = VectorStoreIndex.from_vector_store(
             ChunkStore(pool, dimension=embedder.dimension), embed_model=EmbedderModel(embedder)
         )
@@ -78,8 +80,13 @@ class Retriever:
         )
         # An array where LlamaIndex's type says list: it is handed on untouched, never copied.
         embedding: Any = vector
-        nodes = await retriever.find(QueryBundle(question, embedding=embedding))
-        found = time.perf_counter()
+        status: Literal["ok", "error"] = "error"
+        try:
+            nodes = await retriever.find(QueryBundle(question, embedding=embedding))
+            status = "ok"
+        finally:
+            found = time.perf_counter()
+            self._metrics.search(self._embedder.name, status, found - embedded)
         passages = tuple(_passage(node) for node in nodes)
         return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
 

@@ -21,6 +21,7 @@ from scripts.launcher.child import ROOT, Child
 from scripts.launcher.claim import Claim, claim
 from scripts.launcher.doors import answers, check_ports, host_of
 from scripts.launcher.voice import say
+from scripts.metrics_folder import MetricsFolder
 
 GATE_VARIABLE = "DOCENT_GATE_FD"
 #: Everything but the servers has so long to stop; gunicorn's own limit is a little less.
@@ -77,6 +78,7 @@ class Launcher:
             pass
 
     def _open(self, mine: Claim, stack: ExitStack) -> None:
+        stack.callback(MetricsFolder(self.settings).remove)  # the API and the worker share it
         stack.callback(self._stop_children)
         open_gate = self._start_api_behind_gate(mine)
         self._start_servers(stack)

@@ -197,6 +197,7 @@ def test_the_openapi_document_says_what_is_served(stranger: httpx.Client) -> Non
         "/api/v1/jobs/{job_id}/events", "/ws/info", "/ws/broadcast", "/api/v1/admin/corpus/check",
         "/api/v1/admin/corpus/stats", "/v1/chat/completions",
         "/v1/models", "/v1/models/{model}", "/livez", "/readyz", "/health",
+        "/metrics",
     }  # fmt: skip
     operations = [
         (path, operation)

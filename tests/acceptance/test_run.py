@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.faults.running import ANSWER, ROOT, Docent, Ended, copy_of_docent, key_in, write_paper
+from tests.faults.running import (
+    ANSWER,
+    ROOT,
+    Docent,
+    Ended,
+    copy_of_docent,
+    key_in,
+    until,
+    write_paper,
+)
 
 HAS_DEMO = (ROOT / ".venv-demo" / "bin" / "python").exists()
 #: What the issue promises for Ctrl-C.
@@ -39,6 +48,14 @@ def test_start_ask_stop_and_start_again(running: Docent) -> None:
     assert '"answer_id"' in pasted.stdout
     first = running.ask().json()
     assert ANSWER in first["answer"]
+
+    # One page for all processes, the ingestion worker among them.
+    both = ('docent_processes{role="api"} 2.0', 'docent_processes{role="worker"} 1.0')
+    until(
+        lambda: all(line in running.get("/metrics").text for line in both),
+        60,
+        "every process has told of itself",
+    )
 
     ended, took_s = stop(running)
     assert (ended.code, ended.lines[-1]) == (0, "docent | stopped")

@@ -16,6 +16,8 @@ from app.auth.gate import OPEN_PATHS, WEBSOCKET_PATH
 from app.chat.pipeline import ChatPipeline
 from app.errors import AppError, NotAuthenticated
 from app.factory import create_app
+from app.infra.metrics import Metrics
+from app.infra.metrics_prometheus import PrometheusBackend
 from app.infra.postgres import DatabaseUnavailable
 from app.limits.rates import Subject, Verdict
 from app.llm.completion import Completion
@@ -55,7 +57,7 @@ def made(**changes: Any) -> FastAPI:
         return {"postgres": True, "redis": False}
 
     house = SimpleNamespace(**{
-        "key_ring": Ring(), "provider": provider, "checks": checks,
+        "metrics": Metrics(), "key_ring": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()),  # type: ignore[arg-type]
         "recordings": None, "limiter": Unlimited(),
         **changes,
@@ -89,7 +91,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 41
+    assert len(served) == 42
     assert app.openapi() is app.openapi()
 
 
@@ -160,6 +162,37 @@ async def test_a_body_over_the_limit_of_the_settings() -> None:
     async with client_of(made(settings={"max_body_bytes": 1024})) as client:
         reply = await client.post("/api/v1/chat", json={"question": "x" * 1100}, headers=KEY)
     assert (reply.status_code, reply.json()["limit_bytes"]) == (413, 1024)
+
+
+async def test_requests_are_counted_by_route_and_never_by_path() -> None:
+    async with client_of(made(metrics=Metrics(PrometheusBackend()))) as client:
+        for path in ("/api/v1/docs/doc_canary", "/api/v1/docs/doc_canary2", "/livez"):
+            await client.get(path, headers=KEY)
+        await client.get("/canary", headers=KEY)
+        await client.get("/api/v1/docs/doc_canary")  # without a credential no route is looked for
+        await client.put("/livez", headers=KEY)
+        page = await client.get("/metrics")
+        again = await client.get("/metrics")
+    assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = [line for line in page.text.splitlines() if line.startswith("http_requests_total{")]
+    route = 'handler="/api/v1/docs/{document_id}",method="GET"'
+    assert sorted(lines) == [
+        f'http_requests_total{{{route},status="500"}} 2.0',
+        'http_requests_total{handler="/livez",method="GET",status="200"} 1.0',
+        'http_requests_total{handler="/livez",method="PUT",status="405"} 1.0',
+        'http_requests_total{handler="none",method="GET",status="401"} 1.0',
+        'http_requests_total{handler="none",method="GET",status="404"} 1.0',
+    ]
+    assert f"http_request_duration_seconds_count{{{route}}} 2.0" in page.text
+    assert 'docent_processes{role="api"} 1.0' in page.text
+    assert "canary" not in page.text
+    assert 'http_requests_total{handler="/metrics",method="GET",status="200"} 1.0' in again.text
+
+
+async def test_metrics_that_go_elsewhere_are_not_found_here() -> None:
+    async with client_of(made()) as client:
+        reply = await client.get("/metrics")
+    assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
 
 
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}

@@ -94,7 +94,12 @@ GOOD = {
     "hedge_share": ("0.1", 0.1),
     "total_timeout_s": ("4", 4),
     "cooldown_s": ("5", 5),
-    "metrics_backend": ("prometheus", "prometheus"),
+    "metrics_backend": ("noop", "noop"),
+    "prometheus_multiproc_dir": ("/m", Path("/m")),
+    "worker_metrics_port": ("1", 1),
+    "dd_agent_host": ("h", "h"),
+    "dd_dogstatsd_port": ("1", 1),
+    "otel_exporter_otlp_endpoint": ("http://h", "http://h"),
     "log_level": ("ERROR", "ERROR"),
     "log_json": ("1", True),
 }  # fmt: skip
@@ -124,7 +129,8 @@ BAD = {
         '{"m": {"prompt_usd": -1, "completion_usd": 1}}',
     ],
     "hedge_share": ["2", "-1"],
-    "metrics_backend": [CANARY],
+    "metrics_backend": [CANARY, "datadog", "opentelemetry"],
+    "otel_exporter_otlp_endpoint": [CANARY],
     "log_level": ["info", CANARY],
     "allow_origins": ["*", "https://a.example,*"],
 }

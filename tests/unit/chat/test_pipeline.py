@@ -1,7 +1,7 @@
 """A question's journey with a scripted provider: cited, abstained, or failed; never half."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,8 @@ from app.chat.answer import ABSTENTION, Question
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.pipeline import ChatPipeline
 from app.errors import AppError
+from app.infra.metrics import Metrics
+from app.infra.metrics_catalogue import ANSWERS
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import (
     Account,
@@ -22,7 +24,7 @@ from app.llm.completion import (
     Reset,
     Usage,
 )
-from tests.fakes import FixedRetriever, KeptQuotes, ScriptedProvider, passage
+from tests.fakes import FixedRetriever, KeptQuotes, Recorder, ScriptedProvider, passage
 
 ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
 QUESTION = Question("How large?", "ses_1", 5)
@@ -141,6 +143,24 @@ async def test_a_provider_that_ends_without_an_answer_is_an_error() -> None:
     with pytest.raises(AppError, match="ended without an answer"):
         await ChatPipeline(FixedRetriever(passage()), provider, KeptQuotes()).answer(ADA, QUESTION)
     assert provider.closed_streams == 1
+
+
+async def test_answers_are_counted_by_how_they_end() -> None:
+    told = Recorder()
+    for completion in (said("The limit is 10 MB [1]."), said("[7]"), None):
+        pipeline = ChatPipeline(
+            FixedRetriever(passage()),
+            ScriptedProvider(completion),
+            KeptQuotes(),
+            metrics=Metrics(told),
+        )
+        with suppress(AppError):
+            await pipeline.answer(ADA, QUESTION)
+    assert [labels for labels, _ in told.of(ANSWERS)] == [
+        ("complete", "none"),
+        ("abstained", "no_match"),
+        ("failed", "internal_error"),
+    ]
 
 
 async def test_a_search_that_fails_fails_the_question() -> None:

@@ -3,7 +3,9 @@
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.infra.metrics import Metrics
 from app.infra.redis import Guarded, RedisAway
+from tests.fakes import Recorder
 
 
 class Client:
@@ -22,14 +24,15 @@ class Client:
 
 @pytest.mark.parametrize("error", [RedisConnectionError(), TimeoutError(), OSError()])
 async def test_only_the_first_pays_while_redis_is_away(error: Exception) -> None:
-    client = Client()
-    guarded = Guarded(client)  # type: ignore[arg-type]
+    client, told = Client(), Recorder()
+    guarded = Guarded(client, metrics=Metrics(told))  # type: ignore[arg-type]
     assert await guarded.run(lambda redis: redis.ask()) == "answer"  # type: ignore[attr-defined]
     client.error = error
     for _ in range(3):
         with pytest.raises(RedisAway):
             await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
     assert client.asked == 2
+    assert [labels for _, labels, _ in told.seen] == [("failed",), ("skipped",), ("skipped",)]
 
 
 async def test_it_is_tried_again_after_a_while() -> None:
