@@ -11,17 +11,18 @@ from typing import Any
 
 import httpx
 import psutil  # type: ignore[import-untyped,unused-ignore]
-from redis import Redis
 
-from app.infra.embedded.servers import embedded_servers, urls_for
+from app.infra.embedded.servers import embedded_servers
 from tests.fake_provider import ANSWER
 from tests.faults.provider_faults import DRIPPED, LIMITS, Fault, ScriptedProvider, scripted_provider
-from tests.faults.running import QUESTION, Docent, Program, copy_of_docent, kill, until
+from tests.faults.running import QUESTION, Docent, Program, copy_of_docent
 
 #: Requests of one row: the first meets the fault, the rest should not.
 REQUESTS = 20
 #: The providers' names in Docent's configuration.
 FAULTY, HEALTHY = "openrouter", "groq"
+#: The first provider's; each has a circuit of its own.
+MODELS = [f"model-{number}" for number in range(50)]
 _numbers = itertools.count()
 
 
@@ -117,6 +118,8 @@ class Pair:
 
     def __init__(self, docent: Docent, faulty: ScriptedProvider, healthy: ScriptedProvider) -> None:
         self.docent, self.faulty, self.healthy = docent, faulty, healthy
+        self.model: str | None = None
+        self._models = iter(MODELS)
 
     def client(self, **options: Any) -> httpx.Client:
         """Connections of a caller's own; new ones may meet another worker."""
@@ -128,7 +131,8 @@ class Pair:
         if client is None:
             with self.client() as own:
                 return self.ask(own, stream=stream)
-        body = {"question": f"{QUESTION} (asked {next(_numbers)})", "stream": stream}
+        question = f"{QUESTION} (asked {next(_numbers)})"
+        body = {"question": question, "stream": stream, "model": self.model}
         asked, started = Asked(), time.perf_counter()
         with client.stream("POST", "/api/v1/chat", json=body) as response:
             asked.read(response)
@@ -142,28 +146,25 @@ class Pair:
 
     def meet(self, fault: Fault, *, stream: bool = False, count: int = REQUESTS) -> list[Asked]:
         """Ask while nothing is known of the fault yet."""
-        self.renew()
-        self.ask_all(2, stream=stream)  # the first question of a process is slower than others
+        self.recover()
         self.faulty.behave(fault.behaviour, fault.listening)
         self.faulty.forget()
         return self.ask_all(count, stream=stream)
 
     def usual_ms(self, *, stream: bool = False) -> float:
         """The median with a healthy first provider."""
-        self.faulty.behave("ok")
-        return statistics.median(asked.ms for asked in self.ask_all(stream=stream)[2:])
+        self.recover()
+        return statistics.median(asked.ms for asked in self.ask_all(stream=stream))
 
-    def renew(self) -> None:
-        """New workers and an empty Redis: nothing is known of any provider."""
+    def recover(self) -> None:
+        """A healthy first provider, of which nothing bad is known.
+
+        Another model of it: every model has a circuit of its own, and is asked for by name.
+        """
         self.faulty.behave("ok")
-        with Redis.from_url(urls_for(self.docent.home).redis_url) as redis:
-            redis.flushall()
-        if all(self.ask().by == FAULTY for _ in range(2)):
-            return
-        old = self.workers()
-        kill(*old)
-        until(lambda: len(set(self.workers()) - set(old)) == len(old), 30, "new workers")
-        self.docent.until_ready()
+        self.model = next(self._models)
+        asked = self.ask_all(2)
+        assert [one.by for one in asked] == [FAULTY, FAULTY], asked
 
     def workers(self) -> list[int]:
         """Gunicorn's workers; `make serve` is its parent."""
@@ -177,7 +178,7 @@ def started_pair(**settings: object) -> Iterator[Pair]:
     with (
         scripted_provider() as faulty,
         scripted_provider() as healthy,
-        copy_of_docent(**_settings(faulty, healthy), **settings) as docent,
+        copy_of_docent(**{**_settings(faulty, healthy), **settings}) as docent,
         embedded_servers(docent.home),
     ):
         served = serve(docent)
@@ -196,6 +197,7 @@ def _settings(faulty: ScriptedProvider, healthy: ScriptedProvider) -> dict[str, 
     return {
         "PROVIDER_ORDER": f"{FAULTY},{HEALTHY},extractive",
         "OPENROUTER_BASE_URL": faulty.url,
+        "OPENROUTER_MODEL": ",".join(MODELS),
         "OPENROUTER_API_KEY": "key-of-the-first",
         "GROQ_BASE_URL": healthy.url,
         "GROQ_API_KEY": "key-of-the-second",
@@ -203,6 +205,7 @@ def _settings(faulty: ScriptedProvider, healthy: ScriptedProvider) -> dict[str, 
         "CONNECT_TIMEOUT_S": LIMITS.connect_s,
         "FIRST_TOKEN_TIMEOUT_S": LIMITS.first_token_s,
         "IDLE_TIMEOUT_S": LIMITS.idle_s,
+        "ATTEMPT_TIMEOUT_S": LIMITS.attempt_s,
         "TOTAL_TIMEOUT_S": LIMITS.total_s,
         "COOLDOWN_S": LIMITS.cooldown_s,
     }

@@ -63,7 +63,7 @@ FAULTS = (
     Fault("slow first token", "slow_first_token:30", "first_token_timeout"),
     Fault("slow drip", "drip:60:0.2", "stalled", strikes=2, is_late=True),
     Fault("stall in mid-answer", "stall", "stalled", is_late=True),
-    Fault("cut at token 5", "cut:5", "cut", strikes=2, is_late=True),
+    Fault("cut at token 20", "cut:20", "cut", strikes=2, is_late=True),
     Fault("ends at token 2 without a finish", "ends_early", "cut", strikes=2, is_late=True),
     Fault("malformed chunk", "bad_chunk", "malformed", strikes=2, is_late=True),
     Fault("HTML body", "html", "malformed"),
