@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import statistics
 import time
 from collections.abc import Iterator
@@ -181,9 +182,9 @@ def started_pair(**settings: object) -> Iterator[Pair]:
         copy_of_docent(**{**_settings(faulty, healthy), **settings}) as docent,
         embedded_servers(docent.home),
     ):
-        served = serve(docent)
+        serve(docent)
         yield Pair(docent, faulty, healthy)
-        served.stop()
+        stop(docent.programs[-1])
 
 
 def serve(docent: Docent, **settings: object) -> Program:
@@ -191,6 +192,11 @@ def serve(docent: Docent, **settings: object) -> Program:
     program = docent.program("scripts.serve", **settings)
     docent.until_ready()
     return program
+
+
+def stop(served: Program) -> None:
+    """As an operator does."""
+    assert served.stop(signal.SIGTERM, 60).code == 0
 
 
 def _settings(faulty: ScriptedProvider, healthy: ScriptedProvider) -> dict[str, object]:

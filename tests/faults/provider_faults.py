@@ -89,7 +89,8 @@ class ScriptedProvider:
             base_url=control, timeout=10, headers={"Connection": "close"}
         )
 
-    def behave(self, behaviour: str, listening: str = "open") -> None:
+    def behave(self, behaviour: str | None, listening: str = "open") -> None:
+        """As told until told otherwise; None goes by the name of the model that is asked for."""
         self._client.post("", json={"behaviour": behaviour, "listening": listening})
 
     def forget(self) -> None:
