@@ -162,7 +162,7 @@ class Circuits:
                 self._learn(key, circuit, now + shared.open_s, shared.failures)
             elif circuit.unshared and now < circuit.open_until:
                 self._share(Pass(key), circuit, circuit.open_until - now)
-            else:
+            elif circuit.failures:  # a closed one keeps its strikes
                 self._close(key, circuit)
 
     async def _keep_watching(self, keys: Sequence[CircuitKey]) -> None:
