@@ -1,6 +1,6 @@
 """The LiteLLM Router on the faults of ``scripts/fault_table.py``.
 
-Run by that script with the Python of a throw-away environment, for LiteLLM is no dependency of ours.
+Run by that script with the Python of a throw-away environment: LiteLLM is no dependency of ours.
 Reads one task a line (JSON) and writes one result a line. Configured as its documentation
 recommends for reliability: both providers as deployments of one model group with an ``order``, two
 retries that need not wait, a cooldown after the first failure, the same limits as Docent; and the
@@ -34,7 +34,9 @@ def _count(event: str, arguments: tuple[Any, ...]) -> None:
         _connects[port] = _connects.get(port, 0) + 1
 
 
-def _deployment(group: str, url: str, order: int | None, limits: dict[str, float]) -> dict[str, Any]:
+def _deployment(
+    group: str, url: str, order: int | None, limits: dict[str, float]
+) -> dict[str, Any]:
     parameters = {
         "model": f"openai/{group}",
         "api_base": url,

@@ -153,8 +153,9 @@ class Circuits:
             return
         now = self._clock()
         for key, shared in zip(keys, found, strict=True):
-            if key not in self._circuits and not shared.failures:
-                continue
+            known = self._circuits.get(key)
+            if not shared.failures and (known is None or not known.failures):
+                continue  # closed for everybody; its strikes stay
             circuit = self._circuit(key)
             if circuit.writing or circuit.wrote_at > began:
                 continue  # what was read is older than what this process did
@@ -162,7 +163,7 @@ class Circuits:
                 self._learn(key, circuit, now + shared.open_s, shared.failures)
             elif circuit.unshared and now < circuit.open_until:
                 self._share(Pass(key), circuit, circuit.open_until - now)
-            elif circuit.failures:  # a closed one keeps its strikes
+            else:
                 self._close(key, circuit)
 
     async def _keep_watching(self, keys: Sequence[CircuitKey]) -> None:

@@ -19,7 +19,8 @@ CLIENTS = 50
 PHASES = ("slow_headers", "slow_first_token", "drip:400:0.02")
 #: A provider is told within a second (design: contract); here the cores are shared.
 TOLD_S = 2.0
-LEAVES_WITHIN_S = 1.0
+#: Some leave before the provider is asked, most after.
+LEAVES_WITHIN_S = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +90,12 @@ def test_who_leaves_is_forgotten(pair: Pair) -> None:
     until(all_ended, 10, "the provider is told of everybody")
     calls = pair.faulty.calls
     waited = [call["ended"] - left[number_of(call)] for call in calls]
-    print(f"{len(calls)} of {len(left)} reached the provider, told after {max(waited):.2f} s at most")
+    print(
+        f"{len(calls)} of {len(left)} reached the provider, told after {max(waited):.2f} s at most"
+    )
     assert {call["state"] for call in calls} == {"aborted"}
     assert {call["behaviour"] for call in calls} == set(PHASES)
-    assert len(calls) > len(left) / 3
+    assert len(calls) > len(left) / 5
     assert max(waited) < TOLD_S
 
     until(lambda: held(pair)["busy"] == 0, 10, "no statement runs")
