@@ -323,6 +323,7 @@ async def bad_chunk(exchange: Exchange, args: list[str]) -> None:
     """Half an answer, then an event that is not JSON, then the end as if nothing had been."""
     await exchange.start()
     await exchange.part(exchange.head() + exchange.chunk({"content": "The limit "}))
+    await exchange.wait(0.1)  # so that what is whole is read by itself
     await exchange.part(b'data: {"choices": [{"delta"\n\n' + exchange.tail(2))
     await exchange.end()
 
