@@ -5,7 +5,11 @@ Speaks the OpenAI dialect of ``POST /v1/chat/completions`` with the peculiaritie
 
 The behaviour is the model's name (``"stall"``), with arguments after colons (``"ok:200"``), or
 whatever ``POST /control {"behaviour": "…"}`` set for every model (``null`` unsets it).
-``GET /control`` returns the record.
+``GET /control`` returns the record, ``DELETE /control`` forgets it. ``{"listening": "refused"}``
+closes the port and ``"blackhole"`` leaves connections unanswered, until ``"open"``; the second URL
+that ``--control`` prints stays open for that.
+
+Asked without ``stream`` it answers with one JSON document, and fails in the same way.
 
 In a test: ``async with FakeProvider() as fake: … fake.url``. In its own process:
 ``python -m tests.fake_provider --port 9999``.
@@ -15,6 +19,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -33,6 +38,8 @@ class Call:
     headers: dict[str, str]
     body: Any
     behaviour: str = ""
+    #: How many came before it.
+    number: int = 0
     #: ``open`` until it ends: ``done``, ``cut`` by us, or ``aborted`` by the client.
     state: str = "open"
     started: float = field(default_factory=time.monotonic)
@@ -59,6 +66,10 @@ class Exchange:
     @property
     def body(self) -> dict[str, Any]:
         return self.call.body if isinstance(self.call.body, dict) else {}
+
+    @property
+    def streams(self) -> bool:
+        return self.body.get("stream") is True
 
     @property
     def gone(self) -> bool:
@@ -135,6 +146,20 @@ class Exchange:
         if (self.body.get("stream_options") or {}).get("include_usage"):
             tail += self.chunk(None, usage=self.usage(tokens))
         return tail + b"data: [DONE]\n\n"
+
+    def document(self, text: str) -> bytes:
+        """The whole answer as one JSON document."""
+        message = {"role": "assistant", "content": text}
+        return json.dumps(
+            {
+                "id": "chatcmpl-fake",
+                "object": "chat.completion",
+                "created": 1,
+                "model": self.body.get("model", "fake"),
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": self.usage(5),
+            }
+        ).encode()
 
     def head(self) -> bytes:
         return self.chunk({"role": "assistant", "content": ""})
@@ -223,9 +248,11 @@ async def stall(exchange: Exchange, args: list[str]) -> None:
 
 
 async def cut(exchange: Exchange, args: list[str]) -> None:
-    """Half an answer, then the connection breaks."""
+    """``cut:K``: K tokens (two by default) in as many writes, then the connection breaks."""
     await exchange.start()
-    await exchange.part(exchange.head() + exchange.chunk({"content": "The limit "}))
+    await exchange.part(exchange.head())
+    for token in _spaced(_tokens(args) if args else ["The", "limit", ""])[:-1]:
+        await exchange.part(exchange.chunk({"content": token}))
     exchange.cut()
 
 
@@ -292,6 +319,23 @@ async def not_json(exchange: Exchange, args: list[str]) -> None:
     await exchange.end()
 
 
+async def bad_chunk(exchange: Exchange, args: list[str]) -> None:
+    """Half an answer, then an event that is not JSON, then the end as if nothing had been."""
+    await exchange.start()
+    await exchange.part(exchange.head() + exchange.chunk({"content": "The limit "}))
+    await exchange.wait(0.1)  # so that what is whole is read by itself
+    await exchange.part(b'data: {"choices": [{"delta"\n\n' + exchange.tail(2))
+    await exchange.end()
+
+
+async def flapping(exchange: Exchange, args: list[str]) -> None:
+    """Refuses every other call, the first one included."""
+    if exchange.call.number % 2:
+        await (ok if exchange.streams else whole)(exchange, [])
+    else:
+        await status(exchange, ["503"])
+
+
 async def empty(exchange: Exchange, args: list[str]) -> None:
     """A complete answer without a word: white space only."""
     await exchange.start()
@@ -315,13 +359,7 @@ async def big(exchange: Exchange, args: list[str]) -> None:
 
 async def whole(exchange: Exchange, args: list[str]) -> None:
     """A server that ignores ``stream`` and sends one JSON document."""
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": ANSWER},
-        "finish_reason": "stop",
-    }
-    answer = {"object": "chat.completion", "choices": [choice], "usage": exchange.usage(5)}
-    await exchange.send(200, json.dumps(answer).encode())
+    await exchange.send(200, exchange.document(ANSWER))
 
 
 async def filtered(exchange: Exchange, args: list[str]) -> None:
@@ -357,9 +395,63 @@ BEHAVIOURS: dict[str, Behaviour] = {
     for behaviour in (
         ok, drip, echo, comments, slow_headers, slow_first_token, stall, cut, ends_early,
         dies_with_error, status, groq_429, overflow, error_200, html, not_json, empty, empty_body,
-        big, whole, filtered, sliced, thinking,
+        big, whole, filtered, sliced, thinking, bad_chunk, flapping,
     )
 }  # fmt: skip
+
+
+async def whole_later(exchange: Exchange, args: list[str]) -> None:
+    """The document after ``args`` seconds without a byte."""
+    await exchange.wait(_number(args, 0, 3600))
+    await whole(exchange, [])
+
+
+async def whole_when_dripped(exchange: Exchange, args: list[str]) -> None:
+    """The document when the last token would have come."""
+    await exchange.wait(_number(args, 0, 0) * _number(args, 1, 0))
+    await whole(exchange, [])
+
+
+async def half(exchange: Exchange, args: list[str]) -> None:
+    """Half the document."""
+    document = exchange.document(ANSWER)
+    head = {"content-type": "application/json", "content-length": str(len(document))}
+    await exchange.write(_head(200, head) + document[: len(document) // 2])
+
+
+async def half_then_silence(exchange: Exchange, args: list[str]) -> None:
+    await half(exchange, args)
+    await exchange.wait(_number(args, 0, 3600))
+
+
+async def half_then_cut(exchange: Exchange, args: list[str]) -> None:
+    await half(exchange, args)
+    exchange.cut()
+
+
+async def half_as_a_whole(exchange: Exchange, args: list[str]) -> None:
+    """JSON that breaks off, in a proper answer."""
+    document = exchange.document(ANSWER)
+    await exchange.send(200, document[: len(document) // 2])
+
+
+async def whole_but_empty(exchange: Exchange, args: list[str]) -> None:
+    await exchange.send(200, exchange.document(""))
+
+
+#: What a behaviour is to a client that did not ask for a stream, where that differs.
+UNSTREAMED: dict[str, Behaviour] = {
+    "ok": whole,
+    "drip": whole_when_dripped,
+    "slow_headers": whole_later,
+    "slow_first_token": whole_later,
+    "stall": half_then_silence,
+    "cut": half_then_cut,
+    "ends_early": half_as_a_whole,
+    "bad_chunk": half_as_a_whole,
+    "not_json": half_as_a_whole,
+    "empty": whole_but_empty,
+}
 
 
 class FakeProvider:
@@ -368,12 +460,16 @@ class FakeProvider:
     def __init__(self, port: int = 0, *, behaviour: str | None = None) -> None:
         """``behaviour`` overrides the models' names until changed; ``port`` 0 takes a free one."""
         self.port = port
+        self.listening = "open"
         self.behaviour = behaviour
         self.calls: list[Call] = []
         self.connections = 0
         self.open_connections = 0
         self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
+        self._control_server: asyncio.Server | None = None
+        #: What holds the port while nobody listens there, and the connections that fill it.
+        self._closed: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -386,16 +482,50 @@ class FakeProvider:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        await self._hang_up()
+        if self._control_server is not None:
+            self._control_server.close()
+
+    async def control(self) -> str:
+        """The URL of a second port, at which ``/control`` is always there."""
+        self._control_server = await asyncio.start_server(self._controlled, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._control_server.sockets[0].getsockname()[1]}/control"
+
+    async def listen(self, listening: str) -> None:
+        """Be ``open``, ``refused`` or a ``blackhole`` to whoever connects from now on."""
+        if listening == self.listening:
+            return
+        await self._hang_up()
+        self.listening = listening
+        if listening == "open":
+            await self.__aenter__()
+            return
+        # Bound, so that nobody else takes the port; connecting is refused until listen().
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", self.port))
+        self._closed = [holder]
+        if listening == "blackhole":  # a full backlog: the kernel drops every further SYN
+            holder.listen(0)
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(holder.getsockname())
+                self._closed.append(filler)
+
+    async def _hang_up(self) -> None:
+        """Close the port and every connection on it."""
+        for held in self._closed:
+            held.close()
+        self._closed = []
+        if self._server is not None:
+            self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def serve_forever(self) -> None:
-        assert self._server is not None
-        await self._server.serve_forever()
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
 
     async def until(
         self, condition: Callable[["FakeProvider"], bool], timeout_s: float = 5
@@ -427,6 +557,14 @@ class FakeProvider:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._note()
 
+    async def _controlled(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One command, one connection; not counted as one of the provider's."""
+        exchange = Exchange(await _read(b"", reader), reader, writer)
+        with contextlib.suppress(Aborted):
+            await self._control(exchange)
+        exchange.watch.cancel()
+        writer.close()
+
     async def _serve(
         self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes | None:
@@ -439,6 +577,7 @@ class FakeProvider:
             else:
                 # Before anybody who waits for the call can change it.
                 call.behaviour = self.behaviour or str(exchange.body.get("model", "ok"))
+                call.number = len(self.calls)
                 self.calls.append(call)
                 await self._note()
                 await self._behave(exchange)
@@ -458,13 +597,16 @@ class FakeProvider:
 
     async def _behave(self, exchange: Exchange) -> None:
         name, *args = exchange.call.behaviour.split(":")
-        await BEHAVIOURS.get(name, ok)(exchange, args if name in BEHAVIOURS else [])
+        known = BEHAVIOURS if exchange.streams else BEHAVIOURS | UNSTREAMED
+        await known.get(name, known["ok"])(exchange, args if name in known else [])
 
     async def _control(self, exchange: Exchange) -> None:
         if exchange.call.method == "POST":
             self.behaviour = exchange.body.get("behaviour")
+            await self.listen(exchange.body.get("listening", self.listening))
         state = {
             "behaviour": self.behaviour,
+            "listening": self.listening,
             "connections": self.connections,
             "open_connections": self.open_connections,
             "calls": [asdict(call) for call in self.calls],
@@ -491,16 +633,19 @@ async def _read(first: bytes, reader: asyncio.StreamReader) -> Call:
     return Call(method, path, headers, body)
 
 
-async def _main(port: int, behaviour: str | None) -> None:
+async def _main(port: int, behaviour: str | None, control: bool) -> None:
     async with FakeProvider(port, behaviour=behaviour) as fake:
         print(fake.url, flush=True)
-        await fake.serve_forever()
+        if control:
+            print(await fake.control(), flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--behaviour", help="for every model, such as ok:200")
+    parser.add_argument("--control", action="store_true", help="print a second, lasting URL")
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main(options.port, options.behaviour))
+        asyncio.run(_main(options.port, options.behaviour, options.control))

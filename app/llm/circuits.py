@@ -153,8 +153,9 @@ class Circuits:
             return
         now = self._clock()
         for key, shared in zip(keys, found, strict=True):
-            if key not in self._circuits and not shared.failures:
-                continue
+            known = self._circuits.get(key)
+            if not shared.failures and (known is None or not known.failures):
+                continue  # closed for everybody; its strikes stay
             circuit = self._circuit(key)
             if not circuit.writing and circuit.wrote_at <= began:  # else this process knows better
                 self._take_over(key, circuit, shared, now)

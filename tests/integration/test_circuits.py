@@ -303,3 +303,13 @@ async def test_a_watcher_learns_by_itself(servers: ServerUrls, key: CircuitKey) 
             await learned.wait()
         assert await watcher.admit(key) is None
         await watcher.close()
+
+
+async def test_news_of_others_leaves_the_strikes(two: tuple[Worker, Worker]) -> None:
+    """A provider whose bad answers took longer than a refresh was never left alone."""
+    one, _ = two
+    bad = ProviderFailed("malformed")
+    await one.fails(bad)
+    await one.refresh()
+    await one.fails(bad)
+    assert await one.circuits.admit(one.key) is None
