@@ -26,7 +26,7 @@ import uvloop
 
 from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
-from app.settings import load_settings
+from app.settings import MODEL_DIR, load_settings
 from scripts.chat_benchmark.corpus import QUESTIONS, fill
 from scripts.chat_benchmark.load import ask
 from scripts.chat_benchmark.measure import LONG, SHORT, Case, behave, measure
@@ -91,7 +91,12 @@ def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dic
         PROVIDER_ORDER="local",
         LOG_JSON="true",
     )
-    environment = {**QUIET, "BENCHMARK_PROVIDER": address, "BENCHMARK_DATABASE": database_url}
+    environment = {
+        **QUIET,
+        "BENCHMARK_PROVIDER": address,
+        "BENCHMARK_DATABASE": database_url,
+        "BENCHMARK_MODEL": str(MODEL_DIR),
+    }
     python = make_environment(peers)
     package = "scripts.chat_benchmark"
     stack_app = add(NAIVE, python, [*UVICORN, f"{package}.naive_app:app"], **environment)

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from llama_index.core import VectorStoreIndex
@@ -22,7 +23,6 @@ from starlette.responses import Response, StreamingResponse
 
 from app.retrieval.minilm import MiniLmEmbedder
 from app.retrieval.search import EmbedderModel
-from app.settings import MODEL_DIR
 from scripts.chat_benchmark.corpus import STOCK_TABLE, stock_addresses
 from scripts.search_benchmark.corpus import DIMENSION
 from scripts.search_benchmark.tables import STOCK_HNSW
@@ -92,7 +92,7 @@ async def ready() -> str:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open what lives as long as the process."""
-    embedder = MiniLmEmbedder(MODEL_DIR, threads=1)
+    embedder = MiniLmEmbedder(Path(os.environ["BENCHMARK_MODEL"]), threads=1)
     blocking, asynchronous = stock_addresses(os.environ["BENCHMARK_DATABASE"])
     store = PGVectorStore.from_params(
         connection_string=blocking,

@@ -19,11 +19,12 @@ START_S = 240.0
 class Server:
     """A child process on a port of its own."""
 
-    def __init__(self, name: str, pid: int, port: int, log: Path) -> None:
+    def __init__(self, name: str, child: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.name = name
+        self._child = child
         self.port = port
         self._log = log
-        self._proc = Path(f"/proc/{pid}")
+        self._proc = Path(f"/proc/{child.pid}")
 
     @property
     def url(self) -> str:
@@ -45,7 +46,7 @@ class Server:
     async def until_up(self, session: aiohttp.ClientSession, path: str) -> None:
         """Wait for an answer below 500; what the process said, when none comes."""
         limit = time.monotonic() + START_S
-        while time.monotonic() < limit and self._proc.exists():
+        while time.monotonic() < limit and self._child.poll() is None:
             try:
                 async with session.get(self.url + path) as response:
                     if response.status < 500:
@@ -72,7 +73,7 @@ def server(
     with log.open("wb") as out:
         child = subprocess.Popen(arguments, cwd=ROOT, env=variables, stdout=out, stderr=out)
     try:
-        yield Server(name, child.pid, port, log)
+        yield Server(name, child, port, log)
     finally:
         child.terminate()
         try:
