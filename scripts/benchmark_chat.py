@@ -1,186 +1,223 @@
-"""What one uncached `/api/v1/chat` costs the API worker, beside an empty FastAPI POST route.
+"""What answering a question costs: ours beside the provider alone, a LlamaIndex stack and LiteLLM.
 
-Real processes over real HTTP: one API worker on the embedded servers with the sample corpus, and a
-provider that answers at once. Questions repeat, so the query embedding is cached and not counted
-(design: performance, "uncached chat, without the query embedding"). CPU is the worker's own, from
-/proc; the provider and the clients are other processes.
+    python -m scripts.benchmark_chat [--rounds 6] [--quick] [--keep FOLDER]
 
-    make setup-dev && .venv/bin/python scripts/benchmark_chat.py
+Real processes over real HTTP, one worker each, with the sample documents in servers of their own
+and the peers in an environment of their own, all thrown away (``--keep`` keeps them for another
+run), and a provider that answers at once. Everything is interleaved, everybody must say the same,
+and CPU is each process's own, from the kernel. Writes docs/benchmarks/chat.{json,md}.
 """
 
 import argparse
-import asyncio
+import datetime
 import json
 import os
-import statistics
-import subprocess
+import platform
+import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
-import psutil
+import uvloop
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from app.infra.embedded.servers import urls_for
+from app.infra.servers import servers
+from app.settings import MODEL_DIR, load_settings
+from scripts.chat_benchmark.corpus import QUESTIONS, fill
+from scripts.chat_benchmark.load import ask
+from scripts.chat_benchmark.measure import LONG, SHORT, Case, behave, measure
+from scripts.chat_benchmark.peers import QUIET, make_environment
+from scripts.chat_benchmark.processes import ROOT, Server, server
+from scripts.chat_benchmark.report import budgets, page, rows_of, slopes_of, summary
+from scripts.chat_benchmark.targets import (
+    DIRECT,
+    LITELLM,
+    NAIVE,
+    OURS,
+    Target,
+    naive,
+    ours,
+    prompted,
+)
 
-from app.infra.servers import servers  # noqa: E402
-from app.settings import load_settings  # noqa: E402 - needs the line above
-
-QUESTIONS = [
-    "What happens to open files on a processor reset?",
-    "How many Multi-Groups can the Scheduler support?",
-    "How many sub seconds are there per second?",
-    "What is the minimum number of packets written to a file?",
-]
-EMPTY_APP = """
-from fastapi import FastAPI
-from pydantic import BaseModel
-class Body(BaseModel):
-    question: str
-app = FastAPI()
-@app.post("/empty")
-async def empty(body: Body) -> dict[str, str]:
-    return {"status": "ok"}
-"""
+RESULT = ROOT / "docs" / "benchmarks" / "chat"
+COMMAND = "python -m scripts.benchmark_chat"
+UVICORN = ["-m", "uvicorn", "--log-level", "warning", "--no-access-log", "--port", "{port}"]
+#: A cited answer, and the two ways in which a stream may come.
+ANSWER = "cited:60:20"
+SHAPES = {"stream, one write": "ok:{}", "stream, a packet per token": "drip:{}:0"}
 
 
-@contextmanager
-def process(arguments: list[str], **environment: str) -> Iterator[psutil.Process]:
-    """A child process, ended at the end."""
-    child = subprocess.Popen(
-        arguments, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}
+def cases_of(rate: float, *, stream: bool) -> list[Case]:
+    """What is asked."""
+    cases = [
+        Case("JSON, 1 client", ANSWER, 40),
+        Case("JSON, 32 clients", ANSWER, 96, clients=32),
+        Case(f"JSON, 32 clients at {rate:g}/s", ANSWER, int(rate * 3), clients=32, rate=rate),
+    ]
+    if not stream:
+        return cases
+    cases += [
+        Case(f"{shape}, {size} tokens", behaviour.format(size), count, streamed=True)
+        for shape, behaviour in SHAPES.items()
+        for size, count in ((SHORT, 20), (LONG, 8))
+    ]
+    behaviour = SHAPES["stream, a packet per token"].format(SHORT)
+    paced = f"stream, 32 clients at {rate / 2:g}/s, {SHORT} tokens"
+    return [
+        *cases,
+        Case(paced, behaviour, int(rate * 1.5), clients=32, rate=rate / 2, streamed=True),
+    ]
+
+
+def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dict[str, Server]:
+    """Start everybody."""
+
+    def add(name: str, python: str | Path, arguments: Sequence[str], **environment: str) -> Server:
+        return stack.enter_context(server(name, [python, *arguments], folder, **environment))
+
+    fake = ["-m", "tests.fake_provider", "--port", "{port}"]
+    provider = add(DIRECT, sys.executable, fake)
+    address = f"{provider.url}/v1"
+    api = add(
+        OURS,
+        sys.executable,
+        [*UVICORN, "app.main:app"],
+        LOCAL_LLM_BASE_URL=address,
+        PROVIDER_ORDER="local",
+        LOG_JSON="true",
     )
-    try:
-        yield psutil.Process(child.pid)
-    finally:
-        child.terminate()
-        child.wait(20)
+    environment = {
+        **QUIET,
+        "BENCHMARK_PROVIDER": address,
+        "BENCHMARK_DATABASE": database_url,
+        "BENCHMARK_MODEL": str(MODEL_DIR),
+    }
+    python = make_environment(peers)
+    package = "scripts.chat_benchmark"
+    stack_app = add(NAIVE, python, [*UVICORN, f"{package}.naive_app:app"], **environment)
+    router = add(LITELLM, python, [*UVICORN, f"{package}.litellm_app:app"], **environment)
+    return {DIRECT: provider, OURS: api, NAIVE: stack_app, LITELLM: router}
 
 
-async def until_up(session: aiohttp.ClientSession, url: str) -> None:
-    """Wait for an answer below 500, a minute at most."""
-    for _ in range(600):
-        try:
-            async with session.get(url) as response:
-                if response.status < 500:
-                    return
-        except aiohttp.ClientError:
+async def prompts_of(
+    session: aiohttp.ClientSession, product: Target, provider: Server
+) -> list[list[dict[str, Any]]]:
+    """What the product asks the provider, for each question."""
+    prompts = []
+    for number in range(len(QUESTIONS)):
+        async with session.delete(f"{provider.url}/control"):
             pass
-        await asyncio.sleep(0.1)
-    raise SystemExit(f"{url} did not come up")
+        await ask(session, product, number, streamed=False, due=0)
+        async with session.get(f"{provider.url}/control") as response:
+            prompts.append((await response.json())["calls"][-1]["body"]["messages"])
+    return prompts
 
 
-async def drive(
-    session: aiohttp.ClientSession,
-    url: str,
-    server: psutil.Process,
-    *,
-    count: int,
-    clients: int,
-    rate: float = 0,
-) -> dict[str, float]:
-    """Send ``count`` questions from ``clients`` at once; CPU per request and latencies, in ms.
+async def shared_passages(
+    session: aiohttp.ClientSession, product: Target, peer: Target
+) -> list[int]:
+    """Of five passages, how many both found for each question, by document and page."""
+    shared = []
+    for number, question in enumerate(QUESTIONS):
+        async with session.post(
+            f"{product.server.url}/api/v1/retrieve",
+            json={"question": question},
+            headers=product.headers,
+        ) as response:
+            mine = [(p["title"], p["page"]) for p in (await response.json())["passages"]]
+        reply = await ask(session, peer, number, streamed=False, due=0)
+        theirs = [(s["title"], s["page"]) for s in json.loads(reply.raw)["sources"]]
+        shared.append(sum(min(mine.count(place), theirs.count(place)) for place in set(mine)))
+    return shared
 
-    With a ``rate`` (requests/s of all clients together) each question has its time, from which its
-    latency counts: what waits for a free client is not left out. Without, each client asks again as
-    soon as it is answered, and latencies only say how many wait for the one worker.
-    """
-    latencies: list[float] = []
-    waiting = iter(range(count))
-    begun = time.perf_counter()
 
-    async def client() -> None:
-        for number in waiting:
-            started = time.perf_counter()
-            if rate:
-                started = begun + number / rate
-                await asyncio.sleep(started - time.perf_counter())
-            async with session.post(
-                url, json={"question": QUESTIONS[number % len(QUESTIONS)]}
-            ) as response:
-                body = await response.json()
-                if response.status != 200 or body.get("status") not in ("complete", "ok"):
-                    raise SystemExit(f"unexpected answer: {response.status} {body}")
-            latencies.append((time.perf_counter() - started) * 1e3)
+async def streams(session: aiohttp.ClientSession, product: Target) -> bool:
+    """Whether this version of the product streams."""
+    body = product.body(0, True)
+    async with session.post(product.url, json=body, headers=product.headers) as response:
+        return response.content_type == "text/event-stream"
 
-    before, started = server.cpu_times(), time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    seconds, after = time.perf_counter() - started, server.cpu_times()
-    used = after.user + after.system - before.user - before.system
-    latencies.sort()
+
+async def run(parts: dict[str, Server], key: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        for name, path in ((OURS, "/readyz"), (NAIVE, "/ready"), (LITELLM, "/ready")):
+            await parts[name].until_up(session, path)
+        provider = parts[DIRECT]
+        await provider.until_up(session, "/control")
+        await behave(session, provider, ANSWER)
+        product, peer = ours(parts[OURS], key), naive(parts[NAIVE])
+        prompts = await prompts_of(session, product, provider)
+        direct, router = prompted(prompts, provider=provider, litellm=parts[LITELLM])
+        targets = [direct, product, peer, router]
+        shared = await shared_passages(session, product, peer)
+        cases = cases_of(options.rate, stream=await streams(session, product))
+        tallies = await measure(session, targets, provider, cases, rounds=options.rounds)
+    names = [target.name for target in targets]
+    shapes = SHAPES if any(case.streamed for case in cases) else []
     return {
-        "cpu_ms": used / count * 1e3,
-        "p50_ms": statistics.median(latencies),
-        "p99_ms": latencies[int(len(latencies) * 0.99)],
-        "requests_per_s": count / seconds,
+        "rows": rows_of(tallies, cases, names),
+        "slopes": slopes_of(tallies, list(shapes), names),
+        "passages_shared_with_naive": shared,
+        "resident_mb": parts[OURS].resident_mb(),
     }
 
 
-async def measure(options: argparse.Namespace, api: psutil.Process, empty: psutil.Process) -> None:
-    """Drive both routes in turn and print the table."""
-    key = (load_settings().docent_home / "dev.key").read_text().strip()
-    chat_url, empty_url = "http://127.0.0.1:8190/api/v1/chat", "http://127.0.0.1:8191/empty"
-    rows: dict[str, dict[str, float]] = {}
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, headers={"X-API-Key": key}) as session:
-        await until_up(session, "http://127.0.0.1:8190/readyz")
-        await until_up(session, "http://127.0.0.1:8191/empty")
-        await drive(session, chat_url, api, count=100, clients=4)
-        for clients in options.clients:
-            for name, url, server in (("chat", chat_url, api), ("empty", empty_url, empty)):
-                rows[f"{name}, {clients} clients"] = await drive(
-                    session, url, server, count=options.requests, clients=clients
-                )
-        for rate in options.rates:
-            for name, url, server in (("chat", chat_url, api), ("empty", empty_url, empty)):
-                rows[f"{name}, 32 at {rate:g}/s"] = await drive(
-                    session, url, server, count=int(rate * 10), clients=32, rate=rate
-                )
-        memory_mb = api.memory_info().rss / 1e6
-    print(f"{'route':24}{'CPU ms':>10}{'p50 ms':>10}{'p99 ms':>10}{'requests/s':>12}")
-    for name, row in rows.items():
-        print(f"{name:24}" + "".join(f"{row[column]:>{width}.2f}" for column, width in _COLUMNS))
-    print(f"API worker: {memory_mb:.0f} MB resident")
-    if options.json:
-        options.json.write_text(json.dumps({"rows": rows, "rss_mb": round(memory_mb)}, indent=1))
+def benchmark(options: argparse.Namespace, home: Path) -> dict[str, Any]:
+    """Start, fill, measure, stop."""
+    os.environ["DOCENT_HOME"] = str(home)
+    settings, load = load_settings(), os.getloadavg()[0]
+    with servers(settings) as urls, ExitStack() as stack:
+        chunks = fill(urls.database_url)
+        parts = start(stack, home / "peers", urls.database_url, home)
+        key = (home / "dev.key").read_text().strip()
+        result = uvloop.run(run(parts, key, options))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    result |= {
+        "command": COMMAND,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "chunks": chunks,
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gb": round(memory / 2**30),
+            "python": platform.python_version(),
+            "load_before": round(load, 1),
+            "load_after": round(os.getloadavg()[0], 1),
+        },
+    }
+    return {**result, "budgets": budgets(result)}
 
 
-_COLUMNS = (("cpu_ms", 10), ("p50_ms", 10), ("p99_ms", 10), ("requests_per_s", 12))
-
-
-def main() -> int:
-    """Run the benchmark; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=600)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 128])
-    parser.add_argument("--rates", type=float, nargs="+", default=[50, 100], help="requests/s")
-    parser.add_argument("--json", type=Path)
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rate", type=float, default=50, help="requests/s of the paced clients")
+    parser.add_argument("--keep", type=Path, help="folder for the servers' data and the peers")
+    parser.add_argument("--quick", action="store_true", help="one round, no files")
     options = parser.parse_args()
-    uvicorn = [sys.executable, "-m", "uvicorn", "--log-level", "warning", "--no-access-log"]
-    home = os.environ.setdefault("DOCENT_HOME", tempfile.mkdtemp(prefix="docent-benchmark-"))
-    with servers(load_settings()), tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "scripts.prepare", "--samples"], cwd=ROOT, check=True)
-        Path(folder, "empty_app.py").write_text(EMPTY_APP)
-        provider = [sys.executable, "-m", "tests.fake_provider", "--port", "8192"]
-        empty_app = [*uvicorn, "--app-dir", folder, "--port", "8191", "empty_app:app"]
-        with (
-            process([*provider, "--behaviour", "ok:60"]),
-            process(empty_app) as empty,
-            process(
-                [*uvicorn, "--port", "8190", "app.main:app"],
-                DOCENT_HOME=home,
-                LOCAL_LLM_BASE_URL="http://127.0.0.1:8192/v1",
-                PROVIDER_ORDER="local",
-                LOG_LEVEL="WARNING",
-            ) as api,
-        ):
-            asyncio.run(measure(options, api, empty))
-    return 0
+    if options.quick:
+        options.rounds = 1
+    for outside in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(outside, None)  # the stock table is made in a database of our own
+    home = options.keep or Path(tempfile.mkdtemp(prefix="docent-benchmark-"))
+    try:
+        result = benchmark(options, home.absolute())
+    finally:
+        if options.keep is None:
+            sockets = Path(urls_for(home).redis_url.removeprefix("unix://")).parent
+            shutil.rmtree(home, ignore_errors=True)
+            shutil.rmtree(sockets, ignore_errors=True)
+    sys.stdout.write("\n".join(summary(result)) + "\n")
+    if not options.quick:
+        RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        RESULT.with_suffix(".md").write_text(page(result), "utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

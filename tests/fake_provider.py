@@ -18,10 +18,11 @@ In a test: ``async with FakeProvider() as fake: … fake.url``. In its own proce
 import argparse
 import asyncio
 import contextlib
+import functools
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -130,6 +131,11 @@ class Exchange:
         }
         return b"data: " + json.dumps(data).encode() + b"\n\n"
 
+    def contents(self, tokens: list[str]) -> Iterator[bytes]:
+        """A chunk for each token, cut from one mould: the provider is not what is measured."""
+        before, after = self.chunk({"content": "@"}).split(b'"@"')
+        return (before + json.dumps(token).encode() + after for token in tokens)
+
     def usage(self, tokens: int) -> dict[str, Any]:
         usage: dict[str, Any] = {
             "prompt_tokens": 12,
@@ -147,7 +153,7 @@ class Exchange:
             tail += self.chunk(None, usage=self.usage(tokens))
         return tail + b"data: [DONE]\n\n"
 
-    def document(self, text: str) -> bytes:
+    def document(self, text: str, tokens: int = 5) -> bytes:
         """The whole answer as one JSON document."""
         message = {"role": "assistant", "content": text}
         return json.dumps(
@@ -157,7 +163,7 @@ class Exchange:
                 "created": 1,
                 "model": self.body.get("model", "fake"),
                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": self.usage(5),
+                "usage": self.usage(tokens),
             }
         ).encode()
 
@@ -174,31 +180,48 @@ def _number(args: list[str], at: int, default: float) -> float:
     return float(args[at]) if len(args) > at else default
 
 
-def _tokens(args: list[str]) -> list[str]:
-    count = int(_number(args, 0, 0))
-    return [f"word{n} " for n in range(count)] if count else ANSWER.split(" ")
-
-
-def _spaced(tokens: list[str]) -> list[str]:
+@functools.cache
+def _tokens(count: int) -> list[str]:
+    tokens = [f"word{n} " for n in range(count)] if count else ANSWER.split(" ")
     return [token if token.endswith(" ") else f"{token} " for token in tokens[:-1]] + tokens[-1:]
 
 
+@functools.cache
+def _cited(count: int, every: int) -> list[str]:
+    """Tokens; after every so many a sentence ends that rests on one of the first three sources."""
+    return [
+        f"word{n} [{n // every % 3 + 1}]. " if n % every == every - 1 else f"word{n} "
+        for n in range(count)
+    ]
+
+
 async def ok(exchange: Exchange, args: list[str]) -> None:
-    """``ok:N``: N tokens, all in one write."""
-    tokens = _spaced(_tokens(args))
+    """``ok:N``: N tokens, all in one write; one document when no stream is asked for."""
+    await _say(exchange, _tokens(int(_number(args, 0, 0))))
+
+
+async def cited(exchange: Exchange, args: list[str]) -> None:
+    """``cited:N:M``: as ``ok``, with the marker of a source after every M tokens."""
+    await _say(exchange, _cited(int(args[0]), int(args[1])))
+
+
+async def _say(exchange: Exchange, tokens: list[str]) -> None:
+    if exchange.body.get("stream") is False:
+        await exchange.send(200, exchange.document("".join(tokens), len(tokens)))
+        return
     await exchange.start()
-    events = [exchange.head(), *(exchange.chunk({"content": token}) for token in tokens)]
+    events = [exchange.head(), *exchange.contents(tokens)]
     await exchange.part(b"".join(events) + exchange.tail(len(tokens)))
     await exchange.end()
 
 
 async def drip(exchange: Exchange, args: list[str]) -> None:
     """``drip:N:S``: N tokens, each in its own write, S seconds apart (0 = as fast as it goes)."""
-    tokens, pause = _spaced(_tokens(args)), _number(args, 1, 0)
+    tokens, pause = _tokens(int(_number(args, 0, 0))), _number(args, 1, 0)
     await exchange.start()
     await exchange.part(exchange.head())
-    for token in tokens:
-        await exchange.part(exchange.chunk({"content": token}))
+    for chunk in exchange.contents(tokens):
+        await exchange.part(chunk)
         await (exchange.wait(pause) if pause else asyncio.sleep(0))
     await exchange.part(exchange.tail(len(tokens)))
     await exchange.end()
@@ -393,7 +416,7 @@ async def thinking(exchange: Exchange, args: list[str]) -> None:
 BEHAVIOURS: dict[str, Behaviour] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        ok, drip, echo, comments, slow_headers, slow_first_token, stall, cut, ends_early,
+        ok, cited, drip, echo, comments, slow_headers, slow_first_token, stall, cut, ends_early,
         dies_with_error, status, groq_429, overflow, error_200, html, not_json, empty, empty_body,
         big, whole, filtered, sliced, thinking, bad_chunk, flapping,
     )
@@ -441,7 +464,6 @@ async def whole_but_empty(exchange: Exchange, args: list[str]) -> None:
 
 #: What a behaviour is to a client that did not ask for a stream, where that differs.
 UNSTREAMED: dict[str, Behaviour] = {
-    "ok": whole,
     "drip": whole_when_dripped,
     "slow_headers": whole_later,
     "slow_first_token": whole_later,
