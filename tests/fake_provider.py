@@ -274,7 +274,7 @@ async def cut(exchange: Exchange, args: list[str]) -> None:
     """``cut:K``: K tokens (two by default) in as many writes, then the connection breaks."""
     await exchange.start()
     await exchange.part(exchange.head())
-    for token in _spaced(_tokens(args) if args else ["The", "limit", ""])[:-1]:
+    for token in _tokens(int(args[0])) if args else ["The ", "limit "]:
         await exchange.part(exchange.chunk({"content": token}))
     exchange.cut()
 
