@@ -11,11 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.chat.answer import Citation
+from app.chat.quotable import Quotable
 from app.retrieval.boxes import boxes_of
 from app.retrieval.passage import Passage
 
-#: Share of a sentence's words that its quote must hold to count as support.
-SUPPORT = 0.5
 # Tried at the start of a run of white space only: from each place in it, long runs take seconds.
 _MARKER = re.compile(r"(?<!\s)\s*\[(\d{1,3})\]")
 #: The end of a text that is not whole yet: white space, or the beginning of a marker.
@@ -24,9 +23,6 @@ _UNDECIDED = re.compile(r"(?<!\s)(?:\s+(?:\[\d{0,3})?|\[\d{0,3})$")
 _HALF_MARKER = re.compile(r"\[\d{0,3}$")
 #: What may still stand behind a marker of the sentence before it.
 _SENTENCE_REST = " \t\r\n.,;:!?"
-_CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
-_SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
-_WORD = re.compile(r"\w+")
 
 
 class Citer:
@@ -41,6 +37,8 @@ class Citer:
         #: All quotes so far, in the order of their markers.
         self.citations: list[Citation] = []
         self._markers: dict[tuple[int, int, int], int] = {}
+        #: Of the passages that were cited.
+        self._texts: dict[int, Quotable] = {}
         self._waiting = ""
         #: The text since the last marker, and what that marker stood behind.
         self._between: list[str] = []
@@ -83,7 +81,9 @@ class Citer:
         if not 0 <= index < len(self._passages):
             return " " if _HALF_MARKER.search(between) else ""
         passage = self._passages[index]
-        start, stop, verified = locate(self._said, passage.text)
+        if index not in self._texts:
+            self._texts[index] = Quotable(passage.text)
+        start, stop, verified = self._texts[index].locate(self._said)
         key = (index, start, stop)
         if key not in self._markers:
             self._markers[key] = len(self.citations) + 1
@@ -91,51 +91,6 @@ class Citer:
                 _citation(self._markers[key], passage, start, stop, verified=verified)
             )
         return f" [{self._markers[key]}]"
-
-
-def locate(said: str, text: str) -> tuple[int, int, bool]:
-    """The span of ``text`` that supports what was ``said`` best, and whether it really does.
-
-    What stands there word for word, white space aside, is found exactly: first all that was said
-    since the last marker, then its last sentence. Otherwise the sentence of ``text`` is taken that
-    shares most of the last sentence's words.
-    """
-    claim = _last_claim(said)
-    for quoted in (said, claim):
-        words = quoted.split()
-        if not 0 < sum(map(len, words)) <= len(text):
-            continue  # what is longer cannot stand there, and would make a pattern to match
-        exact = re.search(r"\s+".join(map(re.escape, words)), text)
-        if exact:
-            return exact.start(), exact.end(), True
-    wanted = {word.lower() for word in _WORD.findall(claim)}
-    best, best_share = _trimmed(text, 0, len(text)), -1.0
-    for start, stop in _spans(text):
-        found = {word.lower() for word in _WORD.findall(text[start:stop])}
-        share = len(wanted & found) / len(wanted) if wanted else 0.0
-        if share > best_share:
-            best, best_share = (start, stop), share
-    return *best, best_share >= SUPPORT
-
-
-def _spans(text: str) -> list[tuple[int, int]]:
-    ends = [match.start() for match in _SPAN_END.finditer(text)] + [len(text)]
-    starts = [0] + [match.end() for match in _SPAN_END.finditer(text)]
-    trimmed = (_trimmed(text, start, end) for start, end in zip(starts, ends, strict=True))
-    return [(start, end) for start, end in trimmed if end > start]
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    inner = text[start:end]
-    left = len(inner) - len(inner.lstrip())
-    right = len(inner.rstrip())
-    return start + min(left, right), start + right
-
-
-def _last_claim(said: str) -> str:
-    """The sentence that a marker stands behind; its own full stop may come before the marker."""
-    parts = [part for part in _CLAIM_END.split(said.strip()) if part.strip()]
-    return parts[-1] if parts else ""
 
 
 def _citation(marker: int, passage: Passage, start: int, stop: int, *, verified: bool) -> Citation:

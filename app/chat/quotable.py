@@ -1,0 +1,91 @@
+"""A passage's text, as a place where quotes are looked for."""
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+#: Share of a sentence's words that its quote must hold to count as support.
+SUPPORT = 0.5
+_CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
+_WORD = re.compile(r"\w+")
+
+
+class Quotable:
+    """Finds what supports a claim; the text is taken apart once, however often it is cited."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def locate(self, said: str) -> tuple[int, int, bool]:
+        """The span of the text that supports what was ``said`` best, and whether it really does.
+
+        What stands there word for word, white space aside, is found exactly: first all that was
+        said since the last marker, then its last sentence. Otherwise the sentence of the text is
+        taken that shares most of the last sentence's words.
+        """
+        claim = _last_claim(said)
+        for quoted in (said, claim):
+            if exact := self._exact(quoted.split()):
+                return *exact, True
+        wanted = _words(claim)
+        best, best_share = _trimmed(self._text, 0, len(self._text)), -1.0
+        for start, stop, found in self._sentences:
+            share = len(wanted & found) / len(wanted) if wanted else 0.0
+            if share > best_share:
+                best, best_share = (start, stop), share
+        return *best, best_share >= SUPPORT
+
+    def _exact(self, words: list[str]) -> tuple[int, int] | None:
+        """Where ``words`` stand in this order, whatever white space is between them."""
+        # Not a pattern: making one of twenty words takes longer than everything else here.
+        quote = " ".join(words)
+        first = self._plain.find(quote) if quote else -1
+        return None if first < 0 else (self._place(first), self._place(first + len(quote) - 1) + 1)
+
+    def _place(self, index: int) -> int:
+        """Where the character ``index`` of the plain text, no space, stands in the text."""
+        words = self._plain.count(" ", 0, index)
+        rest = self._text.split(None, words)[-1]
+        return len(self._text) - len(rest) + index - (self._plain.rfind(" ", 0, index) + 1)
+
+    @cached_property
+    def _plain(self) -> str:
+        return " ".join(self._text.split())
+
+    @cached_property
+    def _sentences(self) -> list[tuple[int, int, set[str]]]:
+        """Spans with their words."""
+        return [(start, end, _words(self._text[start:end])) for start, end in _spans(self._text)]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """The sentences of ``text``, without the white space around them."""
+    start = 0
+    for match in _SPAN_END.finditer(text):
+        yield from _unless_empty(text, start, match.start())
+        start = match.end()
+    yield from _unless_empty(text, start, len(text))
+
+
+def _unless_empty(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    start, end = _trimmed(text, start, end)
+    if end > start:
+        yield start, end
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    inner = text[start:end]
+    left = len(inner) - len(inner.lstrip())
+    right = len(inner.rstrip())
+    return start + min(left, right), start + right
+
+
+def _last_claim(said: str) -> str:
+    """The sentence that a marker stands behind; its own full stop may come before the marker."""
+    parts = [part for part in _CLAIM_END.split(said.strip()) if part.strip()]
+    return parts[-1] if parts else ""

@@ -1,0 +1,45 @@
+"""What a claim rests on is found in a passage's text, exactly or by its words."""
+
+import re
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.chat.quotable import Quotable
+from tests.unit.chat.test_citations import TEXT, odd
+
+
+@given(st.data())
+def test_a_sentence_copied_with_other_white_space_is_found_exactly(data: st.DataObject) -> None:
+    words = TEXT.split()
+    first = data.draw(st.integers(0, len(words) - 1))
+    last = data.draw(st.integers(first, len(words) - 1))
+    gaps = data.draw(
+        st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\xa0"]), min_size=99, max_size=99)
+    )
+    copied = "".join(word + gap for word, gap in zip(words[first : last + 1], gaps, strict=False))
+    start, end, verified = Quotable(TEXT).locate(copied)
+    assert verified
+    assert TEXT[start:end].split() == copied.split()
+
+
+@given(odd, odd.filter(str.strip))
+def test_what_stands_there_is_found_where_a_pattern_finds_it(text: str, said: str) -> None:
+    pattern = r"\s+".join(map(re.escape, said.split()))
+    expected = re.search(pattern, text)
+    start, end, verified = Quotable(text).locate(said)
+    if expected:
+        assert (start, end, verified) == (expected.start(), expected.end(), True)
+
+
+def test_a_quote_may_begin_and_end_within_words() -> None:
+    assert Quotable("ab  12 MB,\nor so").locate("2 MB, o") == (5, 12, True)
+
+
+def test_spans_cover_a_text_without_sentences() -> None:
+    assert Quotable("word " * 30).locate("nothing") == (0, 149, False)
+    assert Quotable("word").locate("") == (0, 4, False)
+    text = Quotable("Sentence 1. Sentence 2. Sentence 3.")
+    starts = [text.locate(f"sentence {n}")[0] for n in (1, 2, 3)]
+    assert all(before < after for before, after in pairwise(starts))
