@@ -112,14 +112,14 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         count_request(scope["app"].state.house.metrics, scope, status, seconds)
 
     # The last one added is the outermost.
-    app.add_middleware(RateLimits, limiter=limiter, trusted_proxies=settings.trusted_proxies)
-    app.add_middleware(Gate, key_ring=key_ring)
     app.add_middleware(
         BodyLimit,
         limit_bytes=settings.max_body_bytes,
         upload_bytes=settings.max_file_bytes + _FORM_BYTES,
         is_upload=_is_upload,
     )
+    app.add_middleware(RateLimits, limiter=limiter, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(Gate, key_ring=key_ring)
     if settings.allow_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -157,5 +157,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 closed = path not in OPEN_PATHS
                 operation["security"] = [{"ApiKey": []}, {"Bearer": []}] if closed else []
+                if closed:  # any of them may be over a limit; the shape is that of its other errors
+                    replies = operation["responses"]
+                    replies["429"] = {**replies["401"], "description": "Too Many Requests"}
         app.openapi_schema = schema
     return app.openapi_schema

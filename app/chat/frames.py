@@ -18,7 +18,7 @@ from app.chat.schemas import AnswerOut, CitationOut, PassageOut
 from app.errors import AppError, Unavailable
 from app.http.idempotency import Turn
 from app.http.problems import encoded, problem_of
-from app.http.sse import EventStream, frame
+from app.http.sse import HEADERS, EventStream, frame
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,10 @@ async def tell(
                 async for event in _chained(first, rest):
                     for data in frames.of(event):
                         record.add(data)
-                        told.append(data)
+                        if turn is not None:
+                            told.append(data)
+                            if frames.ended:  # before its client, who has all then, may leave
+                                await _keep(turn, told)
                         yield data
         except Exception as error:  # the last wall: a stream that has begun ends with an event
             if not isinstance(error, AppError):
@@ -103,12 +106,20 @@ async def tell(
             known = error if isinstance(error, AppError) else AppError()
             record.add(failure := frames.failed(known))
             yield failure
-        else:
-            if turn is not None:
-                await turn.keep(Response(b"".join(told), media_type=EventStream.media_type))
         finally:
             if not frames.ended:
                 record.add(frames.failed(AnswerInterrupted()))
+
+
+async def _keep(turn: Turn, told: Iterable[bytes]) -> None:
+    """Let what was told be what the same request gets again."""
+    try:
+        await turn.keep(
+            Response(b"".join(told), media_type=EventStream.media_type, headers=HEADERS)
+        )
+    except Exception:
+        # The answer is there, and must not be lost because it cannot be given twice.
+        log.exception("answer_not_kept")
 
 
 async def _chained(

@@ -53,13 +53,16 @@ class Recording:
         self._waiting.append(frame)
 
     async def write(self, *, last: bool = False) -> None:
-        """Write down what waits; without Redis it is dropped."""
-        frames, self._waiting = self._waiting, []
-        entry: dict[Any, Any] = {_FRAMES: b"".join(frames)}
-        if last:
-            entry[_LAST] = b"1"
+        """Write down what waits; it goes on waiting when Redis is away, or this is cancelled.
+
+        Then nobody knows whether it was written: it may be twice, and is told once.
+        """
+        count = len(self._waiting)
 
         async def command(client: Any) -> None:  # noqa: ANN401 - redis-py's generic client
+            entry: dict[Any, Any] = {_FRAMES: b"".join(self._waiting[:count])}
+            if last:
+                entry[_LAST] = b"1"
             async with client.pipeline(transaction=False) as pipeline:
                 pipeline.xadd(self._key, entry)
                 pipeline.expire(self._key, KEPT_S)
@@ -67,6 +70,7 @@ class Recording:
 
         with suppress(RedisAway):
             await self._redis.run(command)
+            del self._waiting[:count]
 
     async def keep_writing(self) -> None:
         """Write every now and then, until cancelled."""
@@ -127,6 +131,7 @@ class Recordings:
                 for name, entry in rows:
                     position = b"(" + name
                     for frame in _frames(entry[_FRAMES], after):
+                        after = number_of(frame)
                         yield frame
                     if _LAST in entry:
                         return

@@ -26,7 +26,13 @@ MAX_KEY = 255
 #: A maker that has not renewed its lease for so long is gone.
 LEASE_S, RENEWED_EVERY_S = 10.0, 3.0
 #: Headers that are part of the answer.
-KEPT_HEADERS = ("content-type", "location")
+KEPT_HEADERS = (
+    "content-type",
+    "location",
+    "cache-control",
+    "x-accel-buffering",
+    "x-docent-provider",
+)
 
 _TAKE = """
     INSERT INTO idempotent_requests (tenant_id, caller, key, fingerprint, holder, lease_until)

@@ -1,7 +1,7 @@
 """Pure ASGI middleware (the other kind costs 250 µs a request and hides disconnects).
 
-Order, outermost first: :class:`RequestContext`, :class:`BodyLimit`; the credential check of
-``app/auth/gate.py`` follows, so that an unauthenticated body is never read.
+:class:`RequestContext` is the outermost. :class:`BodyLimit` stands behind the credential check of
+``app/auth/gate.py``: an unauthenticated body is never read, and a stranger is told nothing but 401.
 """
 
 import re
@@ -29,7 +29,10 @@ _SECURITY_HEADERS = {
 
 
 class RequestContext:
-    """Gives every request an id, an access-log line, and an answer even when code fails."""
+    """Gives every request an id, an access-log line, and an answer even when code fails.
+
+    Headers that a middleware within puts into ``scope["state"]["headers"]`` are on every response.
+    """
 
     def __init__(self, app: ASGIApp, *, observe: Observe | None = None) -> None:
         self._app = app
@@ -51,7 +54,7 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                for name, value in _SECURITY_HEADERS.items():
+                for name, value in (_SECURITY_HEADERS | scope["state"].get("headers", {})).items():
                     headers[name] = value
             await send(message)
 

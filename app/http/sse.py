@@ -15,7 +15,8 @@ PING_S = 15.0
 _PING = b": ping\n\n"
 #: A client that has taken nothing for so many pings, while something waited, is let go.
 _UNREAD_PINGS = 2
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+#: Of every stream (design: contract, Chat).
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
@@ -48,7 +49,7 @@ class EventStream(Response):
         headers: Mapping[str, str],
         closing: AsyncExitStack | None = None,
     ) -> None:
-        super().__init__(headers={**_HEADERS, **headers})
+        super().__init__(headers={**HEADERS, **headers})
         #: What has to end with the stream even if its first frame was never asked for.
         self._closing = closing or AsyncExitStack()
         del self.headers["content-length"]
@@ -99,7 +100,9 @@ class EventStream(Response):
             unread = unread + 1 if stuck else 0
             # A client that does not read what was sent is not sent more.
             if self._sent == before and not self._sending:
-                await send({"type": "http.response.body", "body": _PING, "more_body": True})
+                # The ping itself may be what is stuck, behind what nobody reads.
+                async with asyncio.timeout(self._ping_s * _UNREAD_PINGS):
+                    await send({"type": "http.response.body", "body": _PING, "more_body": True})
 
 
 async def _until_gone(receive: Receive) -> None:

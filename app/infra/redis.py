@@ -66,8 +66,8 @@ class RedisAway(Exception):
 class Guarded:
     """Redis behind a breaker, shared by everything in the process.
 
-    A request that meets a frozen Redis pays its timeout once; until it is tried again everyone is
-    told :class:`RedisAway` at once.
+    A request that meets a frozen Redis pays its timeout once. Afterwards only one at a time, every
+    ``left_alone_s``, finds out whether it is back; all others are told :class:`RedisAway` at once.
     """
 
     def __init__(
@@ -92,6 +92,8 @@ class Guarded:
         if now < self._closed_until:
             self._metrics.redis_away("skipped")
             raise RedisAway
+        if self._closed_until:
+            self._closed_until = now + self._left_alone_s
         try:
             result = await command(self._client)
         except AWAY as error:

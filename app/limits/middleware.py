@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.caller import Caller
 from app.http.problems import problem_response
@@ -33,30 +32,36 @@ class RateLimits:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count one request of an authenticated caller; all others pass."""
+        """Count one request of an authenticated caller; all others pass.
+
+        The headers are handed up, so that they are on every response, the last wall's included.
+        """
         caller: Caller | None = scope.get("state", {}).get("caller")
-        if scope["type"] != "http" or caller is None or scope["path"] == STATUS_PATH:
+        if scope["type"] != "http" or caller is None:
             await self._app(scope, receive, send)
             return
-        verdict = await self._limiter(scope).take(subject_of(scope, caller, self._trusted_proxies))
-        shown = verdict.refused_by or verdict.tightest
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start" and shown is not None:
-                headers = MutableHeaders(scope=message)
-                headers["X-RateLimit-Limit"] = str(shown.limit.requests)
-                headers["X-RateLimit-Remaining"] = str(shown.remaining)
-                headers["X-RateLimit-Reset"] = str(math.ceil(shown.reset_s))
-            await send(message)
-
+        verdict = await self._limiter(scope).take(
+            _subject(scope, caller, self._trusted_proxies), counted=scope["path"] != STATUS_PATH
+        )
+        scope["state"]["verdict"] = verdict
+        if shown := verdict.refused_by or verdict.tightest:
+            scope["state"]["headers"] = _headers(shown)
         if verdict.refused_by is None:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, receive, send)
         else:
             refused = _refusal(verdict.refused_by)
-            await problem_response(refused, scope)(scope, receive, send_with_headers)
+            await problem_response(refused, scope)(scope, receive, send)
 
 
-def subject_of(scope: Scope, caller: Caller, trusted_proxies: Sequence[Network]) -> Subject:
+def _headers(shown: Use) -> dict[str, str]:
+    return {
+        "X-RateLimit-Limit": str(shown.limit.requests),
+        "X-RateLimit-Remaining": str(shown.remaining),
+        "X-RateLimit-Reset": str(math.ceil(shown.reset_s)),
+    }
+
+
+def _subject(scope: Scope, caller: Caller, trusted_proxies: Sequence[Network]) -> Subject:
     """Whom and what a request is counted as."""
     return Subject(
         client_ip(scope, trusted_proxies),

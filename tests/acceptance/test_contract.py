@@ -212,7 +212,7 @@ def test_the_openapi_document_says_what_is_served(stranger: httpx.Client) -> Non
         assert bool(operation["security"]) == closed, path
         documented = set(operation["responses"])
         assert documented & {"200", "201", "202", "204"}, path
-        assert documented >= ({"401", "403", "503"} if closed else {"200"}), path
+        assert documented >= ({"401", "403", "429", "503"} if closed else {"200"}), path
         for status, response in operation["responses"].items():
             if status >= "400" and closed:
                 [(kind, content)] = response["content"].items()

@@ -81,5 +81,9 @@ def test_every_answer_of_the_ordinary_api_says_what_is_left(api: Api) -> None:
             client.get("/api/v1/docs/doc_missing"),
             client.post("/api/v1/chat", json={}),
             client.post("/api/v1/chat", json={"question": "Files?", "stream": True}),
+            client.post("/api/v1/chat", content=b"x" * 2_000_000),
+            client.post("/v1/chat/completions", json={}),
+            client.get("/nothing"),
+            client.get(STATUS),
         ):
             assert int(reply.headers["x-ratelimit-remaining"]) > 0

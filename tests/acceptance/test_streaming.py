@@ -265,13 +265,24 @@ def test_who_leaves_stops_the_provider(
 ) -> None:
     fake.behave(behaviour)
     leaving = http.client.HTTPConnection(chat.base_url.host, chat.base_url.port or 80)
-    headers = {"X-API-Key": chat.headers["X-API-Key"], "Content-Type": "application/json"}
-    leaving.request("POST", "/api/v1/chat", json.dumps({**QUESTION, "stream": stream}), headers)
+    once = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {**QUESTION, "stream": stream}
+    headers = {**once, "X-API-Key": chat.headers["X-API-Key"], "Content-Type": "application/json"}
+
+    def again() -> httpx.Response:
+        return chat.post("/api/v1/chat", json=body, headers=once)
+
+    leaving.request("POST", "/api/v1/chat", json.dumps(body), headers)
     fake.await_state("open")
     leaving.close()
     left = time.monotonic()
     fake.await_state("aborted")
     assert time.monotonic() - left < 3  # the promise is 1 s; test machines are busy
+    fake.behave("drip:5")
+    replies: list[httpx.Response] = []
+    until(lambda: replies.append(again()) or replies[-1].status_code != 409, 5)  # no lease ran out
+    assert replies[-1].status_code == 200
+    assert "idempotent-replayed" not in replies[-1].headers
 
 
 def test_what_was_told_to_one_who_left_ends_with_an_error(

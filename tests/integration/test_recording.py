@@ -10,6 +10,7 @@ from app.chat.recording import AnswerGone, RecordingLost, Recordings, ResumingUn
 from app.http.sse import frame
 from app.infra.redis import Guarded, open_redis
 from app.infra.servers import ServerUrls
+from tests.integration.redis_door import RedisDoor
 
 ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
 FRAMES = [frame("delta", b'{"text":"%d"}' % number, str(number)) for number in range(1, 6)]
@@ -55,6 +56,43 @@ async def test_frames_that_come_later_are_waited_for(
         assert await anext(replay) == FRAMES[1]
     with pytest.raises(StopAsyncIteration):
         await anext(replay)
+
+
+async def test_what_was_written_when_redis_froze_is_told_once_and_without_a_gap(
+    servers: ServerUrls, answer_id: str
+) -> None:
+    """Whether a write that got no answer happened is not known: here it happens late."""
+    door = RedisDoor(servers.redis_url)
+    await door.open()
+    async with open_redis(door.url, timeout_s=0.2) as client:
+        recordings = Recordings(Guarded(client, left_alone_s=0))
+        async with recordings.record(ADA, answer_id) as recording:
+            recording.add(FRAMES[0])
+            await recording.write()
+            door.hold()
+            recording.add(FRAMES[1])
+            await recording.write()
+            door.let_go()
+            recording.add(FRAMES[2])
+        assert await told(recordings, ADA, answer_id, 0) == FRAMES[:3]
+    await door.close()
+
+
+async def test_a_redis_that_restarts_in_the_middle_of_a_write_loses_nothing(
+    servers: ServerUrls, answer_id: str
+) -> None:
+    door = RedisDoor(servers.redis_url)
+    await door.open()
+    async with open_redis(door.url, timeout_s=5) as client:
+        recordings = Recordings(Guarded(client, left_alone_s=0))
+        async with recordings.record(ADA, answer_id) as recording:
+            door.hold()
+            recording.add(FRAMES[0])
+            await door.until_held()  # the recorder is writing by itself
+            await door.close()
+            await door.open()
+        assert await told(recordings, ADA, answer_id, 0) == FRAMES[:1]
+    await door.close()
 
 
 @pytest.mark.parametrize(

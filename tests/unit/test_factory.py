@@ -19,7 +19,7 @@ from app.factory import create_app
 from app.infra.metrics import Metrics
 from app.infra.metrics_prometheus import PrometheusBackend
 from app.infra.postgres import DatabaseUnavailable
-from app.limits.rates import Subject, Verdict
+from app.limits.rates import Limit, Subject, Use, Verdict
 from app.llm.completion import Completion
 from app.settings import Settings
 from tests.fakes import FixedRetriever, KeptQuotes, ScriptedProvider, passage
@@ -35,8 +35,21 @@ class Ring:
 
 
 class Unlimited:
-    async def take(self, subject: Subject) -> Verdict:
+    async def take(self, subject: Subject, *, counted: bool = True) -> Verdict:
         return Verdict((), None)
+
+
+class Counting(Unlimited):
+    """One request of five is used, and looking uses none."""
+
+    async def take(self, subject: Subject, *, counted: bool = True) -> Verdict:
+        return Verdict((Use(Limit("key", "key", 5, 60), int(counted), 30.5),), None)
+
+
+class Full(Unlimited):
+    async def take(self, subject: Subject, *, counted: bool = True) -> Verdict:
+        used = Use(Limit("key", "key", 5, 60), 5, 30.5)
+        return Verdict((used,), used)
 
 
 class BrokenArchive:
@@ -156,6 +169,40 @@ async def test_whatever_breaks_is_a_problem(error: Exception, status: int, code:
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.headers["x-request-id"] == "r1"
     assert "hunter2" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "left"),
+    [("GET", "/api/v1/docs/doc_x", 500, 4), ("GET", "/nothing", 404, 4),
+     ("DELETE", "/api/v1/chat", 405, 4), ("POST", "/api/v1/chat", 413, 4),
+     ("POST", "/v1/chat/completions", 413, 4), ("GET", "/api/v1/rate-limit/status", 200, 5)],
+)  # fmt: skip
+async def test_whatever_happens_to_a_caller_is_told_what_is_left(
+    method: str, path: str, status: int, left: int
+) -> None:
+    house = {"limiter": Counting(), "archive": BrokenArchive(ValueError())}
+    body = b"x" * 1100 if method == "POST" else b""
+    async with client_of(made(settings={"max_body_bytes": 1024}, **house)) as client:
+        reply = await client.request(method, path, content=body, headers=KEY)
+        stranger = await client.request(method, path, content=body)
+    assert reply.status_code == status
+    told = [reply.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "reset")]
+    assert told == ["5", str(left), "31"]
+    assert stranger.status_code == 401
+    assert "x-ratelimit-limit" not in stranger.headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/chat", "/v1/chat/completions"])
+async def test_who_is_over_a_limit_is_refused_in_the_shape_of_the_dialect(path: str) -> None:
+    async with client_of(made(limiter=Full())) as client:
+        reply = await client.post(path, json={}, headers=KEY)
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "31")
+    assert reply.headers["x-ratelimit-remaining"] == "0"
+    if path.startswith("/v1/"):
+        error = reply.json()["error"]
+        assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limited")
+    else:
+        assert (reply.json()["code"], reply.json()["retry_after_s"]) == ("rate_limited", 31)
 
 
 async def test_a_body_over_the_limit_of_the_settings() -> None:

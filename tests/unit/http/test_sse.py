@@ -155,6 +155,29 @@ async def test_a_client_that_stops_reading_is_let_go() -> None:
     assert (len(client.body), client.complete) == (3, False)
 
 
+async def test_a_client_that_takes_no_ping_is_let_go() -> None:
+    """It stopped reading while the source was silent: nothing else waits to be sent."""
+    closed = asyncio.Event()
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        try:
+            yield frame("sources", b"{}")
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    class Stuck(Client):
+        async def send(self, message: Message) -> None:
+            await super().send(message)
+            if message.get("body") == b": ping\n\n":
+                await asyncio.Event().wait()
+
+    client = Stuck()
+    async with asyncio.timeout(5):
+        await client.watch(frames(), ping_s=0.01)
+    assert closed.is_set()
+
+
 async def test_what_belongs_to_a_stream_is_closed_even_if_it_never_began() -> None:
     closed: list[str] = []
 

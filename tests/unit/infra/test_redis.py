@@ -1,5 +1,7 @@
 """A Redis that failed is left alone: one request pays for finding out, none until it is back."""
 
+import asyncio
+
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -43,6 +45,30 @@ async def test_it_is_tried_again_after_a_while() -> None:
         await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
     client.error = None
     assert await guarded.run(lambda redis: redis.ask()) == "answer"  # type: ignore[attr-defined]
+
+
+async def test_one_finds_out_whether_it_is_back_while_the_others_go_on() -> None:
+    """Else everybody who comes while a frozen Redis is tried again pays the timeout."""
+    client, frozen = Client(), asyncio.Event()
+    guarded = Guarded(client, left_alone_s=0.01)  # type: ignore[arg-type]
+    client.error = TimeoutError()
+    with pytest.raises(RedisAway):
+        await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
+    guarded._left_alone_s = 60
+    await asyncio.sleep(0.02)
+
+    async def answers_late(_: object) -> str:
+        await frozen.wait()
+        return "back"
+
+    first = asyncio.create_task(guarded.run(answers_late))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        with pytest.raises(RedisAway):
+            await guarded.run(answers_late)
+    frozen.set()
+    assert await first == "back"
+    assert await guarded.run(answers_late) == "back"
 
 
 async def test_our_own_mistakes_are_not_redis_being_away() -> None:
