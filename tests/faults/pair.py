@@ -20,6 +20,8 @@ from tests.faults.running import QUESTION, Docent, Program, copy_of_docent
 
 #: Requests of one row: the first meets the fault, the rest should not.
 REQUESTS = 20
+#: Requests before them, which find everybody healthy and tell what is usual.
+WARM_UP = 6
 #: The providers' names in Docent's configuration.
 FAULTY, HEALTHY = "openrouter", "groq"
 #: The first provider's; each has a circuit of its own.
@@ -120,6 +122,7 @@ class Pair:
     def __init__(self, docent: Docent, faulty: ScriptedProvider, healthy: ScriptedProvider) -> None:
         self.docent, self.faulty, self.healthy = docent, faulty, healthy
         self.model: str | None = None
+        self.usual_ms = 0.0
         self._models = iter(MODELS)
 
     def client(self, **options: Any) -> httpx.Client:
@@ -147,25 +150,22 @@ class Pair:
 
     def meet(self, fault: Fault, *, stream: bool = False, count: int = REQUESTS) -> list[Asked]:
         """Ask while nothing is known of the fault yet."""
-        self.recover()
+        self.recover(WARM_UP, stream=stream)
         self.faulty.behave(fault.behaviour, fault.listening)
         self.faulty.forget()
         return self.ask_all(count, stream=stream)
 
-    def usual_ms(self, *, stream: bool = False) -> float:
-        """The median with a healthy first provider."""
-        self.recover()
-        return statistics.median(asked.ms for asked in self.ask_all(stream=stream))
-
-    def recover(self) -> None:
+    def recover(self, count: int = 2, *, stream: bool = False) -> None:
         """A healthy first provider, of which nothing bad is known.
 
         Another model of it: every model has a circuit of its own, and is asked for by name.
+        ``usual_ms`` is what a request takes now.
         """
         self.faulty.behave("ok")
         self.model = next(self._models)
-        asked = self.ask_all(2)
-        assert [one.by for one in asked] == [FAULTY, FAULTY], asked
+        asked = self.ask_all(count, stream=stream)
+        self.usual_ms = statistics.median(one.ms for one in asked)
+        assert {one.by for one in asked} == {FAULTY}, asked
 
     def workers(self) -> list[int]:
         """Gunicorn's workers; `make serve` is its parent."""
