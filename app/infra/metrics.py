@@ -2,7 +2,7 @@
 
 Rooms call :class:`Metrics` with plain values. Every metric stands in the catalogue with its labels,
 which come from code, routes and configuration and never from a caller's data. An
-observation costs 2-5 µs with Prometheus and nothing waits for anybody.
+observation costs about 8 µs with Prometheus and nothing waits for anybody.
 """
 
 import asyncio
