@@ -47,10 +47,17 @@ from scripts.chat_benchmark.targets import (
 RESULT = ROOT / "docs" / "benchmarks" / "chat"
 COMMAND = "python -m scripts.benchmark_chat"
 #: As scripts/gunicorn_conf.py serves.
-UVICORN = (
-    "-m uvicorn --loop uvloop --http httptools --log-level warning --no-access-log"
-    " --no-server-header --no-proxy-headers --port {port}"
-).split()
+UVICORN = [
+    "-m",
+    "uvicorn",
+    *("--loop", "uvloop"),
+    *("--http", "httptools"),
+    *("--log-level", "warning"),
+    *("--port", "{port}"),
+    "--no-access-log",
+    "--no-server-header",
+    "--no-proxy-headers",
+]
 #: A cited answer, and the two ways in which a stream may come.
 ANSWER = "cited:60:20"
 SHAPES = {"stream, one write": "ok:{}", "stream, a packet per token": "drip:{}:0"}

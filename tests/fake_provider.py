@@ -206,7 +206,7 @@ async def cited(exchange: Exchange, args: list[str]) -> None:
 
 
 async def _say(exchange: Exchange, tokens: list[str]) -> None:
-    if exchange.body.get("stream") is False:
+    if not exchange.streams:
         await exchange.send(200, exchange.document("".join(tokens), len(tokens)))
         return
     await exchange.start()
