@@ -95,7 +95,7 @@ class Guarded:
         if self._closed_until:
             self._closed_until = now + self._left_alone_s
         try:
-            result = await command(self._client)
+            result = await _cancellable(command(self._client))
         except AWAY as error:
             if not self._closed_until:
                 log.warning("redis_away", error=type(error).__name__)
@@ -106,3 +106,19 @@ class Guarded:
             log.info("redis_back")
             self._closed_until = 0.0
         return result
+
+
+async def _cancellable(command: Awaitable[T]) -> T:
+    """What ``command`` returns, unless its task was cancelled meanwhile.
+
+    redis-py sends through ``asyncio.wait_for``, which loses a cancellation that comes in the moment
+    in which it finishes (Python 3.11): whoever waited for the task to end waited for ever.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    before = task.cancelling()
+    try:
+        return await command
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError

@@ -76,3 +76,24 @@ async def test_our_own_mistakes_are_not_redis_being_away() -> None:
     client.error = KeyError("ours")
     with pytest.raises(KeyError):
         await Guarded(client).run(lambda redis: redis.ask())  # type: ignore[arg-type, attr-defined]
+
+
+@pytest.mark.parametrize("error", [None, TimeoutError()])
+async def test_a_cancellation_that_the_client_loses_is_not_lost(error: Exception | None) -> None:
+    """As redis-py does now and then on Python 3.11; streams that had told their end hung open."""
+    begun = asyncio.Event()
+
+    async def loses_it(_: object) -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+        return "sent"
+
+    task = asyncio.create_task(Guarded(Client()).run(loses_it))  # type: ignore[arg-type]
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
