@@ -40,6 +40,7 @@ from scripts.search_benchmark.corpus import (  # noqa: E402
     synthetic_corpus,
 )
 from scripts.search_benchmark.engines import (  # noqa: E402
+    EF_SEARCH,
     Known,
     bare_engines,
     our_engines,
@@ -92,7 +93,9 @@ async def run_size(url: str, corpus: Corpus, rounds: int) -> dict[str, Any]:
     }
     known = Known(dict(zip(corpus.questions, corpus.asked, strict=True)))
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(url, size=1, timeout_s=30))
+        pool = await stack.enter_async_context(
+            open_pool(url, size=1, timeout_s=30, ef_search=EF_SEARCH)
+        )
         retriever = Retriever(pool, known)
         engines = our_engines(corpus, retriever) + await bare_engines(url, corpus, stack)
         for name, store in stores.items():

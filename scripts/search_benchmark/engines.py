@@ -21,6 +21,7 @@ from app.retrieval.chunk_store import (
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Scope
 from app.retrieval.search import ChunkRetriever, Retriever
+from app.settings import Settings
 from scripts.search_benchmark.corpus import DIMENSION, Corpus
 from scripts.search_benchmark.tables import BIG
 
@@ -34,12 +35,15 @@ PLAIN = """
            (1 - c.distance)::real, row_number() OVER (ORDER BY c.distance, c.id)::integer,
            NULL::integer
     FROM (SELECT *, embedding <=> %(embedding)s::halfvec AS distance FROM {table}
-          WHERE tenant_id = %(tenant_id)s AND valid_to IS NULL
+          WHERE tenant_id = %(tenant_id)s AND live
           ORDER BY embedding <=> %(embedding)s::halfvec LIMIT 10) c
     JOIN documents d ON d.id = c.document_id AND d.deleted_at IS NULL
     ORDER BY c.distance, c.id"""
+#: The product's own beam.
+EF_SEARCH: int = Settings.model_fields["hnsw_ef_search"].default
 SESSION = (
-    "SET ROLE docent_app; SET search_path = public, jobs; SET jit = off; SET hnsw.ef_search = 100;"
+    "SET ROLE docent_app; SET search_path = public, jobs; SET jit = off;"
+    f"SET hnsw.ef_search = {EF_SEARCH};"
     f"SET hnsw.iterative_scan = strict_order; SET app.tenant = '{BIG}'"
 )
 

@@ -18,12 +18,12 @@ from app.retrieval.embedding import Vectors
 from app.retrieval.passage import Scope
 from app.retrieval.search import Retriever
 from scripts.search_benchmark.corpus import Corpus, unit
-from scripts.search_benchmark.engines import DENSE, HYBRID, SESSION, TOP_K, Engine
+from scripts.search_benchmark.engines import DENSE, EF_SEARCH, HYBRID, SESSION, TOP_K, Engine
 from scripts.search_benchmark.tables import BIG, SMALL
 
 #: Of a round: questions each engine is asked unmeasured, then measured.
 WARM_UP, MEASURED = 2, 10
-BEAMS = (40, 100, 200, 400)
+BEAMS = (40, 100, EF_SEARCH, 200, 400)
 
 
 class Backends:

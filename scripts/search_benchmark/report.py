@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.search_benchmark.engines import TOP_K, Engine
+from scripts.search_benchmark.engines import EF_SEARCH, TOP_K, Engine
 from scripts.search_benchmark.tables import SMALL_CHUNKS
 
 
@@ -40,7 +40,7 @@ def row_of(engine: Engine, truth: Sequence[set[str]], bare_ms: float) -> dict[st
 
 def budgets(rows: Sequence[dict[str, Any]], beams: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The budgets of the design, each with what was measured."""
-    chunks = next(beam["chunks"] for beam in beams if beam["ef_search"] == 100)
+    chunks = next(beam["chunks"] for beam in beams if beam["ef_search"] == EF_SEARCH)
     by = {row["engine"]: row for row in rows}
     ours, hybrid = by["ours: VectorStoreIndex"], by["ours: Retriever, hybrid"]
     plain, vector, half = (
