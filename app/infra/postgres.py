@@ -27,6 +27,20 @@ class Pool(AsyncConnectionPool[Connection]):
 
     deadline_s: float = 60.0
 
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's
+        """A connection, to be given back by :meth:`putconn`.
+
+        The pool waits with ``asyncio.wait_for``, which before Python 3.12 loses a cancellation that
+        comes with the connection: the work of a client that had left went on to ask a provider.
+        """
+        task = asyncio.current_task()
+        asked = task.cancelling() if task else 0
+        connection = await super().getconn(timeout)
+        if task and task.cancelling() > asked:
+            await self.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
+
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 #: Serialises processes that migrate at the same moment; any number that is ours alone.

@@ -168,3 +168,23 @@ async def test_rows_are_copied_under_the_policy(pool: Pool, database: FreshDatab
             await copy_rows(
                 connection, "blobs", ("tenant_id", "sha256", "content"), [("ten_c", b"x", b"x")]
             )
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_is_cancelled_as_a_connection_comes_is_cancelled(pool: Pool, turns: int) -> None:
+    """Python 3.11's ``wait_for``, with which the pool waits, loses a cancellation at one turn of
+    the loop: requests went on, and asked a provider, for a client that had left."""
+    held = [await pool.getconn() for _ in range(SIZE)]
+    waiting = asyncio.create_task(fetch_all(pool, "SELECT 1 AS one", {}))
+    while not pool.get_stats().get("requests_waiting"):  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0)
+    returning = asyncio.create_task(pool.putconn(held.pop()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if waiting.cancel():  # it had not got that far
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    await returning
+    for connection in held:
+        await pool.putconn(connection)
+    assert await fetch_all(pool, "SELECT 1 AS one", {}) == [{"one": 1}]
