@@ -27,7 +27,7 @@ class Pool(AsyncConnectionPool[Connection]):
 
     deadline_s: float = 60.0
 
-    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's
         """A connection, to be given back by :meth:`putconn`.
 
         The pool waits with ``asyncio.wait_for``, which before Python 3.12 loses a cancellation that

@@ -176,7 +176,7 @@ async def test_who_is_cancelled_as_a_connection_comes_is_cancelled(pool: Pool, t
     the loop: requests went on, and asked a provider, for a client that had left."""
     held = [await pool.getconn() for _ in range(SIZE)]
     waiting = asyncio.create_task(fetch_all(pool, "SELECT 1 AS one", {}))
-    while not pool.get_stats().get("requests_waiting"):  # noqa: ASYNC110
+    while not pool.get_stats().get("requests_waiting"):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0)
     returning = asyncio.create_task(pool.putconn(held.pop()))
     for _ in range(turns):
