@@ -31,8 +31,8 @@ from app.infra.postgres import migrate  # noqa: E402
 from app.infra.servers import owner_url, servers  # noqa: E402
 from app.ingestion.chunk import chunk_pages  # noqa: E402
 from app.ingestion.folder import Progress, find_files, take_in, watch  # noqa: E402
+from app.ingestion.new_chunk import embedded_text, new_chunk  # noqa: E402
 from app.ingestion.parse import parse_pdf  # noqa: E402
-from app.ingestion.pipeline import embedded_text, new_chunk  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
 from tests.pdfs import make_pdf  # noqa: E402

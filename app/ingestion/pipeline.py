@@ -6,7 +6,6 @@ function; only this file knows their order.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +29,9 @@ from app.infra.postgres import Pool, tenant_transaction
 from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.formats import detect
+from app.ingestion.new_chunk import embedded_text, new_chunk
 from app.ingestion.ocr import OcrLimits
-from app.ingestion.page import Chunk, ParsedFile
+from app.ingestion.page import ParsedFile
 from app.ingestion.parse import ParseError, ParseLimits, parse_file
 from app.retrieval.chunk_table import (
     ChunkKey,
@@ -292,20 +292,3 @@ class Pipeline:
         if job is None:
             raise ClaimLost
         await self._announcer.progress(tenant_id, job)
-
-
-def new_chunk(chunk: Chunk, title: str) -> NewChunk:
-    """The stored form of ``chunk``; its digest covers exactly what is embedded."""
-    boxes = chunk.words.astype("<f4", copy=False).tobytes()
-    unhashed = NewChunk(
-        chunk.page, chunk.start, chunk.end, b"", title, chunk.heading, chunk.text, boxes
-    )
-    digest = hashlib.sha256(embedded_text(unhashed).encode()).digest()
-    return NewChunk(
-        chunk.page, chunk.start, chunk.end, digest, title, chunk.heading, chunk.text, boxes
-    )
-
-
-def embedded_text(chunk: NewChunk) -> str:
-    """What the model reads: title and heading stand before the text, so that they are found too."""
-    return f"{chunk.title}\n{chunk.heading}\n{chunk.text}"

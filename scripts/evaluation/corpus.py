@@ -21,8 +21,8 @@ from app.errors import AppError
 from app.infra.postgres import Connection, tenant_transaction
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.folder import find_files, take_in, watch
+from app.ingestion.new_chunk import embedded_text, new_chunk
 from app.ingestion.page import Page
-from app.ingestion.pipeline import embedded_text, new_chunk
 from app.retrieval.chunk_table import NewChunk, replace_chunks
 from app.retrieval.embedding import Vector
 from app.wiring import House
