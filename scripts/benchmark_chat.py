@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -188,7 +189,7 @@ def benchmark(options: argparse.Namespace, home: Path) -> dict[str, Any]:
         result = uvloop.run(run(parts, key, options))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     result |= {
-        "command": COMMAND,
+        "command": f"{COMMAND} --rounds {options.rounds}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "chunks": chunks,
         "machine": {
@@ -214,6 +215,7 @@ def main() -> None:
         options.rounds = 1
     for outside in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(outside, None)  # the stock table is made in a database of our own
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the children end with us
     home = options.keep or Path(tempfile.mkdtemp(prefix="docent-benchmark-"))
     try:
         result = benchmark(options, home.absolute())
