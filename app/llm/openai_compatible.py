@@ -131,6 +131,8 @@ class OpenAiCompatible:
                 clock.progressed(answer.tokens)
                 if text:
                     yield Delta(text)
+                    if not answer.finished:
+                        await clock.pace()
                     clock.resumed()
             await _drain(chunks)
         yield Completion(
