@@ -59,9 +59,14 @@ UVICORN = [
     "--no-server-header",
     "--no-proxy-headers",
 ]
-#: A cited answer, and the two ways in which a stream may come.
+#: A cited answer, and the ways in which a stream may come.
 ANSWER = "cited:60:20"
-SHAPES = {"stream, one write": "ok:{}", "stream, a packet per token": "drip:{}:0.002"}
+SHAPES = {
+    "stream, one write": "ok:{}",
+    "stream, a packet per token": "drip:{}:0",
+    # Slow enough that every token is a read, a wake-up and a write of its own.
+    "stream, a token every 2 ms": "drip:{}:0.002",
+}
 
 
 def cases_of(rate: float, *, stream: bool) -> list[Case]:
@@ -73,7 +78,6 @@ def cases_of(rate: float, *, stream: bool) -> list[Case]:
     ]
     if not stream:
         return cases
-    # Several at once, since a token every 2 ms keeps nobody busy; faster, and reads hold many.
     cases += [
         Case(f"{shape}, {size} tokens", behaviour.format(size), count, clients=4, streamed=True)
         for shape, behaviour in SHAPES.items()
