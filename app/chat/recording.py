@@ -73,10 +73,11 @@ class Recording:
             del self._waiting[:count]
 
     async def keep_writing(self) -> None:
-        """Write every now and then, until cancelled."""
-        silent_s = 0.0
+        """Write the beginning at once, then every now and then, until cancelled."""
+        silent_s = pause_s = 0.0  # so that an answer can be taken up as soon as anything was told
         while True:
-            await asyncio.sleep(_GATHERED_S)
+            await asyncio.sleep(pause_s)
+            pause_s = _GATHERED_S
             silent_s += _GATHERED_S
             if self._waiting or silent_s >= _ALIVE_S:
                 await self.write()

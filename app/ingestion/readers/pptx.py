@@ -34,7 +34,8 @@ def slides(archive: Archive) -> Iterator[Block]:
     """Yield every slide's blocks behind one that begins its page."""
     main = main_part(archive, "ppt/presentation.xml")
     targets = relationships(archive, main)
-    for entry in child(archive.main_xml(main), "sldIdLst") or ():
+    listed = child(archive.main_xml(main), "sldIdLst")
+    for entry in () if listed is None else listed:
         yield Block("", page=True)
         target = targets.get(reference(entry))
         if target is None:

@@ -1,5 +1,7 @@
 """What each format becomes: pages, headings with their path, tables as findable rows."""
 
+from importlib import import_module
+
 import pytest
 
 from app.ingestion.chunk import chunk_pages
@@ -21,14 +23,42 @@ from app.ingestion.formats import (
 )  # fmt: skip
 from app.ingestion.page import ParsedFile
 from app.ingestion.parse import ParseError, ParseLimits, parse_file
+from app.ingestion.reader_child import SECTION, frames
 from tests.unit.ingestion import files
 from tests.unit.ingestion.files import paragraph, row, shape
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
+LIMITS = ParseLimits()
+SETTINGS = {
+    "max_pages": LIMITS.max_pages,
+    "max_text_bytes": LIMITS.max_text_bytes,
+    "max_entries": LIMITS.max_entries,
+    "max_unpacked_bytes": LIMITS.max_unpacked_bytes,
+}
+
+
 async def parse(data: bytes, name: str = "") -> ParsedFile:
-    return await parse_file(data, detect(data, name))
+    """What the confined process makes of a file, which is what its code makes of it here.
+
+    The process may not write down which of its lines ran, so that is seen here too.
+    """
+    kind = detect(data, name)
+    parsed = await parse_file(data, kind)
+    assert kind is not None
+    assert [page.text for page in parsed.pages] == read_here(kind, data)
+    return parsed
+
+
+def read_here(kind: Format, data: bytes) -> list[str]:
+    """The text of every page."""
+    read = import_module(f"app.ingestion.readers.{kind.name}").read
+    sections = (payload for tag, payload in frames(read, data, SETTINGS) if tag == b"S")
+    return [
+        payload[SECTION.size : SECTION.size + SECTION.unpack_from(payload)[0]].decode()
+        for payload in sections
+    ]
 
 
 def texts(parsed: ParsedFile) -> list[str]:
