@@ -25,13 +25,15 @@ async def budgets_of(
     """
     async with tenant_transaction(pool, tenant_id) as connection:
         cursor = await connection.execute(
-            "SELECT id, name, budget_usd::float8 AS usd FROM tenants", binary=True
+            "SELECT id, name, budget_usd::float8 AS usd FROM tenants WHERE id = %s",
+            (tenant_id,),
+            binary=True,
         )
         [tenant] = [Budget(**row) for row in await cursor.fetchall()]
         cursor = await connection.execute(
             "SELECT id, name, budget_usd::float8 AS usd FROM api_keys"
-            " WHERE id > %s ORDER BY id LIMIT %s",
-            (after, limit),
+            " WHERE tenant_id = %s AND id > %s ORDER BY id LIMIT %s",
+            (tenant_id, after, limit),
             binary=True,
         )
         return tenant, [Budget(**row) for row in await cursor.fetchall()]

@@ -1,5 +1,6 @@
 """Which backend METRICS_BACKEND stands for, and that nothing measured last is lost."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -58,5 +59,5 @@ async def test_a_collector_that_never_answers_does_not_hold_up_the_end() -> None
     with socket.create_server(("127.0.0.1", 0)) as blackhole:
         url = f"http://127.0.0.1:{blackhole.getsockname()[1]}"
         chosen = settings(metrics_backend="opentelemetry", otel_exporter_otlp_endpoint=url)
-        async with open_metrics(chosen) as metrics:
+        async with asyncio.timeout(30), open_metrics(chosen) as metrics:
             metrics.answer("complete", None)
