@@ -72,7 +72,7 @@ def rig(database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> It
     with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as fake:
         assert fake.stdout is not None
         base_url = fake.stdout.readline().strip()
-        settings = {"PROVIDER_ORDER": "openrouter,groq,openai,extractive", "COOLDOWN_S": "0.01",
+        settings = {"PROVIDER_ORDER": "openrouter,groq,openai,extractive", "COOLDOWN_S": "0.001",
                     "IDLE_TIMEOUT_S": "0.5"}  # fmt: skip
         for name, model in PROVIDERS.items():
             settings |= {f"{name}_API_KEY": "sk-x", f"{name}_BASE_URL": base_url}
@@ -120,6 +120,7 @@ def test_an_answer_of_other_words_is_not_appended(rig: Rig, behaviour: str) -> N
     assert (text, finish) == ("The limit", None)
     assert error is not None
     assert error.code == "provider_failed"
+    rig.behave(behaviour)
     reply = httpx.post(f"{rig.url}/v1/chat/completions", json={**ASKED, "stream": True},
                        headers={"X-API-Key": rig.key}, timeout=30)  # fmt: skip
     assert reply.text.count('"finish_reason":"error"') == 1
