@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from app.errors import AppError, Unavailable
 from app.factory import create_app
+from app.infra.collector import settle
 from app.infra.logging import configure_logging
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
@@ -34,6 +35,7 @@ async def open_house_or_exit(settings: Settings) -> AsyncIterator[House]:
             house = await stack.enter_async_context(open_house(settings))
         except AppError as error:
             _end(error)
+        settle()
         yield house
 
 

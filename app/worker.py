@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from app.errors import AppError
+from app.infra.collector import settle
 from app.infra.logging import configure_logging
 from app.settings import Settings, load_settings
 from app.wiring import open_house
@@ -26,6 +27,7 @@ async def run_worker(settings: Settings) -> None:
         metrics_port=settings.worker_metrics_port,
     ) as house:
         house.metrics.running("worker")
+        settle()
         working = asyncio.create_task(house.worker.run())
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):

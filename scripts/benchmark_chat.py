@@ -30,16 +30,18 @@ from app.infra.servers import servers
 from app.settings import MODEL_DIR, load_settings
 from scripts.chat_benchmark.corpus import QUESTIONS, fill
 from scripts.chat_benchmark.load import ask
-from scripts.chat_benchmark.measure import LONG, SHORT, Case, behave, measure
+from scripts.chat_benchmark.measure import LONG, SHORT, Case, behave, empty_post_ms, measure
 from scripts.chat_benchmark.peers import QUIET, make_environment
 from scripts.chat_benchmark.processes import ROOT, Server, server
 from scripts.chat_benchmark.report import budgets, page, rows_of, slopes_of, summary
 from scripts.chat_benchmark.targets import (
     DIRECT,
+    EMPTY,
     LITELLM,
     NAIVE,
     OURS,
     Target,
+    empty,
     naive,
     ours,
     prompted,
@@ -115,7 +117,8 @@ def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dic
     package = "scripts.chat_benchmark"
     stack_app = add(NAIVE, python, [*UVICORN, f"{package}.naive_app:app"], **environment)
     router = add(LITELLM, python, [*UVICORN, f"{package}.litellm_app:app"], **environment)
-    return {DIRECT: provider, OURS: api, NAIVE: stack_app, LITELLM: router}
+    nobody = add(EMPTY, sys.executable, [*UVICORN, f"{package}.empty_app:app"])
+    return {DIRECT: provider, OURS: api, NAIVE: stack_app, LITELLM: router, EMPTY: nobody}
 
 
 async def prompts_of(
@@ -160,8 +163,9 @@ async def streams(session: aiohttp.ClientSession, product: Target) -> bool:
 async def run(parts: dict[str, Server], key: str, options: argparse.Namespace) -> dict[str, Any]:
     """Measure."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        for name, path in ((OURS, "/readyz"), (NAIVE, "/ready"), (LITELLM, "/ready")):
-            await parts[name].until_up(session, path)
+        await parts[OURS].until_up(session, "/readyz")
+        for name in (NAIVE, LITELLM, EMPTY):
+            await parts[name].until_up(session, "/ready")
         provider = parts[DIRECT]
         await provider.until_up(session, "/control")
         await behave(session, provider, ANSWER)
@@ -171,13 +175,16 @@ async def run(parts: dict[str, Server], key: str, options: argparse.Namespace) -
         targets = [direct, product, peer, router]
         shared = await shared_passages(session, product, peer)
         cases = cases_of(options.rate, stream=await streams(session, product))
+        posts_ms = [await empty_post_ms(session, empty(parts[EMPTY]))]
         tallies = await measure(session, targets, provider, cases, rounds=options.rounds)
+        posts_ms.append(await empty_post_ms(session, empty(parts[EMPTY])))
     names = [target.name for target in targets]
     shapes = SHAPES if any(case.streamed for case in cases) else []
     return {
         "rows": rows_of(tallies, cases, names),
         "slopes": slopes_of(tallies, list(shapes), names),
         "passages_shared_with_naive": shared,
+        "empty_post_ms": round(sum(posts_ms) / len(posts_ms), 3),
         "resident_mb": parts[OURS].resident_mb(),
     }
 

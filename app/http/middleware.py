@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AppError, TooLarge
@@ -21,17 +20,18 @@ log = structlog.get_logger("app.access")
 Observe = Callable[[Scope, int, float], None]
 CLIENT_LEFT = 499
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
+_SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
 
 
 class RequestContext:
     """Gives every request an id, an access-log line, and an answer even when code fails.
 
-    Headers that a middleware within puts into ``scope["state"]["headers"]`` are on every response.
+    Headers that a middleware within puts into ``scope["state"]["headers"]``, as ASGI has them, are
+    on every response.
     """
 
     def __init__(self, app: ASGIApp, *, observe: Observe | None = None) -> None:
@@ -52,10 +52,14 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in (_SECURITY_HEADERS | scope["state"].get("headers", {})).items():
-                    headers[name] = value
+                ours = [
+                    (b"x-request-id", request_id.encode()),
+                    *_SECURITY_HEADERS,
+                    *scope["state"].get("headers", ()),
+                ]
+                names = {name for name, _ in ours}
+                theirs = [pair for pair in message.get("headers", ()) if pair[0] not in names]
+                message["headers"] = theirs + ours
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -53,12 +53,12 @@ class RateLimits:
             await problem_response(refused, scope)(scope, receive, send)
 
 
-def _headers(shown: Use) -> dict[str, str]:
-    return {
-        "X-RateLimit-Limit": str(shown.limit.requests),
-        "X-RateLimit-Remaining": str(shown.remaining),
-        "X-RateLimit-Reset": str(math.ceil(shown.reset_s)),
-    }
+def _headers(shown: Use) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-ratelimit-limit", b"%d" % shown.limit.requests),
+        (b"x-ratelimit-remaining", b"%d" % shown.remaining),
+        (b"x-ratelimit-reset", b"%d" % math.ceil(shown.reset_s)),
+    ]
 
 
 def _subject(scope: Scope, caller: Caller, trusted_proxies: Sequence[Network]) -> Subject:

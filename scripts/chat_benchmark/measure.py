@@ -15,6 +15,7 @@ from scripts.chat_benchmark.targets import Target
 WARM_UP = 4
 #: Sizes of the streams whose difference is the cost of a token.
 SHORT, LONG = 50, 1_000
+EMPTY_POSTS = 400
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,14 @@ async def take_turn(
     tally.add(target, case, replies)
     async with session.delete(f"{provider.url}/control"):
         pass  # it keeps a record of every call, which would only grow
+
+
+async def empty_post_ms(session: aiohttp.ClientSession, target: Target) -> float:
+    """CPU of one request to ``target``, by itself and without a provider."""
+    await drive(session, target, range(EMPTY_POSTS), clients=1, streamed=False)
+    before = target.server.cpu_ns()
+    await drive(session, target, range(EMPTY_POSTS), clients=1, streamed=False)
+    return (target.server.cpu_ns() - before) / EMPTY_POSTS / 1e6
 
 
 async def behave(session: aiohttp.ClientSession, provider: Server, behaviour: str) -> None:

@@ -12,6 +12,7 @@ from scripts.chat_benchmark.processes import Server
 
 DIRECT, OURS = "provider, directly", "Docent"
 NAIVE, LITELLM = "FastAPI + LlamaIndex + PGVectorStore", "LiteLLM Router"
+EMPTY = "FastAPI, empty POST"
 #: The product numbers its quotes anew, so markers are left out of comparisons.
 _MARKER = re.compile(r"\s*\[\d+\]")
 
@@ -85,6 +86,11 @@ def ours(server: Server, key: str) -> Target:
 def naive(server: Server) -> Target:
     """The peer that does the same work."""
     return Target(NAIVE, server, "/chat", questions, b"event: delta\n", read_answer)
+
+
+def empty(server: Server) -> Target:
+    """Nobody: what FastAPI costs by itself."""
+    return Target(EMPTY, server, "/chat", questions, b"event: delta\n", read_answer)
 
 
 def prompted(

@@ -23,9 +23,11 @@ from app.retrieval.passage import Scope
 from app.retrieval.search import ChunkRetriever, Retriever
 from app.settings import Settings
 from scripts.search_benchmark.corpus import DIMENSION, Corpus
-from scripts.search_benchmark.tables import BIG
+from scripts.search_benchmark.tables import BIG, STOCK_HNSW
 
 TOP_K = 10
+#: With this the stock store's graph finds about what ours does.
+WIDE_BEAM = 400
 DENSE, HYBRID = "dense", "hybrid"
 
 #: What search_chunks returns for vectors only, as one plain statement.
@@ -170,10 +172,11 @@ def stock_engines(corpus: Corpus, name: str, store: PGVectorStore, stride: int) 
     """The stock store through ``VectorStoreIndex``, dense and hybrid."""
     index = VectorStoreIndex.from_vector_store(store, embed_model=MockEmbedding(DIMENSION))
 
-    def search(mode: VectorStoreQueryMode) -> Search:
+    def search(mode: VectorStoreQueryMode, beam: int = STOCK_HNSW["hnsw_ef_search"]) -> Search:
         retriever = index.as_retriever(similarity_top_k=TOP_K, vector_store_query_mode=mode)
 
         async def run(i: int) -> list[str]:
+            store.hnsw_kwargs = {**(store.hnsw_kwargs or {}), "hnsw_ef_search": beam}
             bundle = QueryBundle(corpus.questions[i], embedding=corpus.asked[i].tolist())
             return [node.node_id for node in await retriever.aretrieve(bundle)]
 
@@ -181,5 +184,10 @@ def stock_engines(corpus: Corpus, name: str, store: PGVectorStore, stride: int) 
 
     return [
         Engine(f"stock {name}", search(VectorStoreQueryMode.DEFAULT), stride),
+        Engine(
+            f"stock {name}, beam {WIDE_BEAM}",
+            search(VectorStoreQueryMode.DEFAULT, WIDE_BEAM),
+            stride,
+        ),
         Engine(f"stock {name}, hybrid", search(VectorStoreQueryMode.HYBRID), stride),
     ]
