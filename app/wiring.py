@@ -64,6 +64,7 @@ class House:
     embedder: Embedder
     retriever: Retriever
     archive: Archive
+    quoted: QuotedPlaces
     key_ring: KeyRing
     limiter: RateLimiter
     provider: Provider
@@ -187,6 +188,7 @@ async def open_house(
             embedder=embedder,
             retriever=retriever,
             archive=Archive(pool, blobs, quoted, announcer),
+            quoted=quoted,
             key_ring=KeyRing(pool, secret_of(settings)),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,

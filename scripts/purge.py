@@ -1,4 +1,4 @@
-"""Remove for good what was deleted long enough ago: rows, vectors and bytes. For operators.
+"""Remove for good what was deleted long enough ago: rows, vectors, bytes, quotes. For operators.
 
     python -m scripts.purge --deleted-before-days 30 [--tenant NAME] [--yes]
 
@@ -14,14 +14,19 @@ from typing import Any
 
 import psycopg
 
+from app.documents.corpus import stray_quotes
 from app.errors import AppError
 from app.infra.blobs import BlobInfo, open_blobs
 from app.infra.postgres import open_pool, tenant_transaction
+from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, servers, urls_of
+from app.retrieval.cited import QuotedPlaces
 from app.settings import Settings, load_settings
 
 #: Longer than any upload takes from its bytes to its version.
 BLOB_AGE = datetime.timedelta(hours=1)
+#: Nobody waits for an answer here.
+REDIS_TIMEOUT_S = 5
 #: In the order that foreign keys ask for.
 TABLES = ("chunks", "pages", "activations", "document_versions")
 
@@ -48,21 +53,41 @@ def purge_rows(settings: Settings, tenant: str | None, days: float, *, really: b
 
 async def purge_bytes(settings: Settings, tenant: str | None, *, really: bool) -> tuple[int, int]:
     """Remove bytes that no version needs: how many blobs, how many bytes."""
-    with psycopg.connect(owner_url(settings)) as connection:
-        tenants = connection.execute(
-            "SELECT id FROM tenants WHERE %s::text IS NULL OR name = %s", (tenant, tenant)
-        ).fetchall()
     count = size_bytes = 0
     async with (
         open_pool(urls_of(settings).database_url, size=1, timeout_s=30) as pool,
         open_blobs(settings, pool) as blobs,
     ):
-        for (tenant_id,) in tenants:
+        for tenant_id in _tenants(settings, tenant):
             for blob in await _unneeded(pool, blobs, tenant_id):
                 count, size_bytes = count + 1, size_bytes + blob.size_bytes
                 if really:
                     await _remove(settings, blobs, blob)
     return count, size_bytes
+
+
+async def purge_quotes(settings: Settings, tenant: str | None, *, really: bool) -> int:
+    """Remove what is remembered of answers that cite a version that is gone; how many answers."""
+    urls, count = urls_of(settings), 0
+    async with (
+        open_pool(urls.database_url, size=1, timeout_s=30) as pool,
+        open_redis(urls.redis_url, timeout_s=REDIS_TIMEOUT_S) as redis,
+    ):
+        quoted = QuotedPlaces(Guarded(redis))
+        for tenant_id in _tenants(settings, tenant):
+            stray = await stray_quotes(pool, quoted, tenant_id)
+            count += len(stray)
+            if really:
+                await quoted.forget(tenant_id, stray)
+    return count
+
+
+def _tenants(settings: Settings, name: str | None) -> list[str]:
+    with psycopg.connect(owner_url(settings)) as connection:
+        rows = connection.execute(
+            "SELECT id FROM tenants WHERE %s::text IS NULL OR name = %s", (name, name)
+        ).fetchall()
+    return [tenant_id for (tenant_id,) in rows]
 
 
 async def _unneeded(pool: Any, blobs: Any, tenant_id: str) -> list[BlobInfo]:  # noqa: ANN401
@@ -97,11 +122,15 @@ def main() -> int:
         with servers(settings):
             documents = purge_rows(settings, options.tenant, days, really=really)
             count, size = asyncio.run(purge_bytes(settings, options.tenant, really=really))
+            answers = asyncio.run(purge_quotes(settings, options.tenant, really=really))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)
         return 1
     verb = "removed" if really else "would be removed (--yes removes them)"
-    print(f"{documents} documents, {count} files of {size} bytes {verb}")
+    print(
+        f"{documents} documents, {count} files of {size} bytes,"
+        f" the quotes of {answers} answers {verb}"
+    )
     return 0
 
 

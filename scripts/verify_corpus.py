@@ -1,4 +1,4 @@
-"""Look for what should not be there: chunks of dead versions, bytes without a row, wrong counts.
+"""Look for what should not be there: chunks and quotes of dead versions, bytes without a row.
 
     python -m scripts.verify_corpus [--tenant NAME]
 
@@ -15,11 +15,15 @@ from app.documents.corpus import check_corpus
 from app.errors import AppError
 from app.infra.blobs import open_blobs
 from app.infra.postgres import open_pool
+from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, servers, urls_of
+from app.retrieval.cited import QuotedPlaces
 from app.settings import Settings, load_settings
 
 #: The checks read every chunk of a tenant.
 STATEMENT_TIMEOUT_S = 600
+#: Nobody waits for an answer here.
+REDIS_TIMEOUT_S = 5
 
 
 def tenants(settings: Settings, name: str | None) -> dict[str, str]:
@@ -33,13 +37,17 @@ async def verify(settings: Settings, name: str | None) -> int:
     """Check, and print what was found; the exit code."""
     found = 0
     checked = tenants(settings, name)
-    url = urls_of(settings).database_url
+    urls = urls_of(settings)
     async with (
-        open_pool(url, size=1, timeout_s=30, statement_timeout_s=STATEMENT_TIMEOUT_S) as pool,
+        open_pool(
+            urls.database_url, size=1, timeout_s=30, statement_timeout_s=STATEMENT_TIMEOUT_S
+        ) as pool,
         open_blobs(settings, pool) as blobs,
+        open_redis(urls.redis_url, timeout_s=REDIS_TIMEOUT_S) as redis,
     ):
+        quoted = QuotedPlaces(Guarded(redis))
         for tenant, tenant_id in checked.items():
-            for finding in await check_corpus(pool, blobs, tenant_id):
+            for finding in await check_corpus(pool, blobs, quoted, tenant_id):
                 if finding.found:
                     found += finding.found
                     samples = ", ".join(finding.samples)

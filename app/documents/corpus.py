@@ -9,6 +9,7 @@ from typing import Any
 
 from app.infra.blobs import BlobStore
 from app.infra.postgres import Pool, tenant_transaction
+from app.retrieval.cited import QuotedPlaces
 
 #: Ids shown of each kind of finding.
 SAMPLES = 10
@@ -70,11 +71,13 @@ class Finding:
     samples: tuple[str, ...]
 
 
-async def check_corpus(pool: Pool, blobs: BlobStore, tenant_id: str) -> list[Finding]:
+async def check_corpus(
+    pool: Pool, blobs: BlobStore, quoted: QuotedPlaces, tenant_id: str
+) -> list[Finding]:
     """Run every check on one tenant; reads all of its chunks.
 
     Raises:
-        Unavailable: the database or the blob store is away.
+        Unavailable: the database, the blob store or Redis is away.
     """
     findings = []
     async with tenant_transaction(pool, tenant_id) as connection:
@@ -91,7 +94,22 @@ async def check_corpus(pool: Pool, blobs: BlobStore, tenant_id: str) -> list[Fin
             orphans -= {bytes(row["sha256"]) for row in await cursor.fetchall()}
     findings.append(_finding("versions_without_their_bytes", [s.hex() for s in missing]))
     findings.append(_finding("bytes_without_a_version", [s.hex() for s in orphans]))
+    stray = await stray_quotes(pool, quoted, tenant_id)
+    findings.append(_finding("answers_that_quote_a_version_that_is_gone", stray))
     return findings
+
+
+async def stray_quotes(pool: Pool, quoted: QuotedPlaces, tenant_id: str) -> list[str]:
+    """The ids of answers whose quotes are kept although a version they cite is no more.
+
+    Raises:
+        Unavailable: the database or Redis is away.
+    """
+    cited = await quoted.cited(tenant_id)  # first: versions come while we look, and none goes
+    async with tenant_transaction(pool, tenant_id) as connection:
+        cursor = await connection.execute("SELECT document_id, number FROM document_versions")
+        known = {(row["document_id"], row["number"]) for row in await cursor.fetchall()}
+    return [answer_id for answer_id, versions in cited.items() if not versions <= known]
 
 
 def _finding(name: str, ids: list[str]) -> Finding:

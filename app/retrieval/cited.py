@@ -7,13 +7,19 @@ pages are shown without marks.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import orjson
+from redis.asyncio import Redis
 
+from app.errors import Unavailable
 from app.infra.redis import Guarded, RedisAway
 
 #: As long as a conversation is remembered (design: issue "Conversation and trust").
 KEPT_S = 30 * 86_400
+#: Keys looked at in one step of a scan.
+_STEP = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,48 @@ class QuotedPlaces:
             if (known_id, known_version, known_page) == (document_id, version, page)
             for box in boxes
         ]
+
+    async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:
+        """Of all answers whose quotes are kept: the versions (document id, number) they cite.
+
+        Raises:
+            Unavailable: Redis is away.
+        """
+        found: dict[str, set[tuple[str, int]]] = {}
+        start, cursor = len(_key(tenant_id, "")), -1
+        try:
+            while cursor:
+                cursor, keys = await self._redis.run(partial(_scan, tenant_id, max(cursor, 0)))
+                values = await self._redis.run(partial(_get, keys)) if keys else []
+                for key, value in zip(keys, values, strict=True):
+                    rows = orjson.loads(value) if value else []
+                    found[key.decode()[start:]] = {(row[0], row[1]) for row in rows}
+        except RedisAway as error:
+            raise Unavailable("Redis is not answering; try again shortly.") from error
+        return found
+
+    async def forget(self, tenant_id: str, answer_ids: Sequence[str]) -> None:
+        """Remove the quotes of answers.
+
+        Raises:
+            Unavailable: Redis is away.
+        """
+        keys = [_key(tenant_id, answer_id) for answer_id in answer_ids]
+        try:
+            for first in range(0, len(keys), _STEP):
+                some = keys[first : first + _STEP]
+                await self._redis.run(lambda redis, some=some: redis.delete(*some))  # type: ignore[misc]
+        except RedisAway as error:
+            raise Unavailable("Redis is not answering; try again shortly.") from error
+
+
+async def _scan(tenant_id: str, cursor: int, redis: Redis) -> tuple[int, list[bytes]]:
+    found = await redis.scan(cursor, match=_key(tenant_id, "*"), count=_STEP)
+    return cast("tuple[int, list[bytes]]", found)
+
+
+async def _get(keys: Sequence[bytes], redis: Redis) -> list[bytes | None]:
+    return cast("list[bytes | None]", await redis.mget(keys))
 
 
 def _key(tenant_id: str, answer_id: str) -> str:

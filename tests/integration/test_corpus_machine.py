@@ -419,7 +419,8 @@ class CorpusMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_corpus_is_whole(self) -> None:
-        findings = self.run(check_corpus(self.shop.pool, self.shop.blobs, self.shop.tenant_id))
+        shop = self.shop
+        findings = self.run(check_corpus(shop.pool, shop.blobs, shop.quoted, shop.tenant_id))
         wrong = {finding.name for finding in findings if finding.found}
         if self.model.orphan_possible:
             wrong -= {"bytes_without_a_version"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.auth.keys import KeyRing
 from app.infra.postgres import open_pool
+from app.retrieval.cited import Quoted
 from tests.conftest import ROOT, SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop, write_book
 
@@ -29,13 +30,19 @@ async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
         kept, gone = await shop.ingest(
             write_book(tmp_path / "a.pdf"), write_book(tmp_path / "b.pdf", [["Of no use."]])
         )
+        for answer_id, cited in (("ans_kept", [kept]), ("ans_gone", [kept, gone])):
+            quotes = [Quoted(one.document_id or "", 1, 1, [[1, 2, 3, 4]]) for one in cited]
+            await shop.quoted.remember(shop.tenant_id, answer_id, quotes)
         await shop.archive.delete(shop.tenant_id, gone.document_id or "")
         shop.rows("UPDATE blobs SET created_at = now() - interval '2 hours'")
         purge = ("scripts.purge", "--tenant", "purge", "--deleted-before-days", "0")
         told = run(database, tmp_path, *purge)
-        assert told.stdout.startswith("1 documents, 0 files of 0 bytes would be removed"), told
+        assert told.stdout.startswith("1 documents, 0 files of 0 bytes, the quotes of 0"), told
+        assert set(await shop.quoted.cited(shop.tenant_id)) == {"ans_kept", "ans_gone"}
         done = run(database, tmp_path, *purge, "--yes")
         assert done.stdout.startswith("1 documents, 1 files"), done
+        assert done.stdout.endswith("the quotes of 1 answers removed\n"), done
+        assert await shop.quoted.cited(shop.tenant_id) == {"ans_kept": {(kept.document_id, 1)}}
         assert [d.id for d in await shop.documents()] == [kept.document_id]
         checked = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
         assert (checked.returncode, checked.stdout) == (0, "1 tenants checked, 0 findings\n")
@@ -43,6 +50,11 @@ async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
         broken = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
         assert broken.returncode == 1
         assert "current_chunks_that_are_not_live: 3" in broken.stdout
+        await shop.quoted.remember(
+            shop.tenant_id, "ans_odd", [Quoted("doc_never", 1, 1, [[0] * 4])]
+        )
+        stray = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
+        assert "answers_that_quote_a_version_that_is_gone: 1 (ans_odd)" in stray.stdout
 
 
 async def test_a_key_is_minted_with_budgets(database: FreshDatabase, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class Workshop:
     blobs: BlobStore
     retriever: Retriever
     archive: Archive
+    quoted: QuotedPlaces
 
     def pipeline_with(self, embedder: CountingEmbedder) -> Pipeline:
         """Another pipeline, as another worker has it."""
@@ -155,7 +156,7 @@ async def open_workshop(
             Intake(pool, blobs, queue.defer, max_bytes=10**7),
             JobBoard(pool, queue.defer, announcer), worker, announcer, blobs,
             Retriever(pool, embedder),
-            Archive(pool, blobs, quoted, announcer),
+            Archive(pool, blobs, quoted, announcer), quoted,
         )  # fmt: skip
         await events.close()
 
