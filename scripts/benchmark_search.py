@@ -43,6 +43,7 @@ from scripts.search_benchmark.engines import (  # noqa: E402
     EF_SEARCH,
     Known,
     bare_engines,
+    default_stock_engines,
     our_engines,
     stock_engines,
 )
@@ -91,6 +92,7 @@ async def run_size(url: str, corpus: Corpus, rounds: int) -> dict[str, Any]:
         name: await make_stock(url, f"stock_{name}", halfvec=name == "halfvec")
         for name in ("vector", "halfvec")
     }
+    default = await make_stock(url, "stock_default", indexed=False)
     known = Known(dict(zip(corpus.questions, corpus.asked, strict=True)))
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
@@ -101,6 +103,8 @@ async def run_size(url: str, corpus: Corpus, rounds: int) -> dict[str, Any]:
         for name, store in stores.items():
             stack.push_async_callback(store.close)
             engines += stock_engines(corpus, name, store, 5 if name == "vector" else 2)
+        stack.push_async_callback(default.close)
+        engines += default_stock_engines(corpus, default)
         await measure(engines, url, rounds)
         check_equal(engines)
         small = await check_small(corpus, retriever, stores["halfvec"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from llama_index.vector_stores.postgres import PGVectorStore
@@ -168,6 +169,19 @@ async def bare_engines(url: str, corpus: Corpus, stack: AsyncExitStack) -> list[
     ]
 
 
+def default_stock_engines(corpus: Corpus, store: PGVectorStore) -> list[Engine]:
+    """The stock store as ``from_params`` makes it when told nothing of indexes."""
+    index = VectorStoreIndex.from_vector_store(store, embed_model=MockEmbedding(DIMENSION))
+    engines = []
+    for mode, suffix in (
+        (VectorStoreQueryMode.DEFAULT, ""),
+        (VectorStoreQueryMode.HYBRID, ", hybrid"),
+    ):
+        retriever = index.as_retriever(similarity_top_k=TOP_K, vector_store_query_mode=mode)
+        engines.append(Engine(f"stock default{suffix}", _asking(retriever, corpus), stride=10))
+    return engines
+
+
 def stock_engines(corpus: Corpus, name: str, store: PGVectorStore, stride: int) -> list[Engine]:
     """The stock store through ``VectorStoreIndex``, dense and hybrid."""
     index = VectorStoreIndex.from_vector_store(store, embed_model=MockEmbedding(DIMENSION))
@@ -175,10 +189,11 @@ def stock_engines(corpus: Corpus, name: str, store: PGVectorStore, stride: int) 
     def search(mode: VectorStoreQueryMode, beam: int = STOCK_HNSW["hnsw_ef_search"]) -> Search:
         retriever = index.as_retriever(similarity_top_k=TOP_K, vector_store_query_mode=mode)
 
+        ask = _asking(retriever, corpus)
+
         async def run(i: int) -> list[str]:
             store.hnsw_kwargs = {**(store.hnsw_kwargs or {}), "hnsw_ef_search": beam}
-            bundle = QueryBundle(corpus.questions[i], embedding=corpus.asked[i].tolist())
-            return [node.node_id for node in await retriever.aretrieve(bundle)]
+            return await ask(i)
 
         return run
 
@@ -191,3 +206,11 @@ def stock_engines(corpus: Corpus, name: str, store: PGVectorStore, stride: int) 
         ),
         Engine(f"stock {name}, hybrid", search(VectorStoreQueryMode.HYBRID), stride),
     ]
+
+
+def _asking(retriever: BaseRetriever, corpus: Corpus) -> Search:
+    async def run(i: int) -> list[str]:
+        bundle = QueryBundle(corpus.questions[i], embedding=corpus.asked[i].tolist())
+        return [node.node_id for node in await retriever.aretrieve(bundle)]
+
+    return run

@@ -56,11 +56,13 @@ def budgets(rows: Sequence[dict[str, Any]], beams: Sequence[dict[str, Any]]) -> 
             f"stock halfvec, beam {WIDE_BEAM}",
         )
     )
+    default = by["stock default"]["p50_ms"] / ours["p50_ms"]
     lines = [
         ("p50 <= 1.5 x bare driver, same call", ours["p50_to_bare"], ours["p50_to_bare"] <= 1.5),
         ("p50 / bare driver, plain SELECT", round(ours["p50_ms"] / plain, 2), None),
         ("recall@10 >= .99, chunks asked for", chunks, chunks >= 0.99),
         ("recall@10 >= .99, questions", ours["recall_at_10"], ours["recall_at_10"] >= 0.99),
+        (">= 5 x faster than stock (default)", round(default, 1), default >= 5),
         (
             ">= 5 x faster than stock (vector)",
             round(vector / ours["p50_ms"], 1),
@@ -75,7 +77,7 @@ def budgets(rows: Sequence[dict[str, Any]], beams: Sequence[dict[str, Any]]) -> 
         ("bare driver, plain SELECT: x faster than stock", round(vector / plain, 1), None),
         ("hybrid p50 <= 10 ms", hybrid["p50_ms"], hybrid["p50_ms"] <= 10),
     ]
-    for name in ("stock vector, hybrid", "stock halfvec, hybrid"):
+    for name in ("stock default, hybrid", "stock vector, hybrid", "stock halfvec, hybrid"):
         ratio = by[name]["p50_ms"] / hybrid["p50_ms"]
         lines.append((f"hybrid >= 5 x faster than {name}", round(ratio, 1), ratio >= 5))
     for row in (ours, hybrid):
@@ -111,7 +113,8 @@ def page(result: dict[str, Any]) -> str:
         " interleaved searches; CPU is per search; ratios are to the bare driver making the same"
         " call.",
         "",
-        '"stock vector" is `PGVectorStore` as its notebook sets it up; "stock halfvec" has in'
+        '"stock default" is `PGVectorStore` told nothing of indexes, which makes none; "stock'
+        ' vector" is it as its notebook sets it up; "stock halfvec" has in'
         " addition been told the operators that its halfvec default gets wrong. The exact scan and"
         " IVFFlat run the plain SELECT.",
     ]

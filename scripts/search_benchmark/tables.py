@@ -162,8 +162,12 @@ def make_ivfflat(url: str, count: int) -> None:
         owner.execute("VACUUM ANALYZE chunks_ivfflat")
 
 
-async def make_stock(url: str, name: str, *, halfvec: bool) -> PGVectorStore:
+async def make_stock(
+    url: str, name: str, *, halfvec: bool = False, indexed: bool = True
+) -> PGVectorStore:
     """The stock store on a table it made itself, holding the same chunks of both tenants.
+
+    Without ``hnsw_kwargs``, which is its default, it makes no index and scans the table.
 
     The rows are copied inside the database, in the shape its own function gives them: its ``add``
     takes minutes for 100,000. Its index is made after them, as ours is.
@@ -178,14 +182,14 @@ async def make_stock(url: str, name: str, *, halfvec: bool) -> PGVectorStore:
         embed_dim=DIMENSION,
         hybrid_search=True,
         use_halfvec=halfvec,
-        hnsw_kwargs={**STOCK_HNSW, "hnsw_dist_method": kind},
+        hnsw_kwargs={**STOCK_HNSW, "hnsw_dist_method": kind} if indexed else None,
     )
     await store.async_add([])
     marks = {"tenant_id": "@tenant", "document_id": "@document", "title": "@title", "page": "@page"}
     shape = json.dumps(node_to_metadata_dict(TextNode(id_="@id", metadata=marks), remove_text=True))
     table = sql.Identifier(f"data_{name}")
     with psycopg.connect(url, autocommit=True) as owner:
-        index = take_index(owner, f"data_{name}_embedding_idx")
+        index = take_index(owner, f"data_{name}_embedding_idx") if indexed else None
         owner.execute(
             sql.SQL(
                 """INSERT INTO {} (text, node_id, embedding, metadata_)
@@ -196,7 +200,8 @@ async def make_stock(url: str, name: str, *, halfvec: bool) -> PGVectorStore:
             ).format(table),
             (shape,),
         )
-        owner.execute(BUILD_MEMORY)
-        owner.execute(index)
+        if index:
+            owner.execute(BUILD_MEMORY)
+            owner.execute(index)
         owner.execute(sql.SQL("VACUUM ANALYZE {}").format(table))
     return store
