@@ -45,7 +45,10 @@ class QuotedPlaces:
             return
         key, value = _key(tenant_id, answer_id), orjson.dumps(rows)
         with suppress(RedisAway):
-            await self._redis.run(lambda redis: redis.set(key, value, ex=KEPT_S))
+            # Not by set(), which is this behind layers that take a quarter of the call.
+            await self._redis.run(
+                lambda redis: redis.execute_command("SET", key, value, "EX", KEPT_S)
+            )
 
     async def boxes(
         self, tenant_id: str, answer_id: str, *, document_id: str, version: int, page: int
