@@ -6,15 +6,17 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
-from app.auth.gate import OPEN_PATHS, Gate
+from app.auth.gate import OPEN_PATHS, Gate, required_scopes
 from app.auth.keys import KeyRing
 from app.chat.openai_routes import router as openai_router
 from app.chat.routes import router as chat_router
 from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
+from app.errors import ConfigurationError
 from app.http.exposition import count_request, metrics_router
 from app.http.middleware import BodyLimit, RequestContext
 from app.http.probes import probe_router
@@ -153,12 +155,28 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             "Bearer": {"type": "http", "scheme": "bearer"},
         }
+        scopes = _declared_scopes(app)
         for path, operations in schema["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 closed = path not in OPEN_PATHS
-                operation["security"] = [{"ApiKey": []}, {"Bearer": []}] if closed else []
+                wanted = scopes[path, method]
+                if closed and wanted is None:
+                    raise ConfigurationError(f"{method} {path} does not say which scope it needs.")
+                operation["security"] = [{"ApiKey": wanted}, {"Bearer": wanted}] if closed else []
                 if closed:  # any of them may be over a limit; the shape is that of its other errors
                     replies = operation["responses"]
                     replies["429"] = {**replies["401"], "description": "Too Many Requests"}
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _declared_scopes(app: FastAPI) -> dict[tuple[str, str], list[str] | None]:
+    """Path and method of each route → the scopes it asks for; None where it says nothing."""
+    return {
+        (str(context.path_format), method.lower()): required_scopes(
+            dependency.call for dependency in context.original_route.dependant.dependencies
+        )
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute)
+        for method in context.methods or ()
+    }

@@ -5,7 +5,8 @@ resolves dependencies, and an unknown caller's body is not to be read. It denies
 route is closed until its exact path stands in :data:`OPEN_PATHS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -69,6 +70,16 @@ async def authenticated(request: Request) -> Caller:
     return found
 
 
+def required_scopes(dependencies: Iterable[Callable[..., Any] | None]) -> list[str] | None:
+    """The scopes that a route with these dependencies asks for; None when it forgot to say."""
+    found = [getattr(call, "required_scopes", None) for call in dependencies]
+    said = [scopes for scopes in found if scopes is not None]
+    return [scope for scopes in said for scope in scopes] if said else None
+
+
+authenticated.required_scopes = ()  # type: ignore[attr-defined]
+
+
 def require(scope: KeyScope) -> Callable[[Request], Caller]:
     """A dependency that gives the caller, if it may do ``scope``.
 
@@ -82,4 +93,5 @@ def require(scope: KeyScope) -> Callable[[Request], Caller]:
             raise NotAllowed(f"This needs the scope '{scope}'.", required_scope=scope)
         return found
 
+    caller.required_scopes = (scope,)  # type: ignore[attr-defined]
     return caller  # type: ignore[return-value]  # FastAPI awaits it

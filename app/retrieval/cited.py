@@ -4,11 +4,11 @@ Kept in Redis, because it is a convenience: when Redis is away answers are given
 pages are shown without marks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from redis.asyncio import Redis
@@ -47,7 +47,10 @@ class QuotedPlaces:
         with suppress(RedisAway):
             # Not by set(), which is this behind layers that take a quarter of the call.
             await self._redis.run(
-                lambda redis: redis.execute_command("SET", key, value, "EX", KEPT_S)
+                lambda redis: cast(
+                    "Awaitable[Any]",
+                    redis.execute_command("SET", key, value, "EX", KEPT_S),  # type: ignore[no-untyped-call]
+                )
             )
 
     async def boxes(

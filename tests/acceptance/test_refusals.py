@@ -206,49 +206,6 @@ def test_hostile_values_are_values(client: httpx.Client, value: str) -> None:
         assert reply.status_code == 422 or reply.json()["items"] == []
 
 
-BODIES: dict[str, dict] = {
-    "put": {"files": {"file": ("a.txt", b"a text of our own")}},
-    "patch": {"json": {"title": "ours now"}},
-}
-
-
-def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> None:
-    """Generated from OpenAPI: a new route with an id parameter is tried without being listed."""
-    with api.client(api.other_key) as owner:
-        job_id = owner.get("/api/v1/jobs").json()["items"][0]["id"]
-        hook = {"url": "https://example.com/hook", "events": ["document.ready"]}
-        webhook_id = owner.post("/api/v1/webhooks", json=hook).json()["id"]
-        events = owner.post("/api/v1/chat", json={"question": "The code word?", "stream": True})
-        answer_id = json.loads(events.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
-    known = {
-        "{document_id}": api.other_document_id, "{page}": "1", "{version}": "1",
-        "{job_id}": job_id, "{webhook_id}": webhook_id, "{delivery_id}": "dlv_x",
-        "{answer_id}": answer_id,
-    }  # fmt: skip
-    tried = 0
-    for path, methods in client.get("/openapi.json").json()["paths"].items():
-        # A tag is a word, and a model is everybody's: neither is an id of a tenant's.
-        if "{" not in path or path in ("/api/v1/docs/tags/{tag}", "/v1/models/{model}"):
-            continue
-        filled = path
-        for name, value in known.items():
-            filled = filled.replace(name, value)
-        assert "{" not in filled, f"say here what to put into {path}"
-        for method in methods:
-            for headers in ({"X-API-Key": api.key}, {"Authorization": f"Bearer {api.key}"}):
-                with api.client("", **headers) as mine:
-                    for query in ("", "?version=1") if "pages" in path else ("",):
-                        reply = mine.request(method, filled + query, **BODIES.get(method, {}))
-                        check_problem(reply, 404, reply.json()["code"])
-                        assert reply.json()["code"].endswith("_not_found")
-                        assert CANARY not in reply.text
-            if method == "get" and "delivery" not in path:
-                with api.client(api.other_key) as owner:
-                    assert owner.get(filled).status_code == 200, path
-            tried += 1
-    assert tried >= 17
-
-
 def test_another_tenants_text_is_in_no_answer(api: Api, client: httpx.Client) -> None:
     questions = [CANARY, f"What is {CANARY}?",
     "What is the code word of the data storage file table?",

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from app.auth.caller import ALL_SCOPES, Caller
 from app.auth.gate import OPEN_PATHS, WEBSOCKET_PATH
 from app.chat.pipeline import ChatPipeline
-from app.errors import AppError, NotAuthenticated
+from app.errors import AppError, ConfigurationError, NotAuthenticated
 from app.factory import create_app
 from app.infra.metrics import Metrics
 from app.infra.metrics_prometheus import PrometheusBackend
@@ -132,9 +132,15 @@ def test_every_route_is_closed_but_those_that_are_named() -> None:
     assert paths >= OPEN_PATHS
     for path, methods in made().openapi()["paths"].items():
         for operation in methods.values():
-            assert operation["security"] == (
-                [] if path in OPEN_PATHS else [{"ApiKey": []}, {"Bearer": []}]
-            )
+            kinds = [list(one) for one in operation["security"]]
+            assert kinds == ([] if path in OPEN_PATHS else [["ApiKey"], ["Bearer"]])
+
+
+def test_a_route_that_does_not_say_what_it_asks_for_is_found() -> None:
+    app = made()
+    app.get("/api/v1/new")(lambda: None)
+    with pytest.raises(ConfigurationError, match="get /api/v1/new does not say"):
+        app.openapi()
 
 
 async def test_a_question_goes_all_the_way_through() -> None:
