@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 Models = Annotated[Provider, Depends(provider)]
 _CHUNKS: dict[str, Any] = {
     "description": 'JSON, or with `"stream": true` chunks that are deltas, then `[DONE]`.',
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 

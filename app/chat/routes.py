@@ -37,7 +37,7 @@ Streaming = bool | Literal["auto"]
 AUTO_CHARS = 300
 _EVENTS: dict[str, Any] = {
     "description": "Server-sent events: meta, sources, delta, citation, reset; one done or error.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 

@@ -1,9 +1,18 @@
 """The wire shapes of chat (design: contract, Chat)."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 
 from app.chat.answer import Answer, AnswerStatus, Citation, Question, Reason
 from app.infra.ids import new_id
@@ -13,13 +22,34 @@ from app.retrieval.search import Retrieved
 
 # NUL is the one character PostgreSQL's text cannot hold.
 _NO_NUL = r"^[^\x00]*$"
+_FILLED = r"^[^\x00]*[^\x00\s][^\x00]*$"
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 QuestionText = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_NO_NUL),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_FILLED),
     Field(examples=["How many data storage files can be open at once?"]),
 ]
 _DocumentId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_NO_NUL)]
 _Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
+
+
+def _written_time(value: object) -> object:
+    """Refuse numbers, which pydantic takes for seconds since 1970."""
+    written = not isinstance(value, str) or _RFC_3339.fullmatch(value)
+    if isinstance(value, int | float) or not written:
+        raise ValueError("must be a time such as 2026-01-31T12:00:00Z")
+    return value
+
+
+def _number(value: object) -> object:
+    """Refuse what pydantic would turn into a number; 5.0 is a whole number in JSON."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")  # noqa: TRY004 - what pydantic makes a 422 of
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written_time)]
+Whole = Annotated[int, BeforeValidator(_number)]
 
 
 class _Strict(BaseModel):
@@ -38,9 +68,9 @@ class RetrieveIn(_Strict):
     """A question, and where to look."""
 
     question: QuestionText
-    top_k: int = Field(5, ge=1, le=50, description="Passages to use.")
+    top_k: Whole = Field(5, ge=1, le=50, description="Passages to use.")
     filters: Filters = Filters()
-    as_of: AwareDatetime | None = Field(None, description="Use the versions current then.")
+    as_of: Time | None = Field(None, description="Use the versions current then.")
 
     def to_question(self) -> Question:
         """The question without an answer's options."""
@@ -60,12 +90,12 @@ class ChatIn(RetrieveIn):
     session_id: Annotated[
         str | None, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)
     ] = None
-    stream: bool | Literal["auto"] = False
+    stream: StrictBool | Literal["auto"] = False
     model: Annotated[
         str | None, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)
     ] = Field(None, description="A provider, or an id of GET /api/v1/models; null = by priority.")
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1, le=32768)
+    temperature: float | None = Field(None, ge=0, le=2, strict=True)
+    max_tokens: Whole | None = Field(None, ge=1, le=32768)
 
     def to_question(self, keys: Mapping[str, str] | None = None) -> Question:
         """The question; a session is begun when the caller named none.

@@ -2,27 +2,49 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.documents.document import Removed, Version, VersionStatus
 from app.documents.schemas import LARGEST, DocumentError, PageQuery, Time
 from app.documents.store import Edit
 
+# Lines of text that can be stored: no control characters, so that they stay one line.
+LINE = r"^[^\x00-\x1f\x7f]*$"
+FILLED_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$"
 
-#: A line of text that can be stored: no control characters, so that it stays one line.
-def _line(max_length: int, min_length: int = 0) -> StringConstraints:
+
+def _line(max_length: int) -> StringConstraints:
+    return StringConstraints(strip_whitespace=True, max_length=max_length, pattern=LINE)
+
+
+def _filled_line(max_length: int) -> StringConstraints:
     return StringConstraints(
-        strip_whitespace=True,
-        min_length=min_length,
-        max_length=max_length,
-        pattern=r"^[^\x00-\x1f\x7f]*$",
+        strip_whitespace=True, min_length=1, max_length=max_length, pattern=FILLED_LINE
     )
 
 
-Title = Annotated[str, _line(500, 1)]
+Title = Annotated[str, _filled_line(500)]
 Author = Annotated[str, _line(200)]
-Tag = Annotated[str, _line(64, 1)]
+Tag = Annotated[str, _filled_line(64)]
+Metadata = Annotated[
+    dict[Annotated[str, _filled_line(64)], Annotated[str, _line(1000)] | None],
+    Field(max_length=50),
+    # What pydantic says of constrained names lets all others in.
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": 50,
+            "propertyNames": {"minLength": 1, "maxLength": 64, "pattern": FILLED_LINE},
+            "additionalProperties": {
+                "type": ["string", "null"],
+                "maxLength": 1000,
+                "pattern": LINE,
+            },
+        }
+    ),
+]
 MAX_TAGS = 50
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 
 
 class DocumentEdit(BaseModel):
@@ -33,9 +55,7 @@ class DocumentEdit(BaseModel):
     title: Title | None = None
     author: Author | None = Field(None, description="null takes it away")
     tags: list[Tag] | None = Field(None, max_length=MAX_TAGS, description="all of them")
-    metadata: dict[Annotated[str, _line(64, 1)], Annotated[str, _line(1000)] | None] | None = Field(
-        None, max_length=50, description="Names to set; null takes one away."
-    )
+    metadata: Metadata | None = Field(None, description="Names to set; null takes one away.")
 
     def to_edit(self) -> Edit:
         """What the archive is asked to do."""

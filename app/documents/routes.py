@@ -154,7 +154,7 @@ async def get_page_image(
     operation_id="get_content",
     response_class=Response,
     responses={
-        200: {"content": {"application/octet-stream": {}}, "description": "The file"},
+        200: {"content": {"*/*": {}}, "description": "The file, of its own type"},
         **documented_problems(401, 403, 404, 422, 503),
     },
 )

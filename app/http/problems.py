@@ -11,9 +11,11 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 from app.errors import (
@@ -125,7 +127,23 @@ async def _on_http(request: Request, error: Exception) -> Response:
     response = problem_response(translated, request.scope)
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if error.status_code == 405:  # noqa: PLR2004 - Starlette names the first route's methods only
+        response.headers["Allow"] = ", ".join(_allowed(request))
     return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of the path, as its own route has it rather than one with parameters."""
+    routes = [
+        (context.path_format.count("{"), context.path_format, method)
+        for context in iter_route_contexts(request.app.routes)
+        if context.path_format
+        and context.methods
+        and compile_path(context.path_format)[0].match(request.scope["path"])
+        for method in context.methods
+    ]
+    nearest = min(routes, default=None)
+    return sorted(method for _, path, method in routes if nearest and path == nearest[1])
 
 
 class Problem(BaseModel):

@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from fastapi import Request
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.auth.caller import Caller
-from app.documents.edit_schemas import MAX_TAGS, Author, Tag, Title
+from app.documents.edit_schemas import MAX_TAGS, Author, Tags, Title
 from app.errors import InvalidRequest, WrongType
 from app.http.idempotency import Idempotency, KeyedRequest, fingerprint, idempotency_key
 from app.infra.fetch import FetchLimits, fetch
@@ -22,7 +22,7 @@ from app.ingestion.schemas import Accepted, UrlUpload
 _FIELDS = frozenset({"file", "title", "author", "tags"})
 _TITLE = TypeAdapter[str | None](Title | None)
 _AUTHOR = TypeAdapter[str | None](Author | None)
-_TAGS = TypeAdapter(Annotated[list[Tag], Field(max_length=MAX_TAGS)])
+_TAGS = TypeAdapter[list[str]](Tags)
 #: Bytes of one text field; the longest title is 500 characters.
 _MAX_FIELD_BYTES = 8_192
 

@@ -3,8 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
+from app.documents.edit_schemas import Author, Tags, Title
 from app.documents.routes import ArchiveHere, DocumentId, Reader, Writer
 from app.http.problems import documented_problems
 from app.ingestion.board import JobBoard
@@ -25,9 +27,10 @@ _BODY = {
                     "required": ["file"],
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
-                        "title": {"type": "string", "maxLength": 500},
-                        "author": {"type": "string", "maxLength": 200},
-                        "tags": {"type": "array", "items": {"type": "string", "maxLength": 64}},
+                        # A field of a form is there or not; it is never null.
+                        "title": TypeAdapter(Title).json_schema(),
+                        "author": TypeAdapter(Author).json_schema(),
+                        "tags": TypeAdapter(Tags).json_schema(),
                     },
                 }
             },

@@ -105,6 +105,17 @@ def test_a_wrong_method_is_a_405(client: httpx.Client, method: str, path: str) -
     check_problem(client.request(method, path), 405, "method_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/api/v1/docs/doc_x", "DELETE, GET, PATCH, PUT"), ("/api/v1/docs/tags", "GET"),
+     ("/api/v1/docs/tags/x", "DELETE, PATCH"), ("/api/v1/webhooks", "GET, POST")],
+)  # fmt: skip
+def test_a_405_names_every_method_of_the_path(
+    client: httpx.Client, path: str, methods: str
+) -> None:
+    assert client.request("TRACE", path).headers["allow"] == methods
+
+
 @pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/chat/x", "/v2/models", "/admin",
 "/api/v1/docs/a/b",
                                   "/api/v1/docs/doc_x", "/api/v1/docs/doc_x/pages/1",

@@ -59,6 +59,7 @@ def test_everything_said_is_handed_on() -> None:
         ("question", ""), ("question", " \n\t\u3000"), ("question", "x" * 4001), ("question", None),
         ("question", 7), ("question", ["x"]), ("question", "a\0b"), ("question", "a\ud800b"),
         ("top_k", 0), ("top_k", 51), ("top_k", 10**400), ("top_k", "many"), ("top_k", 1.5),
+        ("top_k", "5"), ("top_k", True), ("as_of", 0), ("as_of", "0"), ("as_of", "2026-11-21"),
         ("top_k", None),
         ("filters", []), ("filters", {"tenant_id": "x"}), ("filters", None),
         ("filters", {"document_ids": ["x"] * 101}), ("filters", {"document_ids": [""]}),
@@ -81,7 +82,9 @@ def test_anything_else_is_refused(model, field: str, value: object) -> None:
     ("field", "value"),
     [
         ("session_id", ""), ("session_id", "x" * 129), ("session_id", "a\0"), ("session_id", 7),
-        ("stream", "always"), ("stream", "AUTO"), ("model", ""), ("model", "x" * 201), ("model",
+        ("stream", "always"), ("stream", "AUTO"), ("stream", 1), ("stream", "true"),
+        ("temperature", False),
+        ("temperature", "1"), ("max_tokens", "1"), ("model", ""), ("model", "x" * 201), ("model",
         "\ud800"),
         ("temperature", -0.1), ("temperature", 2.1), ("temperature", float("nan")),
         ("temperature", float("inf")),
