@@ -14,6 +14,7 @@ from app.auth.gate import OPEN_PATHS, Gate, required_scopes
 from app.auth.keys import KeyRing
 from app.chat.openai_routes import router as openai_router
 from app.chat.routes import router as chat_router
+from app.chat.session_routes import router as session_router
 from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
 from app.errors import ConfigurationError
@@ -65,6 +66,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     )
     install_problems(app)
     app.include_router(chat_router)
+    app.include_router(session_router)
     app.include_router(openai_router)
     app.include_router(ingestion_router)
     app.include_router(event_router)

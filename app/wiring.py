@@ -12,6 +12,7 @@ from procrastinate import PsycopgConnector
 from redis.asyncio import Redis
 
 from app.auth.keys import KeyRing, secret_of
+from app.chat.memory import Memory
 from app.chat.pipeline import ChatPipeline
 from app.chat.recording import Recordings
 from app.documents.service import Archive
@@ -65,6 +66,7 @@ class House:
     retriever: Retriever
     archive: Archive
     quoted: QuotedPlaces
+    memory: Memory
     key_ring: KeyRing
     limiter: RateLimiter
     provider: Provider
@@ -164,6 +166,7 @@ async def open_house(
         await provider.open()
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
+        memory = Memory(shared, pool)
         events = EventHub(redis)
         stack.push_async_callback(events.close)
         jobs = JobApp(connector=PsycopgConnector())
@@ -187,12 +190,13 @@ async def open_house(
             redis=redis,
             embedder=embedder,
             retriever=retriever,
-            archive=Archive(pool, blobs, quoted, announcer),
+            archive=Archive(pool, blobs, quoted, announcer, memory),
             quoted=quoted,
+            memory=memory,
             key_ring=KeyRing(pool, secret_of(settings)),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
-            chat=ChatPipeline(retriever, provider, quoted, metrics=metrics),
+            chat=ChatPipeline(retriever, provider, quoted, memory, metrics=metrics),
             recordings=Recordings(shared),
             blobs=blobs,
             events=events,

@@ -11,6 +11,7 @@ import sys
 
 import psycopg
 
+from app.chat.memory import Memory
 from app.documents.corpus import check_corpus
 from app.errors import AppError
 from app.infra.blobs import open_blobs
@@ -45,9 +46,10 @@ async def verify(settings: Settings, name: str | None) -> int:
         open_blobs(settings, pool) as blobs,
         open_redis(urls.redis_url, timeout_s=REDIS_TIMEOUT_S) as redis,
     ):
-        quoted = QuotedPlaces(Guarded(redis))
+        quoted, memory = QuotedPlaces(Guarded(redis)), Memory(Guarded(redis), pool)
         for tenant, tenant_id in checked.items():
-            for finding in await check_corpus(pool, blobs, quoted, tenant_id):
+            findings = await check_corpus(pool, blobs, tenant_id, quoted=quoted, memory=memory)
+            for finding in findings:
                 if finding.found:
                     found += finding.found
                     samples = ", ".join(finding.samples)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from app.auth.caller import Caller
+from app.chat.turn import Turn
 from app.infra.metrics import NullBackend
 from app.infra.metrics_catalogue import Labels, Metric
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo
@@ -113,6 +115,9 @@ class KeptQuotes:
     async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Any]) -> None:
         self.kept.append((tenant_id, answer_id, list(quotes)))
 
+    def entry(self, tenant_id: str, answer_id: str, quotes: Sequence[Any]) -> None:
+        self.kept.append((tenant_id, answer_id, list(quotes)))
+
 
 class Recorder(NullBackend):
     """A backend of metrics that remembers what it is told: metric, labels, value."""
@@ -132,3 +137,18 @@ class Recorder(NullBackend):
     def of(self, metric: Metric) -> list[tuple[Labels, float]]:
         """What it was told of one metric."""
         return [(labels, value) for known, labels, value in self.seen if known is metric]
+
+
+class NoMemory:
+    """Remembers nothing, as when Redis is away; what it was given is in ``turns``."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+
+    async def recall(self, caller: Caller, session_id: str) -> tuple[Turn, ...]:
+        return ()
+
+    async def remember(
+        self, caller: Caller, session_id: str, turn: Turn, quotes: tuple[str, bytes] | None
+    ) -> None:
+        self.turns.append(turn)

@@ -32,6 +32,9 @@ class Question:
     max_tokens: int | None = None
     #: What was said before, oldest first; a caller's words all of it, so never of role system.
     history: tuple[Message, ...] = ()
+    #: Whether the answer is remembered in its session, and whether the caller named that session.
+    remembered: bool = False
+    continued: bool = False
     #: Keys of providers that the caller brought, by provider.
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -84,3 +87,5 @@ class Answer:
     usage: Usage
     attempts: tuple[Attempt, ...]
     timings: Timings
+    #: The question as it was searched for.
+    standalone: str = ""

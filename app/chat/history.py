@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from app.chat.turn import Turn
 from app.llm.completion import Message
 
 #: About 3,000 tokens: twice what five passages take, and room for both in 8,192 of context.
@@ -10,6 +11,7 @@ HISTORY_CHARS = 12_000
 #: Twenty questions and their answers.
 HISTORY_MESSAGES = 40
 # Markers of earlier answers name earlier sources; a model that copied one would cite another page.
+_STALE = "(I answered from a document that has changed since.)"
 _MARKER = re.compile(r"(?<!\s)\s*\[\d{1,3}\]")
 
 
@@ -31,3 +33,18 @@ def recent(messages: Sequence[Message]) -> tuple[Message, ...]:
             break
         kept.append(Message(message.role, text))
     return tuple(reversed(kept))
+
+
+def said_in(turns: Sequence[Turn]) -> tuple[Message, ...]:
+    """The turns of a session as messages, as many as a prompt takes.
+
+    What was answered from what has changed since is not repeated, nor what was never finished.
+    """
+    messages: list[Message] = []
+    for turn in turns:
+        messages.append(Message("user", turn.question))
+        if turn.stale:
+            messages.append(Message("assistant", _STALE))
+        elif turn.status == "complete":
+            messages.append(Message("assistant", turn.text))
+    return recent(messages)

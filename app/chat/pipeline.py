@@ -1,15 +1,20 @@
-"""A question's whole journey: retrieve → prompt → llm.router → cite → remember."""
+"""A question's journey: recall → rephrase → retrieve → prompt → llm.router → cite → remember."""
 
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import cast
 
 from app.auth.caller import Caller
 from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Question, Reason, Timings
 from app.chat.citations import Citer
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
+from app.chat.history import said_in
+from app.chat.memory import Memory
 from app.chat.prompt import NO_ANSWER, build_request
+from app.chat.rephrase import Rephraser
+from app.chat.turn import Turn
 from app.errors import AppError
 from app.infra.ids import new_id
 from app.infra.metrics import Metrics
@@ -34,22 +39,28 @@ class ChatPipeline:
         retriever: Retriever,
         provider: Provider,
         quoted: QuotedPlaces,
+        memory: Memory,
         *,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
+        self._memory = memory
+        self._rephraser = Rephraser(provider)
         self._retriever = retriever
         self._provider = provider
         self._quoted = quoted
 
-    async def retrieve(self, caller: Caller, question: Question) -> Retrieved:
-        """The passages an answer would rest on.
+    async def retrieve(
+        self, caller: Caller, question: Question, standalone: str | None = None
+    ) -> Retrieved:
+        """The passages an answer would rest on, found by the question, or by it made standalone.
 
         Raises:
             DatabaseUnavailable: when the database does not answer.
         """
         scope = Scope(caller.tenant_id, question.document_ids, question.tags, question.as_of)
-        return await self._retriever.retrieve(question.text, scope, top_k=question.top_k)
+        asked = question.text if standalone is None else standalone
+        return await self._retriever.retrieve(asked, scope, top_k=question.top_k)
 
     async def answer(self, caller: Caller, question: Question) -> Answer:
         """The whole answer.
@@ -74,9 +85,11 @@ class ChatPipeline:
             AllProvidersFailed: also after text, when the last provider died with it.
         """
         started = time.perf_counter()
-        retrieved = await self.retrieve(caller, question)
+        question = await self._recalled(caller, question)
+        standalone, spent = await self._rephraser.standalone(question, account=_account(caller))
+        retrieved = await self.retrieve(caller, question, standalone)
         # Before the first event, so that a model that does not exist is refused by it.
-        provided = self._asked(caller, question, retrieved.passages)
+        provided = self._asked(caller, question, standalone, retrieved.passages)
         answer_id = new_id("ans")
         yield Begun(answer_id, question.session_id, retrieved)
         generation = time.perf_counter()
@@ -106,28 +119,36 @@ class ChatPipeline:
                 total_ms=(done - started) * 1e3,
             ),
         )
-        await self._quoted.remember(
-            caller.tenant_id,
-            answer.answer_id,
-            [Quoted(c.document_id, c.version, c.page, c.boxes) for c in answer.citations],
-        )
+        answer = replace(answer, standalone=standalone, usage=answer.usage + spent)
+        await self._keep(caller, question, answer)
         self._metrics.answer(answer.status, answer.reason)
         yield Answered(answer)
 
+    async def _recalled(self, caller: Caller, question: Question) -> Question:
+        """The question after what was said in its session."""
+        if not question.continued:
+            return question
+        turns = await self._memory.recall(caller, question.session_id)
+        return replace(question, history=said_in(turns))
+
     def _asked(
-        self, caller: Caller, question: Question, passages: tuple[Passage, ...]
+        self, caller: Caller, question: Question, standalone: str, passages: tuple[Passage, ...]
     ) -> AsyncGenerator[Event]:
         """What the provider says; without a passage none is asked."""
         if not passages:
             return _nobody()
-        account = Account(
-            caller.tenant_id,
-            caller.key_id,
-            tenant_budget_usd=caller.tenant_budget_usd,
-            key_budget_usd=caller.key_budget_usd,
-        )
-        request = build_request(question, passages, account=account)
+        request = build_request(question, passages, standalone=standalone, account=_account(caller))
         return cast("AsyncGenerator[Event]", self._provider.stream(request))
+
+    async def _keep(self, caller: Caller, question: Question, answer: Answer) -> None:
+        """Remember what was quoted, and in a session what was said."""
+        quotes = [Quoted(c.document_id, c.version, c.page, c.boxes) for c in answer.citations]
+        if not question.remembered:
+            await self._quoted.remember(caller.tenant_id, answer.answer_id, quotes)
+            return
+        entry = self._quoted.entry(caller.tenant_id, answer.answer_id, quotes)
+        turn = Turn.of(question, answer)
+        await self._memory.remember(caller, question.session_id, turn, entry)
 
     @contextmanager
     def _failures_counted(self) -> Iterator[None]:
@@ -136,6 +157,15 @@ class ChatPipeline:
         except AppError as error:
             self._metrics.answer("failed", error.code)
             raise
+
+
+def _account(caller: Caller) -> Account:
+    return Account(
+        caller.tenant_id,
+        caller.key_id,
+        tenant_budget_usd=caller.tenant_budget_usd,
+        key_budget_usd=caller.key_budget_usd,
+    )
 
 
 async def _nobody() -> AsyncGenerator[Event]:

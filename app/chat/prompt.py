@@ -1,6 +1,7 @@
 """Passages and a question, as the messages a language model is given."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.chat.answer import Question
 from app.llm.completion import Account, CompletionRequest, Message, Source
@@ -34,9 +35,12 @@ def as_sources(passages: Sequence[Passage]) -> tuple[Source, ...]:
 
 
 def build_request(
-    question: Question, passages: Sequence[Passage], *, account: Account
+    question: Question, passages: Sequence[Passage], *, standalone: str, account: Account
 ) -> CompletionRequest:
-    """The prompt for ``question`` over ``passages``, after what was said before."""
+    """The prompt for ``question`` over ``passages``, after what was said before.
+
+    A model reads what was said; extraction goes by the ``standalone`` question.
+    """
     sources = as_sources(passages)
     shown = "\n\n".join(_shown(source) for source in sources)
     return CompletionRequest(
@@ -45,12 +49,18 @@ def build_request(
             *question.history,
             Message("user", f"Sources:\n\n{shown}\n\nQuestion: {question.text}"),
         ),
-        question=question.text,
+        question=standalone,
         sources=sources,
         model=question.model,
         temperature=question.temperature,
         max_tokens=question.max_tokens,
-        fewer=lambda count: build_request(question, passages[:count], account=account),
+        # The oldest half of what was said goes with the worse half of the passages.
+        fewer=lambda count: build_request(
+            replace(question, history=question.history[-(-len(question.history) // 4) * 2 :]),
+            passages[:count],
+            standalone=standalone,
+            account=account,
+        ),
         keys=question.keys,
         account=account,
     )

@@ -112,6 +112,8 @@ class ChatIn(RetrieveIn):
             model=self.model,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
+            remembered=True,
+            continued=self.session_id is not None,
             keys=keys or {},
         )
 

@@ -66,7 +66,9 @@ class CorpusStats(BaseModel):
 async def check(request: Request, caller: Admin) -> CorpusCheck:
     """Look for anything that should not be there: chunks of dead versions, bytes without a row."""
     house = request.app.state.house
-    found = await check_corpus(house.pool, house.blobs, house.quoted, caller.tenant_id)
+    found = await check_corpus(
+        house.pool, house.blobs, caller.tenant_id, quoted=house.quoted, memory=house.memory
+    )
     checks = [FindingOut(name=f.name, found=f.found, samples=list(f.samples)) for f in found]
     return CorpusCheck(healthy=not any(item.found for item in checks), checks=checks)
 

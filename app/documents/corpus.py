@@ -5,11 +5,10 @@ what is wrong, so that an empty answer is the proof.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from app.infra.blobs import BlobStore
 from app.infra.postgres import Pool, tenant_transaction
-from app.retrieval.cited import QuotedPlaces
 
 #: Ids shown of each kind of finding.
 SAMPLES = 10
@@ -62,6 +61,13 @@ CHECKS = {
 }
 
 
+class Cites(Protocol):
+    """Something that was kept of answers."""
+
+    async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:
+        """Answer → the versions (document id, number) that it cites."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found; nothing, on a healthy system."""
@@ -72,7 +78,12 @@ class Finding:
 
 
 async def check_corpus(
-    pool: Pool, blobs: BlobStore, quoted: QuotedPlaces, tenant_id: str
+    pool: Pool,
+    blobs: BlobStore,
+    tenant_id: str,
+    *,
+    quoted: Cites,
+    memory: Cites,
 ) -> list[Finding]:
     """Run every check on one tenant; reads all of its chunks.
 
@@ -96,10 +107,29 @@ async def check_corpus(
     findings.append(_finding("bytes_without_a_version", [s.hex() for s in orphans]))
     stray = await stray_quotes(pool, quoted, tenant_id)
     findings.append(_finding("answers_that_quote_a_version_that_is_gone", stray))
+    told = await stray_turns(pool, memory, tenant_id)
+    findings.append(_finding("turns_that_repeat_what_was_deleted", told))
     return findings
 
 
-async def stray_quotes(pool: Pool, quoted: QuotedPlaces, tenant_id: str) -> list[str]:
+async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> list[str]:
+    """The ids of remembered answers that still have their text although their document is deleted.
+
+    Raises:
+        Unavailable: the database or Redis is away.
+    """
+    cited = await memory.cited(tenant_id)
+    async with tenant_transaction(pool, tenant_id) as connection:
+        cursor = await connection.execute("SELECT id FROM documents WHERE deleted_at IS NULL")
+        present = {row["id"] for row in await cursor.fetchall()}
+    return [
+        answer_id
+        for answer_id, versions in cited.items()
+        if any(document_id not in present for document_id, _ in versions)
+    ]
+
+
+async def stray_quotes(pool: Pool, quoted: Cites, tenant_id: str) -> list[str]:
     """The ids of answers whose quotes are kept although a version they cite is no more.
 
     Raises:

@@ -55,12 +55,31 @@ class Announces(Protocol):
         """Tell listeners, once it has committed."""
 
 
+class Remembers(Protocol):
+    """What was said in conversations."""
+
+    async def forget_document(self, tenant_id: str, document_id: str) -> int:
+        """Empty the turns that cite a document; how many those are."""
+
+    async def admit_document(self, tenant_id: str, document_id: str) -> None:
+        """Let turns that cite a document keep their text again."""
+
+    async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:
+        """Answer → the versions cited by turns that still have their text."""
+
+
 class Archive:
     """The documents of one tenant at a time; every method raises DocumentNotFound for others'."""
 
     def __init__(
-        self, pool: Pool, blobs: BlobStore, quoted: QuotedPlaces, announcer: Announces
+        self,
+        pool: Pool,
+        blobs: BlobStore,
+        quoted: QuotedPlaces,
+        announcer: Announces,
+        memory: Remembers,
     ) -> None:
+        self._memory = memory
         self._pool = pool
         self._blobs = blobs
         self._quoted = quoted
@@ -97,7 +116,8 @@ class Archive:
             )
         for job in cancelled:
             await self._announcer.progress(tenant_id, job)
-        return Removed(chunks=chunks, vectors=chunks)
+        emptied = await self._memory.forget_document(tenant_id, document_id)
+        return Removed(chunks=chunks, vectors=chunks, memory_turns=emptied)
 
     async def restore(self, tenant_id: str, document_id: str) -> Document:
         """Take a deletion back; a document that is not deleted stays as it is.
@@ -121,7 +141,8 @@ class Archive:
                     document_id=document_id,
                     version=restored.version,
                 )
-            return restored
+        await self._memory.admit_document(tenant_id, document_id)
+        return restored
 
     async def versions(
         self, tenant_id: str, document_id: str, *, after: int | None, limit: int

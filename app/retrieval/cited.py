@@ -38,12 +38,18 @@ class QuotedPlaces:
     def __init__(self, redis: Guarded) -> None:
         self._redis = redis
 
+    @staticmethod
+    def entry(tenant_id: str, answer_id: str, quotes: Sequence[Quoted]) -> tuple[str, bytes] | None:
+        """Where an answer's quotes are kept, for ``KEPT_S``, and as what; None without any."""
+        rows = [[q.document_id, q.version, q.page, q.boxes] for q in quotes if q.boxes]
+        return (_key(tenant_id, answer_id), orjson.dumps(rows)) if rows else None
+
     async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Quoted]) -> None:
         """Keep an answer's quotes; without Redis they are not kept."""
-        rows = [[q.document_id, q.version, q.page, q.boxes] for q in quotes if q.boxes]
-        if not rows:
+        entry = self.entry(tenant_id, answer_id, quotes)
+        if entry is None:
             return
-        key, value = _key(tenant_id, answer_id), orjson.dumps(rows)
+        key, value = entry
         with suppress(RedisAway):
             # Not by set(), which is this behind layers that take a quarter of the call.
             await self._redis.run(

@@ -420,7 +420,11 @@ class CorpusMachine(RuleBasedStateMachine):
     @invariant()
     def the_corpus_is_whole(self) -> None:
         shop = self.shop
-        findings = self.run(check_corpus(shop.pool, shop.blobs, shop.quoted, shop.tenant_id))
+        findings = self.run(
+            check_corpus(
+                shop.pool, shop.blobs, shop.tenant_id, quoted=shop.quoted, memory=shop.memory
+            )
+        )
         wrong = {finding.name for finding in findings if finding.found}
         if self.model.orphan_possible:
             wrong -= {"bytes_without_a_version"}

@@ -23,7 +23,9 @@ async def seen(shop: Workshop, **scope: object) -> str:
 
 async def whole(shop: Workshop) -> None:
     """The corpus has nothing in it that should not be there."""
-    found = await check_corpus(shop.pool, shop.blobs, shop.quoted, shop.tenant_id)
+    found = await check_corpus(
+        shop.pool, shop.blobs, shop.tenant_id, quoted=shop.quoted, memory=shop.memory
+    )
     assert [finding for finding in found if finding.found] == []
 
 

@@ -14,6 +14,7 @@ from procrastinate import PsycopgConnector
 from psycopg.rows import dict_row
 
 from app.auth.keys import tenant_named
+from app.chat.memory import Memory
 from app.documents.document import Document
 from app.documents.service import Archive
 from app.documents.store import Listing
@@ -71,6 +72,7 @@ class Workshop:
     retriever: Retriever
     archive: Archive
     quoted: QuotedPlaces
+    memory: Memory
 
     def pipeline_with(self, embedder: CountingEmbedder) -> Pipeline:
         """Another pipeline, as another worker has it."""
@@ -138,6 +140,7 @@ async def open_workshop(
         open_redis(database.redis_url, timeout_s=0.5) as redis,
     ):
         quoted = QuotedPlaces(Guarded(redis))
+        memory = Memory(Guarded(redis), pool)
         events = EventHub(redis)
         jobs = JobApp(connector=PsycopgConnector())
         await jobs.connector.open_async(pool)
@@ -156,7 +159,7 @@ async def open_workshop(
             Intake(pool, blobs, queue.defer, max_bytes=10**7),
             JobBoard(pool, queue.defer, announcer), worker, announcer, blobs,
             Retriever(pool, embedder),
-            Archive(pool, blobs, quoted, announcer), quoted,
+            Archive(pool, blobs, quoted, announcer, memory), quoted, memory,
         )  # fmt: skip
         await events.close()
 

@@ -12,7 +12,8 @@ ADA = Account("ten_1", "key_1")
 
 
 def asked(text: str, passages: list[Passage], **options: Any) -> CompletionRequest:
-    return build_request(Question(text, "ses_1", 5, **options), passages, account=ADA)
+    question = Question(text, "ses_1", 5, **options)
+    return build_request(question, passages, standalone=text, account=ADA)
 
 
 def test_sources_are_numbered_from_one_in_order() -> None:
@@ -57,7 +58,10 @@ def test_what_was_said_before_stands_between_our_rules_and_the_sources() -> None
     assert [said.role for said in request.messages] == ["system", "user", "assistant", "user"]
     assert request.messages[1:3] == history
     assert request.fewer is not None
-    assert request.fewer(1).messages[1:3] == history
+    longer = asked("How large?", [passage("a"), passage("b")], history=history * 2)
+    assert longer.fewer is not None
+    assert longer.fewer(1).messages[1:-1] == history
+    assert request.fewer(1).messages[1:-1] == ()
 
 
 def test_the_same_prompt_over_fewer_sources() -> None:

@@ -1,0 +1,322 @@
+"""What was asked and answered in a session: the last thirty turns, for thirty days.
+
+A session belongs to one caller of one tenant. Turns that cite what has changed since are marked
+whenever they are read; those that cite a document that was deleted lose their text for good when
+it is deleted. Kept in Redis: while it is away, questions are answered without what was said before.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from app.auth.caller import Caller
+from app.chat.turn import Turn
+from app.errors import NotFound, Unavailable
+from app.infra.postgres import Pool
+from app.infra.redis import Guarded, RedisAway
+from app.retrieval.cited import KEPT_S
+from app.retrieval.standing import current_versions
+
+#: Design: issue "Conversation and trust".
+MOST_TURNS = 30
+#: Sessions of one caller that are listed; older ones go on existing until they lapse.
+MOST_SESSIONS = 1000
+#: No answer takes longer (TOTAL_TIMEOUT_S is an hour at the most).
+_IN_FLIGHT_S = 3600
+#: Keys looked at in one step of a scan, or in one command.
+_STEP = 500
+
+#: KEYS: the turns, the caller's sessions, for each cited document the sessions that cite it, and
+#: where the quotes go, if there are any. ARGV: the turn, how many are kept, for how long in
+#: seconds, the session, the time, the most sessions, the name of the turns, the quotes, and the
+#: turn without its text, for the case that a document it cites was deleted while it was answered.
+_REMEMBER = """
+local kept_s, quotes, turn = ARGV[3], ARGV[8], ARGV[1]
+for i = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[i] .. ':gone') == 1 then turn = ARGV[9] end
+end
+redis.call('RPUSH', KEYS[1], turn)
+redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
+redis.call('EXPIRE', KEYS[1], kept_s)
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5] - kept_s)
+redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[6] - 1)
+redis.call('EXPIRE', KEYS[2], kept_s)
+local last = #KEYS
+if quotes ~= '' then
+  redis.call('SET', KEYS[last], quotes, 'EX', kept_s)
+  last = last - 1
+end
+for i = 3, last do
+  redis.call('SADD', KEYS[i], ARGV[7])
+  redis.call('EXPIRE', KEYS[i], kept_s)
+end"""
+#: KEYS: turns. ARGV: a document. Empties the text of the turns that cite it; how many there are.
+_EMPTY = """
+local emptied = 0
+for place, kept in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local turn = cjson.decode(kept)
+  for _, cite in ipairs(turn[6]) do
+    if cite[2] == ARGV[1] then
+      emptied = emptied + 1
+      if turn[4] ~= '' then
+        turn[4] = ''
+        redis.call('LSET', KEYS[1], place - 1, cjson.encode(turn))
+      end
+      break
+    end
+  end
+end
+return emptied"""
+
+
+class SessionNotFound(NotFound):
+    """There is no such session."""
+
+    code = "session_not_found"
+
+
+class MemoryUnavailable(Unavailable):
+    """What was said before cannot be read right now; try again shortly."""
+
+    code = "memory_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One conversation of a caller."""
+
+    id: str
+    turns: int
+    #: Its first question that is still remembered.
+    title: str
+    used_at: datetime
+
+
+class Memory:
+    """The sessions of all callers."""
+
+    def __init__(self, redis: Guarded, pool: Pool) -> None:
+        self._redis = redis
+        self._pool = pool
+        self._remember: Any = None
+        self._empty: Any = None
+
+    async def recall(self, caller: Caller, session_id: str) -> tuple[Turn, ...]:
+        """The turns of a session, oldest first, as they stand now; none without Redis.
+
+        Raises:
+            DatabaseUnavailable: nobody can tell what has become of the documents.
+        """
+        try:
+            kept = await self._kept(caller, session_id)
+        except RedisAway:
+            return ()
+        return await self._standing(caller.tenant_id, kept)
+
+    async def read(self, caller: Caller, session_id: str) -> tuple[Turn, ...]:
+        """The turns of a session, oldest first, as they stand now.
+
+        Raises:
+            SessionNotFound: the caller has no such session.
+            MemoryUnavailable: Redis is away.
+            DatabaseUnavailable: the database is.
+        """
+        try:
+            kept = await self._kept(caller, session_id)
+        except RedisAway as error:
+            raise MemoryUnavailable from error
+        if not kept:
+            raise SessionNotFound
+        return await self._standing(caller.tenant_id, kept)
+
+    async def remember(
+        self,
+        caller: Caller,
+        session_id: str,
+        turn: Turn,
+        quotes: tuple[str, bytes] | None,
+    ) -> None:
+        """Keep a turn, and its ``quotes`` under their key; without Redis neither is kept."""
+        name = _name(caller, session_id)
+        documents = {cite.document_id for cite in turn.cites}
+        keys = [
+            _turns_key(caller.tenant_id, name),
+            _sessions_key(caller),
+            *(_citing_key(caller.tenant_id, document_id) for document_id in documents),
+        ]
+        arguments: list[Any] = [turn.encoded(), MOST_TURNS, KEPT_S, session_id]
+        arguments += [turn.asked_at.timestamp(), MOST_SESSIONS, name]
+        arguments += [quotes[1] if quotes else b"", turn.without_text().encoded()]
+        if quotes:
+            keys.append(quotes[0])
+        with suppress(RedisAway):
+            await self._redis.run(partial(self._run_remember, keys, arguments))
+
+    async def _run_remember(self, keys: list[str], arguments: list[Any], redis: Redis) -> None:
+        if self._remember is None:
+            self._remember = redis.register_script(_REMEMBER)
+        await self._remember(keys=keys, args=arguments)
+
+    async def sessions(
+        self, caller: Caller, *, after: str | None, limit: int
+    ) -> tuple[list[Session], bool]:
+        """Sessions, last used first, and whether there are more.
+
+        Raises:
+            MemoryUnavailable: Redis is away.
+        """
+
+        async def command(redis: Any) -> tuple[list[tuple[bytes, float]], list[Any]]:  # noqa: ANN401 - redis-py's generic client
+            first = 0
+            if after is not None:
+                place = await redis.zrevrank(_sessions_key(caller), after)
+                first = MOST_SESSIONS if place is None else place + 1
+            found = await redis.zrevrange(
+                _sessions_key(caller), first, first + limit, withscores=True
+            )
+            async with redis.pipeline(transaction=False) as pipeline:
+                for session_id, _ in found:
+                    key = _turns_key(caller.tenant_id, _name(caller, session_id.decode()))
+                    pipeline.llen(key)
+                    pipeline.lindex(key, 0)
+                return found, await pipeline.execute()
+
+        try:
+            found, facts = await self._redis.run(command)
+        except RedisAway as error:
+            raise MemoryUnavailable from error
+        sessions = [
+            Session(
+                session_id.decode(),
+                count,
+                Turn.decoded(first).question,
+                datetime.fromtimestamp(used_at, UTC),
+            )
+            for (session_id, used_at), count, first in zip(
+                found, facts[::2], facts[1::2], strict=True
+            )
+            if first is not None  # it lapsed between the two looks
+        ]
+        return sessions[:limit], len(found) > limit
+
+    async def forget(self, caller: Caller, session_id: str) -> None:
+        """Forget a session.
+
+        Raises:
+            SessionNotFound: the caller has no such session.
+            MemoryUnavailable: Redis is away.
+        """
+        key = _turns_key(caller.tenant_id, _name(caller, session_id))
+
+        async def command(redis: Redis) -> bool:
+            async with redis.pipeline() as pipeline:
+                pipeline.delete(key)
+                pipeline.zrem(_sessions_key(caller), session_id)
+                removed: list[int] = await pipeline.execute()
+                return any(removed)
+
+        try:
+            if not await self._redis.run(command):
+                raise SessionNotFound
+        except RedisAway as error:
+            raise MemoryUnavailable from error
+
+    async def forget_document(self, tenant_id: str, document_id: str) -> int:
+        """Empty the text of every turn that cites a document; how many turns those are.
+
+        Without Redis none is emptied now: what is read later is looked at before it is shown.
+        """
+        citing = _citing_key(tenant_id, document_id)
+        emptied = 0
+        with suppress(RedisAway):
+            names: set[bytes] = await self._redis.run(partial(_delete_mark, citing))
+            for name in names:
+                key = _turns_key(tenant_id, name.decode())
+                emptied += await self._redis.run(partial(self._run_empty, key, document_id))
+        return emptied
+
+    async def admit_document(self, tenant_id: str, document_id: str) -> None:
+        """Let turns that cite a document keep their text again, as it was restored."""
+        mark = f"{_citing_key(tenant_id, document_id)}:gone"
+        with suppress(RedisAway):
+            await self._redis.run(lambda redis: redis.delete(mark))
+
+    async def _run_empty(self, key: str, document_id: str, redis: Redis) -> int:
+        if self._empty is None:
+            self._empty = redis.register_script(_EMPTY)
+        return int(await self._empty(keys=[key], args=[document_id]))
+
+    async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:
+        """Of all turns that still have their text: the versions that they cite, by answer.
+
+        Raises:
+            MemoryUnavailable: Redis is away.
+        """
+        found: dict[str, set[tuple[str, int]]] = {}
+        cursor = -1
+        try:
+            while cursor:
+                cursor, keys = await self._redis.run(partial(_scan, tenant_id, max(cursor, 0)))
+                for key in keys:
+                    kept: list[bytes] = await self._redis.run(partial(_range, key))
+                    for turn in map(Turn.decoded, kept):
+                        if turn.text and turn.cites:
+                            versions = {(cite.document_id, cite.version) for cite in turn.cites}
+                            found[turn.answer_id] = versions
+        except RedisAway as error:
+            raise MemoryUnavailable from error
+        return found
+
+    async def _kept(self, caller: Caller, session_id: str) -> list[Turn]:
+        key = _turns_key(caller.tenant_id, _name(caller, session_id))
+        return [Turn.decoded(kept) for kept in await self._redis.run(partial(_range, key))]
+
+    async def _standing(self, tenant_id: str, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+        documents = {cite.document_id for turn in turns for cite in turn.cites}
+        current = await current_versions(self._pool, tenant_id, documents)
+        return tuple(_as_it_stands(turn, current) for turn in turns)
+
+
+def _as_it_stands(turn: Turn, current: dict[str, int]) -> Turn:
+    if any(cite.document_id not in current for cite in turn.cites):
+        return turn.without_text()
+    stale = any(current[cite.document_id] != cite.version for cite in turn.cites)
+    return replace(turn, stale=stale)
+
+
+async def _range(key: str | bytes, redis: Redis) -> list[bytes]:
+    return cast("list[bytes]", await cast("Any", redis.lrange(cast("str", key), 0, -1)))
+
+
+async def _delete_mark(citing: str, redis: Redis) -> set[bytes]:
+    """Say that a document is gone to answers being written; the sessions that cite it."""
+    await redis.set(f"{citing}:gone", b"1", ex=_IN_FLIGHT_S)
+    return cast("set[bytes]", await cast("Any", redis.smembers(citing)))
+
+
+async def _scan(tenant_id: str, cursor: int, redis: Redis) -> tuple[int, list[bytes]]:
+    found = await redis.scan(cursor, match=_turns_key(tenant_id, "*"), count=_STEP)
+    return cast("tuple[int, list[bytes]]", found)
+
+
+def _name(caller: Caller, session_id: str) -> str:
+    # The session last: it may hold colons, the ids before it do not.
+    return f"{caller.key_id}:{session_id}"
+
+
+def _turns_key(tenant_id: str, name: str) -> str:
+    return f"turns:{tenant_id}:{name}"
+
+
+def _sessions_key(caller: Caller) -> str:
+    return f"sessions:{caller.tenant_id}:{caller.key_id}"
+
+
+def _citing_key(tenant_id: str, document_id: str) -> str:
+    return f"citing:{tenant_id}:{document_id}"

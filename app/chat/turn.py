@@ -1,0 +1,68 @@
+"""One question and its answer, as a conversation remembers them."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import orjson
+
+from app.chat.answer import Answer, AnswerStatus, Question
+
+
+@dataclass(frozen=True, slots=True)
+class Cite:
+    """A page that a remembered answer rests on."""
+
+    marker: int
+    document_id: str
+    version: int
+    page: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and what was answered; ``text`` is empty once a document it cites is deleted."""
+
+    answer_id: str
+    question: str
+    #: The question as it was searched for.
+    standalone: str
+    text: str
+    status: AnswerStatus
+    cites: tuple[Cite, ...]
+    asked_at: datetime
+    #: Cites what is no longer so: a version that was replaced, or a document that was deleted.
+    stale: bool = False
+
+    @classmethod
+    def of(cls, question: Question, answer: Answer) -> "Turn":
+        """The turn of an answer that was just given."""
+        return cls(
+            answer_id=answer.answer_id,
+            question=question.text,
+            standalone=answer.standalone,
+            text=answer.text,
+            status=answer.status,
+            cites=tuple(
+                Cite(c.marker, c.document_id, c.version, c.page, c.title) for c in answer.citations
+            ),
+            asked_at=datetime.now(UTC),
+        )
+
+    def encoded(self) -> bytes:
+        """As it is kept; an array, because thirty of them are read at every question."""
+        cites = [[c.marker, c.document_id, c.version, c.page, c.title] for c in self.cites]
+        said = [self.question, self.standalone, self.text, self.status]
+        return orjson.dumps([self.answer_id, *said, cites, self.asked_at.timestamp()])
+
+    @classmethod
+    def decoded(cls, kept: bytes) -> "Turn":
+        """What ``encoded`` gave."""
+        answer_id, question, standalone, text, status, cites, asked_at = orjson.loads(kept)
+        at = datetime.fromtimestamp(asked_at, UTC)
+        rows = tuple(Cite(*row) for row in cites)
+        return cls(answer_id, question, standalone, text, status, rows, at)
+
+    def without_text(self) -> "Turn":
+        """The turn once nothing of what was answered may be shown again."""
+        return replace(self, text="", stale=True)
