@@ -15,6 +15,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from app.auth.caller import Caller
+from app.chat.memory_scripts import EMPTY, REMEMBER
 from app.chat.turn import Turn
 from app.errors import NotFound, Unavailable
 from app.infra.postgres import Pool
@@ -30,49 +31,6 @@ MOST_SESSIONS = 1000
 _IN_FLIGHT_S = 3600
 #: Keys looked at in one step of a scan, or in one command.
 _STEP = 500
-
-#: KEYS: the turns, the caller's sessions, for each cited document the sessions that cite it, and
-#: where the quotes go, if there are any. ARGV: the turn, how many are kept, for how long in
-#: seconds, the session, the time, the most sessions, the name of the turns, the quotes, and the
-#: turn without its text, for the case that a document it cites was deleted while it was answered.
-_REMEMBER = """
-local kept_s, quotes, turn = ARGV[3], ARGV[8], ARGV[1]
-for i = 3, #KEYS do
-  if redis.call('EXISTS', KEYS[i] .. ':gone') == 1 then turn = ARGV[9] end
-end
-redis.call('RPUSH', KEYS[1], turn)
-redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
-redis.call('EXPIRE', KEYS[1], kept_s)
-redis.call('ZADD', KEYS[2], ARGV[5], ARGV[4])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5] - kept_s)
-redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[6] - 1)
-redis.call('EXPIRE', KEYS[2], kept_s)
-local last = #KEYS
-if quotes ~= '' then
-  redis.call('SET', KEYS[last], quotes, 'EX', kept_s)
-  last = last - 1
-end
-for i = 3, last do
-  redis.call('SADD', KEYS[i], ARGV[7])
-  redis.call('EXPIRE', KEYS[i], kept_s)
-end"""
-#: KEYS: turns. ARGV: a document. Empties the text of the turns that cite it; how many there are.
-_EMPTY = """
-local emptied = 0
-for place, kept in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-  local turn = cjson.decode(kept)
-  for _, cite in ipairs(turn[6]) do
-    if cite[2] == ARGV[1] then
-      emptied = emptied + 1
-      if turn[4] ~= '' then
-        turn[4] = ''
-        redis.call('LSET', KEYS[1], place - 1, cjson.encode(turn))
-      end
-      break
-    end
-  end
-end
-return emptied"""
 
 
 class SessionNotFound(NotFound):
@@ -160,7 +118,7 @@ class Memory:
 
     async def _run_remember(self, keys: list[str], arguments: list[Any], redis: Redis) -> None:
         if self._remember is None:
-            self._remember = redis.register_script(_REMEMBER)
+            self._remember = redis.register_script(REMEMBER)
         await self._remember(keys=keys, args=arguments)
 
     async def sessions(
@@ -249,7 +207,7 @@ class Memory:
 
     async def _run_empty(self, key: str, document_id: str, redis: Redis) -> int:
         if self._empty is None:
-            self._empty = redis.register_script(_EMPTY)
+            self._empty = redis.register_script(EMPTY)
         return int(await self._empty(keys=[key], args=[document_id]))
 
     async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:

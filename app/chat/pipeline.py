@@ -62,6 +62,10 @@ class ChatPipeline:
         asked = question.text if standalone is None else standalone
         return await self._retriever.retrieve(asked, scope, top_k=question.top_k)
 
+    async def standalone(self, caller: Caller, question: Question) -> tuple[str, Usage]:
+        """The question as it is searched for, after its history, and what it took to say it so."""
+        return await self._rephraser.standalone(question, account=_account(caller))
+
     async def answer(self, caller: Caller, question: Question) -> Answer:
         """The whole answer.
 
@@ -86,7 +90,7 @@ class ChatPipeline:
         """
         started = time.perf_counter()
         question = await self._recalled(caller, question)
-        standalone, spent = await self._rephraser.standalone(question, account=_account(caller))
+        standalone, spent = await self.standalone(caller, question)
         retrieved = await self.retrieve(caller, question, standalone)
         # Before the first event, so that a model that does not exist is refused by it.
         provided = self._asked(caller, question, standalone, retrieved.passages)

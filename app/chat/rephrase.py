@@ -41,9 +41,13 @@ _MOST_CARRIED = 12
 _LOOKED_BACK = 4
 #: A question with fewer words of its own than this is about what was said before.
 _FEW_WORDS = 2
+#: Words that stand for something else; "that" after a noun only goes on with it.
 _POINTING = re.compile(
-    r"\b(?:it|its|it's|they|them|their|theirs|this|that|these|those|he|him|his|she|her|hers|there"
-    r"|ones?|same|former|latter|above|previous|another|others?|both|either|neither|each|else)\b",
+    r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|he|him|his|she|her|hers|above)\b"
+    r"|\b(?:the|any|no|all|which) (?:same|former|latter|others?|ones?|previous)\b"
+    r"|(?:^|\b(?:is|are|was|were|do|does|did|can|could|will|would|should|of|for|in|on|at|by|to|from"
+    r"|with|about|than|like|and|or|who|what|when|why|how))\W+(?:that|there|one)\b"
+    r"|\b(?:that|there|ones?|each|both|either|neither|another|others|else|same|not)\W*$",
     re.IGNORECASE,
 )
 _CONTINUING = re.compile(
@@ -53,11 +57,10 @@ _CONTINUING = re.compile(
     r"|perch[eé])\W*$",
     re.IGNORECASE,
 )
-#: Pointing words that point forward, into the question itself.
+#: What looks like pointing and is not.
 _OWN = re.compile(
-    r"\b(?:that|those|this|these|one|each|both|either|another|other)\s+(?=\w{3,})"
-    r"|\bthere\s+(?:is|are|was|were|be)\b|\b(?:is|are|was|were)\s+there\b"
-    r"|\bit\s+(?:is|was)\s+\w+\s+(?:to|that)\b",
+    r"\bthere\s+(?:is|are|was|were|be)\b|\b(?:is|are|was|were)\s+there\b(?!\W*$)"
+    r"|\bit\s+(?:is|was)\s+\w+\s+(?:to|that)\b|\bis it (?:\w+ )?(?:to|that)\b",
     re.IGNORECASE,
 )
 _PERSON = re.compile(r"\b(?:he|him|his|she|her|hers|who)\b", re.IGNORECASE)

@@ -128,7 +128,8 @@ def victim(api: Api) -> Victim:  # noqa: F811
         job_id = owner.get("/api/v1/jobs").json()["items"][0]["id"]
         hook = {"url": f"https://example.com/{CANARY}", "events": ["document.ready"]}
         webhook_id = owner.post("/api/v1/webhooks", json=hook).json()["id"]
-        asked = owner.post("/api/v1/chat", json={"question": "The code word?", "stream": True})
+        question = {"question": "The code word?", "session_id": f"ses_{CANARY}", "stream": True}
+        asked = owner.post("/api/v1/chat", json=question)
         answer_id = orjson.loads(asked.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
         document = f"/api/v1/docs/{api.other_document_id}"
         owner.patch(document, json={"tags": [CANARY], "author": CANARY}).raise_for_status()
@@ -143,7 +144,7 @@ def victim(api: Api) -> Victim:  # noqa: F811
         {
             "document_id": api.other_document_id, "page": "1", "version": "1", "job_id": job_id,
             "webhook_id": webhook_id, "delivery_id": "dlv_canary", "answer_id": answer_id,
-            "tag": CANARY, "model": "extractive",
+            "tag": CANARY, "model": "extractive", "session_id": f"ses_{CANARY}",
         },
         api.other_key,
         key_of(api, "viewer", ["chat", "docs:read"]),

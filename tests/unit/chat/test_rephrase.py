@@ -33,7 +33,9 @@ SAID = (
     ["And how long?", "What about the scheduler?", "How many of them?", "Is it configurable?",
      "Why?", "Who wrote that?", "When was she born?", "What is its default value?", "How long?",
      "Does the same hold for tables?", "Und warum?", "But where are they stored?", "The default?",
-     "so what does this mean"],
+     "so what does this mean", "How often is that tested?", "Which tasks does this one start?",
+     "What is in the other one?", "Can there be several of them?", "Which application does that?",
+     "Is one of these larger?", "Who decides about that one?"],
 )  # fmt: skip
 def test_what_points_back(question: str) -> None:
     assert needs_context(question)
@@ -45,7 +47,8 @@ def test_what_points_back(question: str) -> None:
      "What happens to open files on a processor reset?", "What is the capital of France?",
      "Are there limits on file size and file count?", "What is OSAL configuration?",
      "Wie viele Dateien kann die Anwendung öffnen?",
-     "Which tasks does this application start at boot time?"],
+     "Which files that are open get closed by the command?",
+     "Is it possible to keep files open?", "In what form is each file that was closed kept?"],
 )  # fmt: skip
 def test_what_stands_alone(question: str) -> None:
     assert not needs_context(question)
