@@ -109,6 +109,10 @@ class Settings(BaseSettings):
         "Every machine of one deployment needs the same.",
     )
 
+    query_log_days: int = Field(
+        30, ge=0, le=3650, description="Days for which questions are logged; 0 logs none."
+    )
+
     # Embedding
     embedding_base_url: str | None = Field(
         None, description="OpenAI-compatible /embeddings endpoint; empty runs the built-in model."

@@ -12,6 +12,8 @@ from procrastinate import PsycopgConnector
 from redis.asyncio import Redis
 
 from app.auth.keys import KeyRing, secret_of
+from app.chat.answer_log import AnswerLog, open_answer_log
+from app.chat.keeper import Keeper
 from app.chat.memory import Memory
 from app.chat.pipeline import ChatPipeline
 from app.chat.recording import Recordings
@@ -67,6 +69,7 @@ class House:
     archive: Archive
     quoted: QuotedPlaces
     memory: Memory
+    answers: AnswerLog
     key_ring: KeyRing
     limiter: RateLimiter
     provider: Provider
@@ -167,6 +170,9 @@ async def open_house(
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
         memory = Memory(shared, pool)
+        answers = await stack.enter_async_context(
+            open_answer_log(shared, pool, kept_days=settings.query_log_days, metrics=metrics)
+        )
         events = EventHub(redis)
         stack.push_async_callback(events.close)
         jobs = JobApp(connector=PsycopgConnector())
@@ -193,10 +199,13 @@ async def open_house(
             archive=Archive(pool, blobs, quoted, announcer, memory),
             quoted=quoted,
             memory=memory,
+            answers=answers,
             key_ring=KeyRing(pool, secret_of(settings)),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
-            chat=ChatPipeline(retriever, provider, quoted, memory, metrics=metrics),
+            chat=ChatPipeline(
+                retriever, provider, Keeper(shared, memory, answers), metrics=metrics
+            ),
             recordings=Recordings(shared),
             blobs=blobs,
             events=events,

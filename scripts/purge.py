@@ -14,7 +14,8 @@ from typing import Any
 
 import psycopg
 
-from app.documents.corpus import stray_quotes
+from app.chat.memory import Memory
+from app.documents.corpus import stray_quotes, stray_turns
 from app.errors import AppError
 from app.infra.blobs import BlobInfo, open_blobs
 from app.infra.postgres import open_pool, tenant_transaction
@@ -73,12 +74,15 @@ async def purge_quotes(settings: Settings, tenant: str | None, *, really: bool) 
         open_pool(urls.database_url, size=1, timeout_s=30) as pool,
         open_redis(urls.redis_url, timeout_s=REDIS_TIMEOUT_S) as redis,
     ):
-        quoted = QuotedPlaces(Guarded(redis))
+        quoted, memory = QuotedPlaces(Guarded(redis)), Memory(Guarded(redis), pool)
         for tenant_id in _tenants(settings, tenant):
             stray = await stray_quotes(pool, quoted, tenant_id)
-            count += len(stray)
+            told = await stray_turns(pool, memory, tenant_id)
+            count += len({*stray, *told})
             if really:
                 await quoted.forget(tenant_id, stray)
+                for document_id in set().union(*told.values()):
+                    await memory.forget_document(tenant_id, document_id)
     return count
 
 

@@ -2,11 +2,11 @@
 
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from app.auth.caller import Caller
+from app.chat.answer import Answer, Question
 from app.chat.turn import Turn
 from app.infra.metrics import NullBackend
 from app.infra.metrics_catalogue import Labels, Metric
@@ -106,17 +106,19 @@ class ScriptedProvider:
         """Holds nothing."""
 
 
-class KeptQuotes:
-    """Remembers what answers quoted, as `QuotedPlaces` does."""
+class Kept:
+    """Remembers the answers it is given to keep, and recalls nothing, as without Redis."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[str, str, list[Any]]] = []
+        self.kept: list[tuple[Caller, Question, Retrieved, Answer]] = []
 
-    async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Any]) -> None:
-        self.kept.append((tenant_id, answer_id, list(quotes)))
+    async def recall(self, caller: Caller, session_id: str) -> tuple[Turn, ...]:
+        return ()
 
-    def entry(self, tenant_id: str, answer_id: str, quotes: Sequence[Any]) -> None:
-        self.kept.append((tenant_id, answer_id, list(quotes)))
+    async def keep(
+        self, caller: Caller, question: Question, retrieved: Retrieved, answer: Answer
+    ) -> None:
+        self.kept.append((caller, question, retrieved, answer))
 
 
 class Recorder(NullBackend):
@@ -137,18 +139,3 @@ class Recorder(NullBackend):
     def of(self, metric: Metric) -> list[tuple[Labels, float]]:
         """What it was told of one metric."""
         return [(labels, value) for known, labels, value in self.seen if known is metric]
-
-
-class NoMemory:
-    """Remembers nothing, as when Redis is away; what it was given is in ``turns``."""
-
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
-
-    async def recall(self, caller: Caller, session_id: str) -> tuple[Turn, ...]:
-        return ()
-
-    async def remember(
-        self, caller: Caller, session_id: str, turn: Turn, quotes: tuple[str, bytes] | None
-    ) -> None:
-        self.turns.append(turn)

@@ -19,7 +19,7 @@ from app.chat.memory_scripts import EMPTY, REMEMBER
 from app.chat.turn import Turn
 from app.errors import NotFound, Unavailable
 from app.infra.postgres import Pool
-from app.infra.redis import Guarded, RedisAway
+from app.infra.redis import Entry, Guarded, RedisAway
 from app.retrieval.cited import KEPT_S
 from app.retrieval.standing import current_versions
 
@@ -94,25 +94,21 @@ class Memory:
         return await self._standing(caller.tenant_id, kept)
 
     async def remember(
-        self,
-        caller: Caller,
-        session_id: str,
-        turn: Turn,
-        quotes: tuple[str, bytes] | None,
+        self, caller: Caller, session_id: str, turn: Turn, entries: Sequence[Entry] = ()
     ) -> None:
-        """Keep a turn, and its ``quotes`` under their key; without Redis neither is kept."""
+        """Keep a turn, and ``entries`` in the same round trip; without Redis nothing is kept."""
         name = _name(caller, session_id)
         documents = {cite.document_id for cite in turn.cites}
         keys = [
             _turns_key(caller.tenant_id, name),
             _sessions_key(caller),
             *(_citing_key(caller.tenant_id, document_id) for document_id in documents),
+            *(entry.key for entry in entries),
         ]
-        arguments: list[Any] = [turn.encoded(), MOST_TURNS, KEPT_S, session_id]
-        arguments += [turn.asked_at.timestamp(), MOST_SESSIONS, name]
-        arguments += [quotes[1] if quotes else b"", turn.without_text().encoded()]
-        if quotes:
-            keys.append(quotes[0])
+        arguments: list[Any] = [turn.encoded(), turn.without_text().encoded(), MOST_TURNS, KEPT_S]
+        arguments += [session_id, turn.asked_at.timestamp(), MOST_SESSIONS, name, len(entries)]
+        for entry in entries:
+            arguments += (entry.value, entry.ttl_s)
         with suppress(RedisAway):
             await self._redis.run(partial(self._run_remember, keys, arguments))
 

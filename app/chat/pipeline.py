@@ -11,10 +11,9 @@ from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Question, Reason, 
 from app.chat.citations import Citer
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.history import said_in
-from app.chat.memory import Memory
+from app.chat.keeper import Keeper
 from app.chat.prompt import NO_ANSWER, build_request
 from app.chat.rephrase import Rephraser
-from app.chat.turn import Turn
 from app.errors import AppError
 from app.infra.ids import new_id
 from app.infra.metrics import Metrics
@@ -26,7 +25,6 @@ from app.llm.completion import (
     Provider,
     Usage,
 )
-from app.retrieval.cited import Quoted, QuotedPlaces
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
 
@@ -38,17 +36,15 @@ class ChatPipeline:
         self,
         retriever: Retriever,
         provider: Provider,
-        quoted: QuotedPlaces,
-        memory: Memory,
+        keeper: Keeper,
         *,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
-        self._memory = memory
+        self._keeper = keeper
         self._rephraser = Rephraser(provider)
         self._retriever = retriever
         self._provider = provider
-        self._quoted = quoted
 
     async def retrieve(
         self, caller: Caller, question: Question, standalone: str | None = None
@@ -124,7 +120,7 @@ class ChatPipeline:
             ),
         )
         answer = replace(answer, standalone=standalone, usage=answer.usage + spent)
-        await self._keep(caller, question, answer)
+        await self._keeper.keep(caller, question, retrieved, answer)
         self._metrics.answer(answer.status, answer.reason)
         yield Answered(answer)
 
@@ -132,7 +128,7 @@ class ChatPipeline:
         """The question after what was said in its session."""
         if not question.continued:
             return question
-        turns = await self._memory.recall(caller, question.session_id)
+        turns = await self._keeper.recall(caller, question.session_id)
         return replace(question, history=said_in(turns))
 
     def _asked(
@@ -143,16 +139,6 @@ class ChatPipeline:
             return _nobody()
         request = build_request(question, passages, standalone=standalone, account=_account(caller))
         return cast("AsyncGenerator[Event]", self._provider.stream(request))
-
-    async def _keep(self, caller: Caller, question: Question, answer: Answer) -> None:
-        """Remember what was quoted, and in a session what was said."""
-        quotes = [Quoted(c.document_id, c.version, c.page, c.boxes) for c in answer.citations]
-        if not question.remembered:
-            await self._quoted.remember(caller.tenant_id, answer.answer_id, quotes)
-            return
-        entry = self._quoted.entry(caller.tenant_id, answer.answer_id, quotes)
-        turn = Turn.of(question, answer)
-        await self._memory.remember(caller, question.session_id, turn, entry)
 
     @contextmanager
     def _failures_counted(self) -> Iterator[None]:

@@ -41,7 +41,7 @@ def _written_time(value: object) -> object:
     return value
 
 
-def _number(value: object) -> object:
+def a_number(value: object) -> object:
     """Refuse what pydantic would turn into a number; 5.0 is a whole number in JSON."""
     if isinstance(value, bool | str):
         raise ValueError("must be a number")  # noqa: TRY004 - what pydantic makes a 422 of
@@ -49,7 +49,7 @@ def _number(value: object) -> object:
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_written_time)]
-Whole = Annotated[int, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(a_number)]
 
 
 class _Strict(BaseModel):

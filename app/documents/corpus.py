@@ -108,12 +108,12 @@ async def check_corpus(
     stray = await stray_quotes(pool, quoted, tenant_id)
     findings.append(_finding("answers_that_quote_a_version_that_is_gone", stray))
     told = await stray_turns(pool, memory, tenant_id)
-    findings.append(_finding("turns_that_repeat_what_was_deleted", told))
+    findings.append(_finding("turns_that_repeat_what_was_deleted", list(told)))
     return findings
 
 
-async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> list[str]:
-    """The ids of remembered answers that still have their text although their document is deleted.
+async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> dict[str, set[str]]:
+    """Remembered answers that still have their text, with the deleted documents that they cite.
 
     Raises:
         Unavailable: the database or Redis is away.
@@ -122,11 +122,11 @@ async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> list[str]:
     async with tenant_transaction(pool, tenant_id) as connection:
         cursor = await connection.execute("SELECT id FROM documents WHERE deleted_at IS NULL")
         present = {row["id"] for row in await cursor.fetchall()}
-    return [
-        answer_id
+    gone = {
+        answer_id: {document_id for document_id, _ in versions} - present
         for answer_id, versions in cited.items()
-        if any(document_id not in present for document_id, _ in versions)
-    ]
+    }
+    return {answer_id: documents for answer_id, documents in gone.items() if documents}
 
 
 async def stray_quotes(pool: Pool, quoted: Cites, tenant_id: str) -> list[str]:

@@ -25,6 +25,7 @@ from app.infra.metrics_catalogue import (
     PROVIDER_SECONDS,
     QUEUE_AGE,
     QUEUE_DEPTH,
+    RECORDS_DROPPED,
     REDIS_AWAY,
     REQUEST_SECONDS,
     REQUESTS,
@@ -174,6 +175,10 @@ class Metrics:
     def redis_away(self, event: Literal["failed", "skipped"]) -> None:
         """Something went on without Redis."""
         self._count(REDIS_AWAY, event)
+
+    def record_dropped(self) -> None:
+        """A record of an answer was given up: too many waited for the database."""
+        self._count(RECORDS_DROPPED)
 
     def running(self, role: Literal["api", "worker"]) -> None:
         """This process runs."""

@@ -146,4 +146,9 @@ REDIS_AWAY = Metric(
     "Uses of Redis that went on without it; event is failed, or skipped by the breaker.",
     ("event",),
 )
+RECORDS_DROPPED = Metric(
+    "docent_records_dropped_total",
+    "counter",
+    "Records of answers that were given up, because too many waited for the database.",
+)
 PROCESSES = Metric("docent_processes", "gauge", "Processes that are running.", ("role",))

@@ -5,8 +5,9 @@ but the event hub go through :class:`Guarded`, which leaves a Redis that failed 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -59,6 +60,15 @@ async def answers(client: Redis) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value that is to be kept under a key for some seconds."""
+
+    key: str
+    value: bytes
+    ttl_s: int
+
+
 class RedisAway(Exception):
     """Redis does not answer, or did not a moment ago; never reaches a caller of the API."""
 
@@ -106,6 +116,21 @@ class Guarded:
             log.info("redis_back")
             self._closed_until = 0.0
         return result
+
+    async def keep(self, entries: Sequence[Entry]) -> None:
+        """Keep values in one round trip.
+
+        Raises:
+            RedisAway: as :meth:`run` does.
+        """
+
+        async def command(redis: Redis) -> None:
+            async with redis.pipeline(transaction=False) as pipeline:
+                for entry in entries:
+                    pipeline.set(entry.key, entry.value, ex=entry.ttl_s)
+                await pipeline.execute()
+
+        await self.run(command)
 
 
 async def _cancellable(command: Awaitable[T]) -> T:

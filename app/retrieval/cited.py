@@ -4,17 +4,16 @@ Kept in Redis, because it is a convenience: when Redis is away answers are given
 pages are shown without marks.
 """
 
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from redis.asyncio import Redis
 
 from app.errors import Unavailable
-from app.infra.redis import Guarded, RedisAway
+from app.infra.redis import Entry, Guarded, RedisAway
 
 #: As long as a conversation is remembered (design: issue "Conversation and trust").
 KEPT_S = 30 * 86_400
@@ -32,32 +31,17 @@ class Quoted:
     boxes: Sequence[Sequence[float]]
 
 
+def entries_of(tenant_id: str, answer_id: str, quotes: Sequence[Quoted]) -> list[Entry]:
+    """How an answer's quotes are kept; empty when none has a place on its page."""
+    rows = [[q.document_id, q.version, q.page, q.boxes] for q in quotes if q.boxes]
+    return [Entry(_key(tenant_id, answer_id), orjson.dumps(rows), KEPT_S)] if rows else []
+
+
 class QuotedPlaces:
     """The quotes of answers, by tenant and answer."""
 
     def __init__(self, redis: Guarded) -> None:
         self._redis = redis
-
-    @staticmethod
-    def entry(tenant_id: str, answer_id: str, quotes: Sequence[Quoted]) -> tuple[str, bytes] | None:
-        """Where an answer's quotes are kept, for ``KEPT_S``, and as what; None without any."""
-        rows = [[q.document_id, q.version, q.page, q.boxes] for q in quotes if q.boxes]
-        return (_key(tenant_id, answer_id), orjson.dumps(rows)) if rows else None
-
-    async def remember(self, tenant_id: str, answer_id: str, quotes: Sequence[Quoted]) -> None:
-        """Keep an answer's quotes; without Redis they are not kept."""
-        entry = self.entry(tenant_id, answer_id, quotes)
-        if entry is None:
-            return
-        key, value = entry
-        with suppress(RedisAway):
-            # Not by set(), which is this behind layers that take a quarter of the call.
-            await self._redis.run(
-                lambda redis: cast(
-                    "Awaitable[Any]",
-                    redis.execute_command("SET", key, value, "EX", KEPT_S),  # type: ignore[no-untyped-call]
-                )
-            )
 
     async def boxes(
         self, tenant_id: str, answer_id: str, *, document_id: str, version: int, page: int

@@ -12,7 +12,7 @@ from app.chat.memory import MOST_TURNS, Memory, MemoryUnavailable, SessionNotFou
 from app.chat.turn import Cite, Turn
 from app.documents.corpus import stray_turns
 from app.infra.embedded.servers import ServerUrls
-from app.infra.redis import Guarded, open_redis
+from app.infra.redis import Entry, Guarded, open_redis
 from app.retrieval.cited import KEPT_S
 from tests.conftest import FreshDatabase
 from tests.integration.redis_door import RedisDoor
@@ -43,13 +43,13 @@ def turn(number: int, *cites: tuple[str, int], text: str = "It is 10 MB [1].") -
 
 async def test_the_last_thirty_turns_are_kept_in_their_order(shop: Workshop, ada: Caller) -> None:
     for number in range(MOST_TURNS + 5):
-        await shop.memory.remember(ada, "ses_1", turn(number), None)
+        await shop.memory.remember(ada, "ses_1", turn(number))
     found = await shop.memory.recall(ada, "ses_1")
     assert found == tuple(turn(number) for number in range(5, MOST_TURNS + 5))
 
 
 async def test_a_session_is_one_callers(shop: Workshop, ada: Caller) -> None:
-    await shop.memory.remember(ada, "a:b", turn(1), None)
+    await shop.memory.remember(ada, "a:b", turn(1))
     for other in (
         replace(ada, key_id="key_other"),
         replace(ada, tenant_id="ten_other"),
@@ -68,8 +68,8 @@ async def test_sessions_are_listed_page_by_page_and_can_be_forgotten(
     shop: Workshop, ada: Caller
 ) -> None:
     for number in range(5):
-        await shop.memory.remember(ada, f"ses_{number}", turn(number), None)
-    await shop.memory.remember(ada, "ses_1", turn(9), None)  # used again, so listed first
+        await shop.memory.remember(ada, f"ses_{number}", turn(number))
+    await shop.memory.remember(ada, "ses_1", turn(9))  # used again, so listed first
     first, more = await shop.memory.sessions(ada, after=None, limit=3)
     assert ([s.id for s in first], more) == (["ses_1", "ses_4", "ses_3"], True)
     assert (first[0].turns, first[0].title) == (2, "Question 1?")
@@ -86,7 +86,9 @@ async def test_sessions_are_listed_page_by_page_and_can_be_forgotten(
 async def test_it_is_kept_for_thirty_days_from_its_last_use(
     shop: Workshop, ada: Caller, database: FreshDatabase
 ) -> None:
-    await shop.memory.remember(ada, "ses_1", turn(1, ("doc_x", 1)), ("quoted:test:1", b"[]"))
+    await shop.memory.remember(
+        ada, "ses_1", turn(1, ("doc_x", 1)), [Entry("quoted:test:1", b"[]", KEPT_S)]
+    )
     async with open_redis(database.redis_url, timeout_s=1) as redis:
         keys = [
             f"turns:{ada.tenant_id}:{ada.key_id}:ses_1",
@@ -97,7 +99,7 @@ async def test_it_is_kept_for_thirty_days_from_its_last_use(
         for key in keys:
             assert KEPT_S - 60 < await redis.ttl(key) <= KEPT_S
             await redis.expire(key, 100)
-        await shop.memory.remember(ada, "ses_1", turn(2, ("doc_x", 1)), None)
+        await shop.memory.remember(ada, "ses_1", turn(2, ("doc_x", 1)))
         assert [await redis.ttl(key) > 100 for key in keys] == [True, True, True, False]
 
 
@@ -107,8 +109,8 @@ async def test_a_turn_that_cites_a_replaced_version_is_marked(
     path = tmp_path / "book.pdf"
     [one] = await shop.ingest(write_book(path, [["Limits", "The limit is ten megabytes."]]))
     assert one.document_id is not None
-    await shop.memory.remember(ada, "ses_1", turn(1, (one.document_id, 1)), None)
-    await shop.memory.remember(ada, "ses_1", turn(2), None)
+    await shop.memory.remember(ada, "ses_1", turn(1, (one.document_id, 1)))
+    await shop.memory.remember(ada, "ses_1", turn(2))
     assert [t.stale for t in await shop.memory.recall(ada, "ses_1")] == [False, False]
     await shop.ingest(write_book(path, [["Limits", "The limit is twenty megabytes."]]))
     marked, other = await shop.memory.recall(ada, "ses_1")
@@ -128,23 +130,23 @@ async def test_deleting_a_document_empties_the_turns_that_cite_it(
     assert kept.document_id
     bob = replace(ada, key_id=f"{ada.key_id}2")
     for caller in (ada, bob):
-        await shop.memory.remember(caller, "ses_1", turn(1, (gone.document_id, 1)), None)
-        await shop.memory.remember(caller, "ses_1", turn(2, (kept.document_id, 1)), None)
+        await shop.memory.remember(caller, "ses_1", turn(1, (gone.document_id, 1)))
+        await shop.memory.remember(caller, "ses_1", turn(2, (kept.document_id, 1)))
     both = turn(3, (kept.document_id, 1), (gone.document_id, 1))
-    await shop.memory.remember(ada, "ses_1", both, None)
+    await shop.memory.remember(ada, "ses_1", both)
     removed = await shop.archive.delete(shop.tenant_id, gone.document_id)
     assert removed.memory_turns == 3
     # An answer that was being written meanwhile.
     late = turn(4, (gone.document_id, 1))
-    await shop.memory.remember(ada, "ses_1", late, None)
+    await shop.memory.remember(ada, "ses_1", late)
     texts = [(t.text, t.stale) for t in await shop.memory.read(ada, "ses_1")]
     assert texts == [("", True), ("It is 10 MB [1].", False), ("", True), ("", True)]
     async with open_redis(database.redis_url, timeout_s=1) as redis:
         stored = await redis.lrange(f"turns:{ada.tenant_id}:{ada.key_id}:ses_1", 0, -1)
     assert sum(b"10 MB" in one for one in stored) == 1
-    assert await stray_turns(shop.pool, shop.memory, shop.tenant_id) == []
+    assert await stray_turns(shop.pool, shop.memory, shop.tenant_id) == {}
     await shop.archive.restore(shop.tenant_id, gone.document_id)
-    await shop.memory.remember(ada, "ses_1", turn(5, (gone.document_id, 1)), None)
+    await shop.memory.remember(ada, "ses_1", turn(5, (gone.document_id, 1)))
     assert (await shop.memory.read(ada, "ses_1"))[-1].text == "It is 10 MB [1]."
 
 
@@ -158,9 +160,11 @@ async def test_what_was_not_emptied_is_found_and_not_shown(
     assert one.document_id
     await shop.archive.delete(shop.tenant_id, one.document_id)
     await shop.memory.admit_document(shop.tenant_id, one.document_id)
-    await shop.memory.remember(ada, "ses_1", turn(77, (one.document_id, 1)), None)
+    await shop.memory.remember(ada, "ses_1", turn(77, (one.document_id, 1)))
     assert [t.text for t in await shop.memory.recall(ada, "ses_1")] == [""]
-    assert await stray_turns(shop.pool, shop.memory, shop.tenant_id) == ["ans_77"]
+    assert await stray_turns(shop.pool, shop.memory, shop.tenant_id) == {
+        "ans_77": {one.document_id}
+    }
 
 
 async def test_without_redis_nothing_is_remembered_and_reading_says_so(
@@ -171,7 +175,7 @@ async def test_without_redis_nothing_is_remembered_and_reading_says_so(
     async with open_redis(door.url, timeout_s=0.2) as redis:
         memory = Memory(Guarded(redis), shop.pool)
         await door.close()
-        await memory.remember(ada, "ses_1", turn(1), None)
+        await memory.remember(ada, "ses_1", turn(1))
         assert await memory.recall(ada, "ses_1") == ()
         assert await memory.forget_document(shop.tenant_id, "doc_x") == 0
         for reading in (

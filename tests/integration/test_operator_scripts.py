@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+from app.auth.caller import Caller
 from app.auth.keys import KeyRing
+from app.chat.turn import Cite, Turn
 from app.infra.postgres import open_pool
 from app.retrieval.cited import Quoted
 from tests.conftest import ROOT, SECRET, FreshDatabase, environment
@@ -23,7 +26,7 @@ def run(database: FreshDatabase, home: Path, *arguments: str) -> "subprocess.Com
     )
 
 
-async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
+async def test_what_was_deleted_is_purged_and_the_rest_is_whole(  # noqa: PLR0915 - a journey
     database: FreshDatabase, tmp_path: Path
 ) -> None:
     async with open_workshop(database, "purge") as shop:
@@ -32,7 +35,7 @@ async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
         )
         for answer_id, cited in (("ans_kept", [kept]), ("ans_gone", [kept, gone])):
             quotes = [Quoted(one.document_id or "", 1, 1, [[1, 2, 3, 4]]) for one in cited]
-            await shop.quoted.remember(shop.tenant_id, answer_id, quotes)
+            await shop.quote(answer_id, quotes)
         await shop.archive.delete(shop.tenant_id, gone.document_id or "")
         shop.rows("UPDATE blobs SET created_at = now() - interval '2 hours'")
         purge = ("scripts.purge", "--tenant", "purge", "--deleted-before-days", "0")
@@ -50,9 +53,19 @@ async def test_what_was_deleted_is_purged_and_the_rest_is_whole(
         broken = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
         assert broken.returncode == 1
         assert "current_chunks_that_are_not_live: 3" in broken.stdout
-        await shop.quoted.remember(
-            shop.tenant_id, "ans_odd", [Quoted("doc_never", 1, 1, [[0] * 4])]
-        )
+        stale = Cite(1, gone.document_id or "", 1, 1, "b")
+        caller = Caller(shop.tenant_id, "key_1", frozenset())
+        asked_at = datetime.now(UTC)
+        turn = Turn("ans_told", "q", "q", "Of no use [1].", "complete", (stale,), asked_at)
+        await shop.memory.admit_document(shop.tenant_id, stale.document_id)
+        await shop.memory.remember(caller, "ses_1", turn)
+        told = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
+        assert "turns_that_repeat_what_was_deleted: 1 (ans_told)" in told.stdout
+        run(database, tmp_path, *purge, "--yes")
+        assert (await shop.memory.recall(caller, "ses_1"))[0].text == ""
+        healed = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
+        assert "turns_that_repeat" not in healed.stdout
+        await shop.quote("ans_odd", [Quoted("doc_never", 1, 1, [[0] * 4])])
         stray = run(database, tmp_path, "scripts.verify_corpus", "--tenant", "purge")
         assert "answers_that_quote_a_version_that_is_gone: 1 (ans_odd)" in stray.stdout
 

@@ -23,6 +23,10 @@ _OTHER_ROWS = (
     " VALUES (%s, 'c', 'k', '', 'h', now())",
     "INSERT INTO webhooks (id, tenant_id, url, secret, events)"
     " VALUES ('whk' || %s, %s, '', 's', '{document.ready}')",
+    "INSERT INTO answers (id, tenant_id, caller_id, asked_at, record)"
+    " VALUES ('ans' || %s, %s, 'k', now(), '{}')",
+    "INSERT INTO feedback (answer_id, tenant_id, caller_id, score, question, cited)"
+    " VALUES ('ans' || %s, %s, 'k', 1, 'q', '[]')",
     "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
     " VALUES ('d' || %s, %s, 'whk' || %s, 'document.ready', '{}', 'queued')",
 )
@@ -95,6 +99,7 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
     )
     assert [row["proname"] for row in definers] == [
         "find_api_key",
+        "forget_answers",
         "forget_old_requests",
         "next_job_round",
         "rank_by_text",

@@ -31,7 +31,7 @@ from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import register_webhooks
-from app.retrieval.cited import QuotedPlaces
+from app.retrieval.cited import Quoted, QuotedPlaces, entries_of
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retriever
 from app.settings import Settings
@@ -73,6 +73,11 @@ class Workshop:
     archive: Archive
     quoted: QuotedPlaces
     memory: Memory
+    redis: Guarded
+
+    async def quote(self, answer_id: str, quotes: Sequence[Quoted]) -> None:
+        """Let an answer have quoted something."""
+        await self.redis.keep(entries_of(self.tenant_id, answer_id, quotes))
 
     def pipeline_with(self, embedder: CountingEmbedder) -> Pipeline:
         """Another pipeline, as another worker has it."""
@@ -139,8 +144,8 @@ async def open_workshop(
         open_pool(database.database_url, size=pool_size, timeout_s=5) as pool,
         open_redis(database.redis_url, timeout_s=0.5) as redis,
     ):
-        quoted = QuotedPlaces(Guarded(redis))
-        memory = Memory(Guarded(redis), pool)
+        guarded = Guarded(redis)
+        quoted, memory = QuotedPlaces(guarded), Memory(guarded, pool)
         events = EventHub(redis)
         jobs = JobApp(connector=PsycopgConnector())
         await jobs.connector.open_async(pool)
@@ -159,7 +164,7 @@ async def open_workshop(
             Intake(pool, blobs, queue.defer, max_bytes=10**7),
             JobBoard(pool, queue.defer, announcer), worker, announcer, blobs,
             Retriever(pool, embedder),
-            Archive(pool, blobs, quoted, announcer, memory), quoted, memory,
+            Archive(pool, blobs, quoted, announcer, memory), quoted, memory, guarded,
         )  # fmt: skip
         await events.close()
 

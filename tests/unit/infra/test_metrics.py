@@ -39,6 +39,7 @@ def say_everything(metrics: Metrics) -> None:
     metrics.loop_lag(0.002)
     metrics.pool(used=1, idle=2, waiting=3)
     metrics.redis_away("failed")
+    metrics.record_dropped()
     metrics.running("api")
 
 
