@@ -13,6 +13,7 @@ from starlette.types import Scope
 from app.auth.gate import OPEN_PATHS, Gate, required_scopes
 from app.auth.keys import KeyRing
 from app.chat.answer_routes import router as answer_router
+from app.chat.cache_routes import router as cache_router
 from app.chat.openai_routes import router as openai_router
 from app.chat.routes import router as chat_router
 from app.chat.session_routes import router as session_router
@@ -68,6 +69,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     install_problems(app)
     app.include_router(chat_router)
     app.include_router(answer_router)
+    app.include_router(cache_router)
     app.include_router(session_router)
     app.include_router(openai_router)
     app.include_router(ingestion_router)

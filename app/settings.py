@@ -109,6 +109,9 @@ class Settings(BaseSettings):
         "Every machine of one deployment needs the same.",
     )
 
+    answer_cache_ttl_s: int = Field(
+        3600, ge=0, le=2_592_000, description="How long an answer may be given again; 0 = never."
+    )
     query_log_days: int = Field(
         30, ge=0, le=3650, description="Days for which questions are logged; 0 logs none."
     )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from procrastinate import App as JobApp
 from procrastinate import PsycopgConnector
@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from app.auth.keys import KeyRing, secret_of
 from app.chat.answer_log import AnswerLog, open_answer_log
+from app.chat.cache import AnswerCache
 from app.chat.keeper import Keeper
 from app.chat.memory import Memory
 from app.chat.pipeline import ChatPipeline
@@ -50,6 +51,16 @@ from app.retrieval.search import Retriever
 from app.settings import Settings
 
 T = TypeVar("T")
+
+
+class Closes(Protocol):
+    """A part that is closed at the end."""
+
+    async def close(self) -> None:
+        """End whatever it holds."""
+
+
+Part = TypeVar("Part", bound=Closes)
 #: What a part may take to answer a probe.
 PROBE_S = 2.0
 #: How much longer than the deadline of an answer its money is put aside.
@@ -70,6 +81,7 @@ class House:
     quoted: QuotedPlaces
     memory: Memory
     answers: AnswerLog
+    cache: AnswerCache
     key_ring: KeyRing
     limiter: RateLimiter
     provider: Provider
@@ -150,8 +162,7 @@ async def open_house(
         redis = await stack.enter_async_context(
             open_redis(urls.redis_url, timeout_s=settings.redis_timeout_s)
         )
-        embedder = _embedder(settings, threads=embedding_threads)
-        stack.push_async_callback(embedder.close)
+        embedder = _closed_by(stack, _embedder(settings, threads=embedding_threads))
         await check_index(pool, embedder)
         retriever = Retriever(pool, embedder, metrics=metrics)
         shared = Guarded(redis, metrics=metrics)
@@ -170,13 +181,13 @@ async def open_house(
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
         memory = Memory(shared, pool)
+        cache = AnswerCache(shared, ttl_s=settings.answer_cache_ttl_s, metrics=metrics)
         answers = await stack.enter_async_context(
             open_answer_log(shared, pool, kept_days=settings.query_log_days, metrics=metrics)
         )
-        events = EventHub(redis)
-        stack.push_async_callback(events.close)
-        jobs = JobApp(connector=PsycopgConnector())
-        await jobs.connector.open_async(pool)  # it borrows the process's pool
+        keeper = Keeper(shared, memory, answers, cache)
+        events = _closed_by(stack, EventHub(redis))
+        jobs = await _job_app(pool)
         queue = IngestionQueue(pool, jobs)
         deliver = register_webhooks(jobs, pool, settings)
         announcer = Announcer(events, deliver)
@@ -196,16 +207,15 @@ async def open_house(
             redis=redis,
             embedder=embedder,
             retriever=retriever,
-            archive=Archive(pool, blobs, quoted, announcer, memory),
+            archive=Archive(pool, blobs, quoted, announcer, keeper),
             quoted=quoted,
             memory=memory,
             answers=answers,
+            cache=cache,
             key_ring=KeyRing(pool, secret_of(settings)),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
-            chat=ChatPipeline(
-                retriever, provider, Keeper(shared, memory, answers), metrics=metrics
-            ),
+            chat=ChatPipeline(retriever, provider, keeper, cache, metrics=metrics),
             recordings=Recordings(shared),
             blobs=blobs,
             events=events,
@@ -216,6 +226,18 @@ async def open_house(
             worker=Worker(pool, jobs, pipeline, queue, limits=_work_limits(settings)),
             budgets=budgets,
         )
+
+
+def _closed_by(stack: AsyncExitStack, part: Part) -> Part:
+    """``part``, which is closed when the house is."""
+    stack.push_async_callback(part.close)
+    return part
+
+
+async def _job_app(pool: Pool) -> JobApp:
+    jobs = JobApp(connector=PsycopgConnector())
+    await jobs.connector.open_async(pool)  # it borrows the process's pool
+    return jobs
 
 
 def _work_limits(settings: Settings) -> WorkLimits:

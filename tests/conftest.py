@@ -183,6 +183,8 @@ def environment(database: FreshDatabase, home: Path, **more: str) -> dict[str, s
         "DOCENT_HOME": str(home),
         "SECRET_KEY": SECRET,
         "DATABASE_POOL_SIZE": "4",
+        # What is asked twice is answered twice, unless a test is about that.
+        "ANSWER_CACHE_TTL_S": "0",
         **more,
     }
 

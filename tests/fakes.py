@@ -7,6 +7,7 @@ import numpy as np
 
 from app.auth.caller import Caller
 from app.chat.answer import Answer, Question
+from app.chat.cache import AnswerCache
 from app.chat.turn import Turn
 from app.infra.metrics import NullBackend
 from app.infra.metrics_catalogue import Labels, Metric
@@ -139,3 +140,7 @@ class Recorder(NullBackend):
     def of(self, metric: Metric) -> list[tuple[Labels, float]]:
         """What it was told of one metric."""
         return [(labels, value) for known, labels, value in self.seen if known is metric]
+
+
+#: Keeps no answer.
+NO_CACHE = AnswerCache(None, ttl_s=0)  # type: ignore[arg-type] # and so asks no Redis

@@ -17,3 +17,5 @@ class Caller:
     #: What tenant and key may spend in a month; None leaves it to the settings.
     tenant_budget_usd: float | None = None
     key_budget_usd: float | None = None
+    #: Of its tenant, when the request came: what is kept under it is of that state or a later one.
+    corpus_revision: int = 0

@@ -53,6 +53,7 @@ class KeyRing:
             frozenset(row["scopes"]),
             tenant_budget_usd=row["tenant_budget_usd"],
             key_budget_usd=row["key_budget_usd"],
+            corpus_revision=row["corpus_revision"],
         )
 
 

@@ -89,3 +89,5 @@ class Answer:
     timings: Timings
     #: The question as it was searched for.
     standalone: str = ""
+    #: How it was found among those given before; None for one that was made for this question.
+    cached: Literal["exact", "semantic"] | None = None

@@ -1,17 +1,20 @@
-"""A question's journey: recall → rephrase → retrieve → prompt → llm.router → cite → remember."""
+"""A question's way: recall → cache → rephrase → retrieve → prompt → llm.router → cite → keep."""
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import cast
 
 from app.auth.caller import Caller
 from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Question, Reason, Timings
+from app.chat.cache import AnswerCache
 from app.chat.citations import Citer
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
+from app.chat.flights import Flights
 from app.chat.history import said_in
 from app.chat.keeper import Keeper
+from app.chat.kept_answer import as_cached
 from app.chat.prompt import NO_ANSWER, build_request
 from app.chat.rephrase import Rephraser
 from app.errors import AppError
@@ -37,11 +40,14 @@ class ChatPipeline:
         retriever: Retriever,
         provider: Provider,
         keeper: Keeper,
+        cache: AnswerCache,
         *,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
         self._keeper = keeper
+        self._cache = cache
+        self._flights = Flights()
         self._rephraser = Rephraser(provider)
         self._retriever = retriever
         self._provider = provider
@@ -78,7 +84,8 @@ class ChatPipeline:
     async def stream(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
         """The answer as it comes; no connection to the database is held while a model writes.
 
-        Closing the iterator, or cancelling its reader, closes the call to the provider.
+        Closing the iterator, or cancelling its reader, closes the call to the provider, unless
+        others wait for the same answer.
 
         Raises:
             DatabaseUnavailable: before the first event.
@@ -86,12 +93,65 @@ class ChatPipeline:
         """
         started = time.perf_counter()
         question = await self._recalled(caller, question)
+        answer_id = new_id("ans")
+        retrieved: Retrieved | None = None
+        async with aclosing(self._told(caller, question)) as events:
+            async for event in events:
+                if isinstance(event, Begun):
+                    retrieved = event.retrieved
+                    yield Begun(answer_id, question.session_id, retrieved)
+                elif isinstance(event, Answered) and retrieved is not None:
+                    answer = replace(
+                        event.answer,
+                        answer_id=answer_id,
+                        session_id=question.session_id,
+                        timings=replace(
+                            event.answer.timings, total_ms=(time.perf_counter() - started) * 1e3
+                        ),
+                    )
+                    await self._keeper.keep(caller, question, retrieved, answer)
+                    self._metrics.answer(answer.status, answer.reason)
+                    yield Answered(answer)
+                else:
+                    yield event
+
+    def _told(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
+        """The events of the answer that was kept, is under way, or is made now."""
+        key = self._cache.key(caller, question)
+
+        def made() -> AsyncGenerator[ChatEvent]:
+            return self._made(caller, question)
+
+        return made() if key is None else self._shared(key, made)
+
+    async def _shared(
+        self, key: str, made: Callable[[], AsyncGenerator[ChatEvent]]
+    ) -> AsyncGenerator[ChatEvent]:
+        """The events of an answer that others may ask for at the same time."""
+        another, told = self._flights.begun(key), False
+        try:
+            joined = self._flights.join(key, lambda: self._cache.answered(key, made))
+            async with aclosing(joined):
+                async for event in joined:
+                    told = True
+                    if another and isinstance(event, Answered):
+                        yield Answered(as_cached(event.answer))  # whoever began it pays
+                    else:
+                        yield event
+        except AppError:  # that another's key has spent its budget need not concern this one
+            if told or not another:
+                raise
+            async with aclosing(made()) as events:
+                async for event in events:
+                    yield event
+
+    async def _made(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
+        """The events of an answer that is made now; nobody's yet."""
         standalone, spent = await self.standalone(caller, question)
         retrieved = await self.retrieve(caller, question, standalone)
         # Before the first event, so that a model that does not exist is refused by it.
         provided = self._asked(caller, question, standalone, retrieved.passages)
-        answer_id = new_id("ans")
-        yield Begun(answer_id, question.session_id, retrieved)
+        yield Begun("", "", retrieved)
         generation = time.perf_counter()
         draft = _Draft(retrieved.passages)
         with self._failures_counted():
@@ -106,23 +166,15 @@ class ChatPipeline:
         completion = event
         for told in draft.end(completion):
             yield told
-        done = time.perf_counter()
-        answer = draft.answer(
-            answer_id,
-            question.session_id,
-            completion,
-            Timings(
-                embedding_ms=retrieved.embedding_ms,
-                search_ms=retrieved.search_ms,
-                first_token_ms=completion.first_token_ms,
-                generation_ms=(done - generation) * 1e3,
-                total_ms=(done - started) * 1e3,
-            ),
+        timings = Timings(
+            embedding_ms=retrieved.embedding_ms,
+            search_ms=retrieved.search_ms,
+            first_token_ms=completion.first_token_ms,
+            generation_ms=(time.perf_counter() - generation) * 1e3,
+            total_ms=0.0,
         )
-        answer = replace(answer, standalone=standalone, usage=answer.usage + spent)
-        await self._keeper.keep(caller, question, retrieved, answer)
-        self._metrics.answer(answer.status, answer.reason)
-        yield Answered(answer)
+        answer = draft.answer(completion, timings)
+        yield Answered(replace(answer, standalone=standalone, usage=answer.usage + spent))
 
     async def _recalled(self, caller: Caller, question: Question) -> Question:
         """The question after what was said in its session."""
@@ -221,15 +273,13 @@ class _Draft:
             self._cited += 1
             yield Cited(citation)
 
-    def answer(
-        self, answer_id: str, session_id: str, completion: Completion, timings: Timings
-    ) -> Answer:
-        """The finished answer; its text is exactly what was told."""
+    def answer(self, completion: Completion, timings: Timings) -> Answer:
+        """The finished answer, nobody's yet; its text is exactly what was told."""
         abstained = self.reason is not None
         status: AnswerStatus = "incomplete" if completion.truncated else "complete"
         return Answer(
-            answer_id=answer_id,
-            session_id=session_id,
+            answer_id="",
+            session_id="",
             text="".join(self._said),
             status="abstained" if abstained else status,
             reason=self.reason,

@@ -66,7 +66,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
         "reason": answer.reason,
         "provider": answer.provider,
         "model": answer.model,
-        "cached": None,
+        "cached": answer.cached,
         "usage": {
             "prompt_tokens": answer.usage.prompt_tokens,
             "completion_tokens": answer.usage.completion_tokens,

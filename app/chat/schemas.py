@@ -202,7 +202,7 @@ class AnswerOut(BaseModel):
             citations=[CitationOut.of(citation) for citation in answer.citations],
             provider=answer.provider,
             model=answer.model,
-            cached=None,
+            cached=answer.cached,
             usage=UsageOut.model_construct(
                 prompt_tokens=answer.usage.prompt_tokens,
                 completion_tokens=answer.usage.completion_tokens,

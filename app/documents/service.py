@@ -56,16 +56,13 @@ class Announces(Protocol):
 
 
 class Remembers(Protocol):
-    """What was said in conversations."""
+    """What is kept of answers."""
 
-    async def forget_document(self, tenant_id: str, document_id: str) -> int:
-        """Empty the turns that cite a document; how many those are."""
+    async def forget_document(self, tenant_id: str, document_id: str) -> tuple[int, int]:
+        """Forget what was answered from it; how many cached answers and turns that concerned."""
 
     async def admit_document(self, tenant_id: str, document_id: str) -> None:
-        """Let turns that cite a document keep their text again."""
-
-    async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:
-        """Answer → the versions cited by turns that still have their text."""
+        """Keep again what is answered from a document."""
 
 
 class Archive:
@@ -77,9 +74,9 @@ class Archive:
         blobs: BlobStore,
         quoted: QuotedPlaces,
         announcer: Announces,
-        memory: Remembers,
+        answers: Remembers,
     ) -> None:
-        self._memory = memory
+        self._answers = answers
         self._pool = pool
         self._blobs = blobs
         self._quoted = quoted
@@ -116,8 +113,8 @@ class Archive:
             )
         for job in cancelled:
             await self._announcer.progress(tenant_id, job)
-        emptied = await self._memory.forget_document(tenant_id, document_id)
-        return Removed(chunks=chunks, vectors=chunks, memory_turns=emptied)
+        entries, turns = await self._answers.forget_document(tenant_id, document_id)
+        return Removed(chunks, chunks, cache_entries=entries, memory_turns=turns)
 
     async def restore(self, tenant_id: str, document_id: str) -> Document:
         """Take a deletion back; a document that is not deleted stays as it is.
@@ -141,7 +138,7 @@ class Archive:
                     document_id=document_id,
                     version=restored.version,
                 )
-        await self._memory.admit_document(tenant_id, document_id)
+        await self._answers.admit_document(tenant_id, document_id)
         return restored
 
     async def versions(

@@ -13,6 +13,7 @@ from app.infra.metrics_catalogue import (
     ALERTS,
     ANSWERS,
     ATTEMPTS,
+    CACHE,
     CIRCUIT,
     COST,
     FIRST_TOKEN_SECONDS,
@@ -175,6 +176,10 @@ class Metrics:
     def redis_away(self, event: Literal["failed", "skipped"]) -> None:
         """Something went on without Redis."""
         self._count(REDIS_AWAY, event)
+
+    def cache(self, name: Literal["answer"], event: Literal["hit", "miss"]) -> None:
+        """A cache was asked."""
+        self._count(CACHE, name, event)
 
     def record_dropped(self) -> None:
         """A record of an answer was given up: too many waited for the database."""

@@ -146,6 +146,12 @@ REDIS_AWAY = Metric(
     "Uses of Redis that went on without it; event is failed, or skipped by the breaker.",
     ("event",),
 )
+CACHE = Metric(
+    "docent_cache_requests_total",
+    "counter",
+    "Look-ups of a cache, by hit or miss.",
+    ("cache", "event"),
+)
 RECORDS_DROPPED = Metric(
     "docent_records_dropped_total",
     "counter",

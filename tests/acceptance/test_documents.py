@@ -86,7 +86,7 @@ def test_an_upload_is_answered_from_and_so_is_its_next_version(  # noqa: PLR0915
         "chunks": 3,
         "vectors": 3,
         "cache_entries": 0,
-        "memory_turns": 0,
+        "memory_turns": 4,
     }
     assert answer(tenant)["status"] == "abstained"
     assert answer(tenant, as_of=between)["status"] == "abstained"

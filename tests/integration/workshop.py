@@ -14,6 +14,9 @@ from procrastinate import PsycopgConnector
 from psycopg.rows import dict_row
 
 from app.auth.keys import tenant_named
+from app.chat.answer_log import AnswerLog
+from app.chat.cache import AnswerCache
+from app.chat.keeper import Keeper
 from app.chat.memory import Memory
 from app.documents.document import Document
 from app.documents.service import Archive
@@ -146,6 +149,8 @@ async def open_workshop(
     ):
         guarded = Guarded(redis)
         quoted, memory = QuotedPlaces(guarded), Memory(guarded, pool)
+        answers = AnswerLog(guarded, pool, kept_days=0)
+        keeper = Keeper(guarded, memory, answers, AnswerCache(guarded, ttl_s=60))
         events = EventHub(redis)
         jobs = JobApp(connector=PsycopgConnector())
         await jobs.connector.open_async(pool)
@@ -164,7 +169,7 @@ async def open_workshop(
             Intake(pool, blobs, queue.defer, max_bytes=10**7),
             JobBoard(pool, queue.defer, announcer), worker, announcer, blobs,
             Retriever(pool, embedder),
-            Archive(pool, blobs, quoted, announcer, memory), quoted, memory, guarded,
+            Archive(pool, blobs, quoted, announcer, keeper), quoted, memory, guarded,
         )  # fmt: skip
         await events.close()
 

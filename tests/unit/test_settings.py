@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 CANARY = "hunter2-canary"
 #: One good value of every knob, as text, and what it becomes. A new knob needs a row here.
 GOOD = {
+    "answer_cache_ttl_s": ("60", 60),
+    "query_log_days": ("7", 7),
     "bind_address": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),
     "tenant_budget_usd": ("12.5", 12.5),

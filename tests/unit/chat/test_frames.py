@@ -12,7 +12,7 @@ from app.chat.frames import Frames, tell
 from app.chat.pipeline import ChatPipeline
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import Completion
-from tests.fakes import FixedRetriever, Kept, ScriptedProvider, passage
+from tests.fakes import NO_CACHE, FixedRetriever, Kept, ScriptedProvider, passage
 
 
 class Recorded(list[bytes]):
@@ -38,7 +38,7 @@ def telling(turn: KeptTurn, recorded: Recorded) -> AsyncGenerator[bytes, None]:
         yield recorded
 
     provider = ScriptedProvider(Completion("The limit is 10 MB [1].", "scripted", "m"))
-    chat = ChatPipeline(FixedRetriever(passage()), provider, Kept())  # type: ignore[arg-type]
+    chat = ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE)  # type: ignore[arg-type]
     events = chat.stream(Caller("ten_1", "key_1", frozenset()), Question("How large?", "ses_1", 5))
     frames = Frames({"type": "http", "state": {"request_id": "r1"}})
     return tell((), events, frames, recording(), turn)  # type: ignore[arg-type]

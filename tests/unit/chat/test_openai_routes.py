@@ -10,7 +10,7 @@ from app.chat.pipeline import ChatPipeline
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import Completion, CompletionRequest, Message
 from app.llm.failures import AllProvidersFailed
-from tests.fakes import FixedRetriever, Kept, ScriptedProvider, passage
+from tests.fakes import NO_CACHE, FixedRetriever, Kept, ScriptedProvider, passage
 from tests.unit.test_factory import KEY, client_of, made
 
 ASKED: dict[str, Any] = {"model": "docent", "messages": [{"role": "user", "content": "How large?"}]}
@@ -18,7 +18,7 @@ ASKED: dict[str, Any] = {"model": "docent", "messages": [{"role": "user", "conte
 
 def over(provider: ScriptedProvider, retriever: FixedRetriever | None = None) -> Any:
     found = retriever or FixedRetriever(passage())
-    chat = ChatPipeline(found, provider, Kept())  # type: ignore[arg-type]
+    chat = ChatPipeline(found, provider, Kept(), NO_CACHE)  # type: ignore[arg-type]
     return client_of(made(provider=provider, chat=chat))
 
 
@@ -177,7 +177,7 @@ async def test_a_client_that_leaves_ends_the_call_streaming_or_not() -> None:
 
 async def leave(provider: ScriptedProvider, body: dict, when: asyncio.Event) -> None:
     """Ask, and hang up ``when`` the provider is at work; returns when the application has."""
-    chat = ChatPipeline(FixedRetriever(passage()), provider, Kept())  # type: ignore[arg-type]
+    chat = ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE)  # type: ignore[arg-type]
     app = made(provider=provider, chat=chat)
     request = httpx.Request("POST", "http://t/v1/chat/completions", json=body, headers=KEY)
     scope = {

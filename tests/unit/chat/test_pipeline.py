@@ -24,7 +24,7 @@ from app.llm.completion import (
     Reset,
     Usage,
 )
-from tests.fakes import FixedRetriever, Kept, Recorder, ScriptedProvider, passage
+from tests.fakes import NO_CACHE, FixedRetriever, Kept, Recorder, ScriptedProvider, passage
 
 ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
 QUESTION = Question("How large?", "ses_1", 5)
@@ -43,7 +43,7 @@ async def test_an_answer_is_cited_and_attributed() -> None:
         FixedRetriever(passage()),
         ScriptedProvider(said("The limit is 10 MB [1].")),
     )
-    answer = await ChatPipeline(retriever, provider, Kept()).answer(ADA, QUESTION)
+    answer = await ChatPipeline(retriever, provider, Kept(), NO_CACHE).answer(ADA, QUESTION)
     assert (answer.text, answer.status, answer.reason) == (
         "The limit is 10 MB [1].",
         "complete",
@@ -62,7 +62,9 @@ async def test_an_answer_is_cited_and_attributed() -> None:
 async def test_the_provider_is_told_who_pays() -> None:
     provider = ScriptedProvider(said("The limit is 10 MB [1]."))
     caller = replace(ADA, tenant_budget_usd=5.0, key_budget_usd=1.0)
-    await ChatPipeline(FixedRetriever(passage()), provider, Kept()).answer(caller, QUESTION)
+    await ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE).answer(
+        caller, QUESTION
+    )
     [request] = provider.requests
     assert request.account == Account("ten_1", "key_1", 5.0, 1.0)
 
@@ -70,7 +72,9 @@ async def test_the_provider_is_told_who_pays() -> None:
 async def test_what_an_answer_quotes_is_kept_to_be_shown() -> None:
     kept = Kept()
     provider = ScriptedProvider(said("The limit is 10 MB [1]."))
-    answer = await ChatPipeline(FixedRetriever(passage()), provider, kept).answer(ADA, QUESTION)
+    answer = await ChatPipeline(FixedRetriever(passage()), provider, kept, NO_CACHE).answer(
+        ADA, QUESTION
+    )
     assert [(caller, asked, given) for caller, asked, _, given in kept.kept] == [
         (ADA, QUESTION, answer)
     ]
@@ -79,7 +83,7 @@ async def test_what_an_answer_quotes_is_kept_to_be_shown() -> None:
 async def test_the_search_is_for_the_callers_tenant_and_filters() -> None:
     retriever = FixedRetriever()
     question = Question("q", "ses_1", 7, document_ids=("doc_1",), tags=("t",))
-    await ChatPipeline(retriever, ScriptedProvider(None), Kept()).answer(ADA, question)
+    await ChatPipeline(retriever, ScriptedProvider(None), Kept(), NO_CACHE).answer(ADA, question)
     [(text, scope, top_k)] = retriever.asked
     assert (text, top_k) == ("q", 7)
     assert (scope.tenant_id, scope.document_ids, scope.tags, scope.as_of) == (
@@ -93,7 +97,7 @@ async def test_the_search_is_for_the_callers_tenant_and_filters() -> None:
 async def test_options_reach_the_provider() -> None:
     provider = ScriptedProvider(said("x [1]"))
     question = Question("q", "ses_1", 5, model="groq", temperature=0.1, max_tokens=9)
-    await ChatPipeline(FixedRetriever(passage()), provider, Kept()).answer(ADA, question)
+    await ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE).answer(ADA, question)
     [request] = provider.requests
     assert (request.model, request.temperature, request.max_tokens) == ("groq", 0.1, 9)
     assert [source.marker for source in request.sources] == [1]
@@ -112,7 +116,9 @@ async def test_options_reach_the_provider() -> None:
 async def test_an_abstention_names_no_fact_and_costs_nothing(
     completion: Completion, reason: str
 ) -> None:
-    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(completion), Kept())
+    pipeline = ChatPipeline(
+        FixedRetriever(passage()), ScriptedProvider(completion), Kept(), NO_CACHE
+    )
     answer = await pipeline.answer(ADA, QUESTION)
     assert (answer.status, answer.reason, answer.text) == ("abstained", reason, ABSTENTION)
     assert (answer.citations, answer.usage) == ((), Usage(0, 0, 0.0))
@@ -121,7 +127,7 @@ async def test_an_abstention_names_no_fact_and_costs_nothing(
 
 async def test_without_passages_no_provider_is_asked() -> None:
     provider = ScriptedProvider(said("Bananas are yellow."))
-    answer = await ChatPipeline(FixedRetriever(), provider, Kept()).answer(ADA, QUESTION)
+    answer = await ChatPipeline(FixedRetriever(), provider, Kept(), NO_CACHE).answer(ADA, QUESTION)
     assert (answer.status, answer.reason, answer.text) == ("abstained", "no_match", ABSTENTION)
     assert (answer.provider, answer.attempts) == ("none", ())
     assert provider.requests == []
@@ -130,7 +136,9 @@ async def test_without_passages_no_provider_is_asked() -> None:
 @pytest.mark.parametrize("text", ["[7]", " [9] [8]\n"])
 async def test_an_answer_of_dangling_markers_only_is_an_abstention(text: str) -> None:
     """Removing what points nowhere leaves nothing, and an empty answer is no answer."""
-    pipeline = ChatPipeline(FixedRetriever(passage()), ScriptedProvider(said(text)), Kept())
+    pipeline = ChatPipeline(
+        FixedRetriever(passage()), ScriptedProvider(said(text)), Kept(), NO_CACHE
+    )
     answer = await pipeline.answer(ADA, QUESTION)
     assert (answer.status, answer.text) == ("abstained", ABSTENTION)
 
@@ -138,7 +146,9 @@ async def test_an_answer_of_dangling_markers_only_is_an_abstention(text: str) ->
 async def test_a_provider_that_ends_without_an_answer_is_an_error() -> None:
     provider = ScriptedProvider(None)
     with pytest.raises(AppError, match="ended without an answer"):
-        await ChatPipeline(FixedRetriever(passage()), provider, Kept()).answer(ADA, QUESTION)
+        await ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE).answer(
+            ADA, QUESTION
+        )
     assert provider.closed_streams == 1
 
 
@@ -149,6 +159,7 @@ async def test_answers_are_counted_by_how_they_end() -> None:
             FixedRetriever(passage()),
             ScriptedProvider(completion),
             Kept(),
+            NO_CACHE,
             metrics=Metrics(told),
         )
         with suppress(AppError):
@@ -166,7 +177,9 @@ async def test_a_search_that_fails_fails_the_question() -> None:
             raise DatabaseUnavailable
 
     with pytest.raises(DatabaseUnavailable):
-        await ChatPipeline(Down(), ScriptedProvider(said("x")), Kept()).answer(ADA, QUESTION)
+        await ChatPipeline(Down(), ScriptedProvider(said("x")), Kept(), NO_CACHE).answer(
+            ADA, QUESTION
+        )
 
 
 class Writing(ScriptedProvider):
@@ -185,7 +198,7 @@ class Writing(ScriptedProvider):
 
 
 async def told(*events: Event) -> list[ChatEvent]:
-    pipeline = ChatPipeline(FixedRetriever(passage()), Writing(*events), Kept())
+    pipeline = ChatPipeline(FixedRetriever(passage()), Writing(*events), Kept(), NO_CACHE)
     return [event async for event in pipeline.stream(ADA, QUESTION)]
 
 
@@ -236,7 +249,7 @@ async def test_an_answer_cut_off_by_its_most_tokens_is_incomplete() -> None:
 
 async def test_a_reader_that_leaves_closes_the_provider() -> None:
     provider = Writing(Delta("a"), Delta("b"), said("ab"))
-    pipeline = ChatPipeline(FixedRetriever(passage()), provider, Kept())
+    pipeline = ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE)
     async with aclosing(pipeline.stream(ADA, QUESTION)) as events:
         async for event in events:
             if isinstance(event, Said):

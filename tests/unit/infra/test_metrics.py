@@ -19,6 +19,7 @@ from tests.fakes import Recorder
 CATALOGUE = [value for value in vars(metrics_catalogue).values() if isinstance(value, Metric)]
 #: Labels whose values come from code, routes or configuration; a new one needs a thought.
 LABELS = {
+    "cache",
     "event", "handler", "kind", "method", "model", "outcome", "provider", "reason", "role",
     "state", "status",
 }  # fmt: skip
@@ -40,6 +41,7 @@ def say_everything(metrics: Metrics) -> None:
     metrics.pool(used=1, idle=2, waiting=3)
     metrics.redis_away("failed")
     metrics.record_dropped()
+    metrics.cache("answer", "hit")
     metrics.running("api")
 
 

@@ -1,0 +1,33 @@
+"""``/api/v1/admin/cache``: forgetting the answers that were kept."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+
+from app.auth.caller import Caller
+from app.auth.gate import require
+from app.chat.cache import AnswerCache
+from app.errors import Unavailable
+from app.http.problems import documented_problems
+from app.infra.redis import RedisAway
+
+router = APIRouter(prefix="/api/v1/admin/cache", tags=["admin"])
+
+
+class CacheCleared(BaseModel):
+    """What was removed."""
+
+    removed: int
+
+
+@router.delete("", operation_id="clear_cache", responses=documented_problems(401, 403, 503))
+async def clear_cache(
+    request: Request, caller: Annotated[Caller, Depends(require("admin"))]
+) -> CacheCleared:
+    """Forget every cached answer of the tenant; nothing has to be cleared after a change."""
+    cache: AnswerCache = request.app.state.house.cache
+    try:
+        return CacheCleared(removed=await cache.forget(caller.tenant_id))
+    except RedisAway as error:
+        raise Unavailable("The cache cannot be reached right now; try again shortly.") from error

@@ -1,0 +1,88 @@
+"""Questions that are being answered in this process, so that the same one is answered once.
+
+The answer is made by a task of its own: whoever asked first may leave, and the others still get it;
+when the last one leaves, the task is cancelled and with it the call to the provider.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from app.chat.events import ChatEvent
+
+Produce = Callable[[], AsyncGenerator[ChatEvent]]
+
+
+class _Flight:
+    """The events so far of one answer, and those who wait for more."""
+
+    def __init__(self, produce: Produce) -> None:
+        self.events: list[ChatEvent] = []
+        self.readers = 0
+        self.failure: BaseException | None = None
+        self.over = False
+        self._more = asyncio.Event()
+        self.task = asyncio.create_task(self._run(produce))
+
+    async def _run(self, produce: Produce) -> None:
+        try:
+            async for event in produce():
+                self.events.append(event)
+                self._wake()
+        except BaseException as error:  # every reader is to meet it
+            self.failure = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.over = True
+            self._wake()
+
+    def _wake(self) -> None:
+        self._more.set()
+        self._more = asyncio.Event()
+
+    async def read(self) -> AsyncGenerator[ChatEvent]:
+        """Every event, from the first on; then what it failed with is raised."""
+        told = 0
+        while True:
+            while told < len(self.events):
+                told += 1
+                yield self.events[told - 1]
+            if self.over:
+                break
+            await self._more.wait()
+        if self.failure is not None:
+            raise self.failure
+
+
+class Flights:
+    """The answers under way, by what they are kept under."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight] = {}
+
+    def begun(self, key: str) -> bool:
+        """Whether such an answer is under way."""
+        return key in self._flights
+
+    async def join(self, key: str, produce: Produce) -> AsyncGenerator[ChatEvent]:
+        """The events of the answer under way, or of one that begins now.
+
+        Raises:
+            AppError: what the answer failed with, for every one of its readers.
+        """
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight(produce)
+        flight.readers += 1
+        try:
+            async with aclosing(flight.read()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            flight.readers -= 1
+            if self._flights.get(key) is flight and (flight.over or not flight.readers):
+                del self._flights[key]
+            if not flight.readers:
+                flight.task.cancel()
+                await asyncio.gather(flight.task, return_exceptions=True)
