@@ -53,6 +53,9 @@ class KeyRing:
             frozenset(row["scopes"]),
             tenant_budget_usd=row["tenant_budget_usd"],
             key_budget_usd=row["key_budget_usd"],
+            user_id=row["user_id"],
+            role=row["role"],
+            requests_per_minute=row["requests_per_minute"],
         )
 
 

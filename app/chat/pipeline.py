@@ -122,7 +122,7 @@ class ChatPipeline:
             return _nobody()
         account = Account(
             caller.tenant_id,
-            caller.key_id,
+            caller.id,
             tenant_budget_usd=caller.tenant_budget_usd,
             key_budget_usd=caller.key_budget_usd,
         )

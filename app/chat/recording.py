@@ -146,7 +146,7 @@ class Recordings:
 
 
 def _key(caller: Caller, answer_id: str) -> str:
-    return f"told:{caller.tenant_id}:{caller.key_id}:{answer_id}"
+    return f"told:{caller.tenant_id}:{caller.id}:{answer_id}"
 
 
 def _frames(joined: bytes, after: int) -> list[bytes]:

@@ -65,7 +65,7 @@ def _subject(scope: Scope, caller: Caller, trusted_proxies: Sequence[Network]) -
     """Whom and what a request is counted as."""
     return Subject(
         client_ip(scope, trusted_proxies),
-        caller.key_id,
+        caller.id,
         caller.tenant_id,
         _route_class(scope["method"], scope["path"]),
     )

@@ -34,7 +34,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
     await send(
         {
             "type": "http.response.body",
-            "body": b"nobody" if caller is None else caller.key_id.encode(),
+            "body": b"nobody" if caller is None else caller.id.encode(),
         }
     )
 
