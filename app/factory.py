@@ -9,8 +9,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
+from app.auth.api_keys.routes import router as keys_router
+from app.auth.audit_log.routes import router as audit_router
 from app.auth.gate import OPEN_PATHS, Gate
 from app.auth.keys import KeyRing
+from app.auth.people.admin_routes import router as roster_router
+from app.auth.people.routes import router as people_router
 from app.chat.openai_routes import router as openai_router
 from app.chat.routes import router as chat_router
 from app.documents.admin_routes import router as admin_router
@@ -69,6 +73,10 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
     app.include_router(webhook_router)
     app.include_router(documents_router)
     app.include_router(admin_router)
+    app.include_router(people_router)
+    app.include_router(keys_router)
+    app.include_router(roster_router)
+    app.include_router(audit_router)
     app.include_router(limits_router)
     app.include_router(usage_router)
 

@@ -11,7 +11,16 @@ from procrastinate import App as JobApp
 from procrastinate import PsycopgConnector
 from redis.asyncio import Redis
 
+from app.auth.api_keys.service import KeyDesk
+from app.auth.api_keys.uses import noting_key_uses
+from app.auth.audit import AuditLog
 from app.auth.keys import KeyRing, secret_of
+from app.auth.login import Logins
+from app.auth.passwords import Passwords
+from app.auth.people.account import Account
+from app.auth.people.invitations import Invitations
+from app.auth.people.registration import Registration
+from app.auth.people.roster import Roster
 from app.chat.pipeline import ChatPipeline
 from app.chat.recording import Recordings
 from app.documents.service import Archive
@@ -34,6 +43,7 @@ from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
 from app.limits.budgets import Budgets
+from app.limits.logins import LoginLimits
 from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
 from app.llm.metered import watchers_of
@@ -54,6 +64,17 @@ HOLD_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class People:
+    """What is about people, of the same process."""
+
+    logins: Logins
+    registration: Registration
+    account: Account
+    roster: Roster
+    invitations: Invitations
+
+
+@dataclass(frozen=True, slots=True)
 class House:
     """Everything a process keeps for its whole life."""
 
@@ -66,6 +87,9 @@ class House:
     archive: Archive
     quoted: QuotedPlaces
     key_ring: KeyRing
+    key_desk: KeyDesk
+    audit: AuditLog
+    people: People
     limiter: RateLimiter
     provider: Provider
     chat: ChatPipeline
@@ -179,6 +203,8 @@ async def open_house(
             limits=_limits(settings),
             metrics=metrics,
         )
+        secret = secret_of(settings)
+        key_uses = await stack.enter_async_context(noting_key_uses(pool))
         await stack.enter_async_context(sampling(metrics, pool, partial(backlog, pool)))
         yield House(
             settings=settings,
@@ -189,7 +215,10 @@ async def open_house(
             retriever=retriever,
             archive=Archive(pool, blobs, quoted, announcer),
             quoted=quoted,
-            key_ring=KeyRing(pool, secret_of(settings)),
+            key_ring=KeyRing(pool, secret, key_uses),
+            key_desk=KeyDesk(pool, secret),
+            audit=AuditLog(pool),
+            people=_people(settings, pool, shared, secret),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
             chat=ChatPipeline(retriever, provider, quoted, metrics=metrics),
@@ -203,6 +232,21 @@ async def open_house(
             worker=Worker(pool, jobs, pipeline, queue, limits=_work_limits(settings)),
             budgets=budgets,
         )
+
+
+def _people(settings: Settings, pool: Pool, redis: Guarded, secret: bytes) -> People:
+    passwords = Passwords()
+    attempts = LoginLimits(redis, settings)
+    logins = Logins(pool, passwords, attempts)
+    invitations = Invitations(pool, secret)
+    mode = settings.registration
+    return People(
+        logins=logins,
+        registration=Registration(pool, passwords, attempts, invitations, mode=mode),
+        account=Account(pool, passwords, logins),
+        roster=Roster(pool, passwords),
+        invitations=invitations,
+    )
 
 
 def _work_limits(settings: Settings) -> WorkLimits:

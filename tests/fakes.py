@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from app.auth.audit import AuditEvent
 from app.infra.metrics import NullBackend
 from app.infra.metrics_catalogue import Labels, Metric
+from app.limits.rates import RateLimited
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Passage, Scope
@@ -132,3 +134,29 @@ class Recorder(NullBackend):
     def of(self, metric: Metric) -> list[tuple[Labels, float]]:
         """What it was told of one metric."""
         return [(labels, value) for known, labels, value in self.seen if known is metric]
+
+
+class Audit:
+    """Keeps what is written into the audit log."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    async def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+class CountedAttempts:
+    """Lets ``most`` attempts fail in all, as `LoginLimits` does of each address."""
+
+    def __init__(self, most: int = 100) -> None:
+        self.failed = 0
+        self.most = most
+
+    async def take(self, ip: str, email: str) -> None:
+        if self.failed >= self.most:
+            raise RateLimited
+        self.failed += 1
+
+    async def give_back(self, ip: str, email: str) -> None:
+        self.failed -= 1

@@ -7,6 +7,8 @@ KeyScope = Literal["chat", "docs:read", "docs:write", "admin"]
 ALL_SCOPES: tuple[KeyScope, ...] = ("chat", "docs:read", "docs:write", "admin")
 
 Role = Literal["owner", "admin", "editor", "viewer"]
+Kind = Literal["key", "user", "client"]
+_KINDS: dict[str, Kind] = {"usr": "user", "cli": "client"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,16 @@ class Caller:
     role: Role | None = None
     #: Of this key alone, below the limit that holds for all.
     requests_per_minute: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What its credential is."""
+        return _KINDS.get(self.id.partition("_")[0], "key")
+
+    @property
+    def acts_as_owner(self) -> bool:
+        """Whether it may, with the scope ``admin``, do what only owners may.
+
+        A key of nobody's was made by an operator. A client is not: an administrator makes those.
+        """
+        return self.role == "owner" or (self.user_id is None and self.kind == "key")

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.documents.document import Removed, Version, VersionStatus
-from app.documents.schemas import LARGEST, DocumentError, PageQuery, Time
+from app.documents.schemas import LARGEST, DocumentError, PageQuery
 from app.documents.store import Edit
+from app.http.wire import Time
 
 
 #: A line of text that can be stored: no control characters, so that it stays one line.

@@ -8,6 +8,7 @@ CREATE TABLE users (
     email text NOT NULL UNIQUE,                 -- as written, in lower case
     name text NOT NULL,
     password_hash text,                         -- argon2id; null for those an OIDC issuer vouches for
+    password_until timestamptz,                 -- when a temporary password lapses; null = it is theirs
     oidc_issuer text,                           -- who vouches, and under which name
     oidc_subject text,
     role text NOT NULL CHECK (role IN ('owner', 'admin', 'editor', 'viewer')),
@@ -28,7 +29,8 @@ CREATE TABLE invitations (
     created_by text,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
-    used_at timestamptz
+    used_at timestamptz,
+    used_by text REFERENCES users
 );
 
 ALTER TABLE api_keys
@@ -54,7 +56,9 @@ CREATE TABLE audit_events (
     id text PRIMARY KEY,                        -- sorts by time
     tenant_id text NOT NULL REFERENCES tenants,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    actor text,                                 -- usr_…, key_…, cli_…; null = nobody known
+    actor text,                                 -- usr_…, key_…, cli_…; null = nobody known, or an
+                                                -- operator at the machine
+    user_id text,                               -- whose key or token the actor is
     action text NOT NULL,                       -- 'key.create', 'document.delete', …
     target text,                                -- whose, or what: an id
     outcome text NOT NULL CHECK (outcome IN ('ok', 'refused', 'failed')),
@@ -80,8 +84,12 @@ BEGIN
                         WITH CHECK (tenant_id = current_setting(''app.tenant'', true))', name);
     END LOOP;
 END $$;
-GRANT SELECT, INSERT, UPDATE ON users, invitations, api_keys TO docent_app;
-GRANT SELECT, INSERT ON audit_events TO docent_app;
+-- No more than what the application changes: whose a row is, an address or the hash of a key never.
+GRANT SELECT, INSERT ON users, invitations, audit_events TO docent_app;
+GRANT UPDATE (name, role, password_hash, password_until, last_login_at, suspended_at, tokens_since)
+    ON users TO docent_app;
+GRANT UPDATE (used_at, used_by, expires_at) ON invitations TO docent_app;
+GRANT INSERT, UPDATE (revoked_at) ON api_keys TO docent_app;
 
 -- A key of a user may do what both the key and the user's role allow, and nothing once the user is
 -- suspended.
@@ -109,10 +117,36 @@ RETURNS TABLE (id text, tenant_id text, email text, name text, password_hash tex
                tenant_budget_usd float8)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
-    SELECT u.id, u.tenant_id, u.email, u.name, u.password_hash, u.role, role_scopes(u.role),
+    SELECT u.id, u.tenant_id, u.email, u.name,
+           CASE WHEN u.password_until IS NULL OR u.password_until > now() THEN u.password_hash END,
+           u.role, role_scopes(u.role),
            u.suspended_at IS NOT NULL, u.tokens_since, t.budget_usd::float8
     FROM users u JOIN tenants t ON t.id = u.tenant_id
     WHERE u.id = p_id OR u.email = p_email
 $$;
-REVOKE ALL ON FUNCTION find_api_key, find_user FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_api_key, find_user TO docent_app;
+
+-- An invitation, by the hash of its code, while it can be used.
+CREATE FUNCTION find_invitation(p_code_hash bytea)
+RETURNS TABLE (id text, tenant_id text, email text, role text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    SELECT i.id, i.tenant_id, i.email, i.role FROM invitations i
+    WHERE i.code_hash = p_code_hash AND i.used_at IS NULL AND i.expires_at > now()
+$$;
+
+-- A tenant for somebody who registered without an invitation. A name that is taken is an error, so
+-- nobody comes into a tenant that is there.
+CREATE FUNCTION open_tenant(p_id text, p_name text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$ INSERT INTO tenants (id, name) VALUES (p_id, p_name) $$;
+
+-- When keys of any tenant were last used, from time to time by each process.
+CREATE FUNCTION note_key_uses(p_ids text[], p_times timestamptz[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
+    FROM unnest(p_ids, p_times) AS u (id, at) WHERE k.id = u.id
+$$;
+REVOKE ALL ON FUNCTION find_api_key, find_user, find_invitation, open_tenant, note_key_uses FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_api_key, find_user, find_invitation, open_tenant, note_key_uses
+    TO docent_app;
