@@ -30,6 +30,12 @@ class EmailTaken(Conflict):
     code = "email_taken"
 
 
+class SignsInElsewhere(Conflict):
+    """An identity provider vouches for this user, who has no password here."""
+
+    code = "signs_in_elsewhere"
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A user as their tenant's administrators see them."""
@@ -177,10 +183,11 @@ async def remember_login(
 
 async def change_password(
     connection: Connection, user_id: str, password_hash: str, *, temporary: bool
-) -> bool:
+) -> None:
     """Replace the password and void all tokens; a ``temporary`` one lapses.
 
-    False, and nothing changed, for a user whom an identity provider vouches for.
+    Raises:
+        SignsInElsewhere: the user has no password.
     """
     cursor = await connection.execute(
         "UPDATE users SET password_hash = %(hash)s, tokens_since = clock_timestamp(),"
@@ -193,7 +200,8 @@ async def change_password(
             "days": TEMPORARY_DAYS,
         },
     )
-    return cursor.rowcount == 1
+    if not cursor.rowcount:
+        raise SignsInElsewhere
 
 
 async def void_tokens(connection: Connection, user_id: str) -> None:

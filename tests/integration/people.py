@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from app.auth.api_keys.service import KeyDesk
 from app.auth.audit import Origin
 from app.auth.caller import Caller, Role
-from app.auth.keys import KeyRing, create_key, tenant_named
+from app.auth.keys import KeyRing, create_key
 from app.auth.login import Logins
 from app.auth.passwords import Passwords
 from app.auth.people.account import Account
@@ -93,7 +93,3 @@ async def open_town(database: FreshDatabase) -> AsyncIterator[Town]:
             KeyDesk(pool, SECRET), logins, Account(pool, passwords, logins),
             Roster(pool, passwords), Invitations(pool, SECRET),
         )  # fmt: skip
-
-
-def tenant_id_of(database: FreshDatabase, tenant: str) -> str:
-    return tenant_named(database.database_url, tenant)

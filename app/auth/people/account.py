@@ -76,6 +76,7 @@ class Account:
             NobodysCredential: there is no user.
             WrongPassword: the old one is another.
             WeakPassword: the new one is not accepted.
+            SignsInElsewhere: the user has no password.
             AppError: as ``Logins.check`` raises it.
         """
         user_id = _user_of(caller)

@@ -123,6 +123,8 @@ class Invitations:
 
     async def place(self, code: str) -> Place | None:
         """Where ``code`` leads; None when it is none, was used, or has lapsed."""
+        if not code.isascii():
+            return None
         rows = await fetch_all(
             self._pool,
             "SELECT id AS invitation_id, tenant_id, email, role FROM find_invitation(%(hash)s)",

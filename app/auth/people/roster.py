@@ -25,12 +25,6 @@ class LastOwner(Conflict):
     code = "last_owner"
 
 
-class SignsInElsewhere(Conflict):
-    """An identity provider vouches for this user, who has no password here."""
-
-    code = "signs_in_elsewhere"
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """Changes to a user; what is None stays as it is."""
@@ -91,10 +85,7 @@ class Roster:
         password_hash = await self._passwords.hash(password)
         async with tenant_transaction(self._pool, caller.tenant_id) as connection:
             await self._changeable(connection, caller, user_id, None)
-            if not await user_store.change_password(
-                connection, user_id, password_hash, temporary=True
-            ):
-                raise SignsInElsewhere
+            await user_store.change_password(connection, user_id, password_hash, temporary=True)
             event = AuditEvent(caller.tenant_id, "password.reset", by, user_id)
             await record(connection, event)
         return password

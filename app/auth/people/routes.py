@@ -57,7 +57,7 @@ async def logout(caller: Anybody, account: AccountHere, by: By) -> None:
     operation_id="change_password",
     status_code=204,
     response_class=Response,
-    responses=documented_problems(401, 403, 413, 415, 422, 503),
+    responses=documented_problems(401, 403, 409, 413, 415, 422, 503),
 )
 async def change_password(caller: Anybody, account: AccountHere, by: By, body: PasswordIn) -> None:
     """Replace one's password; every token is void then, keys stay valid."""
