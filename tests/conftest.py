@@ -183,6 +183,7 @@ def environment(database: FreshDatabase, home: Path, **more: str) -> dict[str, s
         "DOCENT_HOME": str(home),
         "SECRET_KEY": SECRET,
         "DATABASE_POOL_SIZE": "4",
+        "LOGIN_FAILURES_PER_MINUTE_PER_IP": "100000",  # all tests have one address
         **more,
     }
 

@@ -14,7 +14,7 @@ def _by(normal: Callable[[str], str]) -> AfterValidator:
         try:
             return normal(value)
         except InvalidRequest as error:
-            raise ValueError(error.detail) from error
+            raise ValueError(error.detail.rstrip(".")) from error
 
     return AfterValidator(check)
 
