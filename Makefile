@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve ingest create-key migrate test test-faults test-fuzz check lint types \
+.PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz check lint types \
 	contracts dead-code format evaluate benchmark env-example pins clean
 
 help: ## List every target
@@ -75,6 +75,10 @@ ingest: setup ## Ingest every PDF below DIR=... for TENANT=...
 create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read" BUDGET_USD=...
 	@$(BIN)/python -m scripts.create_key --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)" \
 		$(if $(BUDGET_USD),--budget-usd "$(BUDGET_USD)")
+
+ROLE ?= owner
+create-user: setup ## Make a user with a temporary password: TENANT=... EMAIL=... ROLE=owner NAME=...
+	@$(BIN)/python -m scripts.create_user --tenant "$(TENANT)" --email "$(EMAIL)" --role "$(ROLE)" --name "$(NAME)"
 
 migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate

@@ -10,8 +10,12 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
+from app.auth.api_keys.routes import router as keys_router
+from app.auth.audit_log.routes import router as audit_router
 from app.auth.gate import OPEN_PATHS, Gate, required_scopes
 from app.auth.keys import KeyRing
+from app.auth.people.admin_routes import router as roster_router
+from app.auth.people.routes import router as people_router
 from app.chat.answer_routes import router as answer_router
 from app.chat.cache_routes import router as cache_router
 from app.chat.openai_routes import router as openai_router
@@ -45,6 +49,26 @@ _DESCRIPTION = (
 _FORM_BYTES = 262_144
 _UPLOADS = "/api/v1/docs"
 
+#: Every room's routes, in the order of the description.
+ROUTERS = (
+    chat_router,
+    answer_router,
+    cache_router,
+    session_router,
+    openai_router,
+    ingestion_router,
+    event_router,
+    webhook_router,
+    documents_router,
+    admin_router,
+    people_router,
+    keys_router,
+    roster_router,
+    audit_router,
+    limits_router,
+    usage_router,
+)
+
 HouseOpener = Callable[[Settings], AbstractAsyncContextManager[House]]
 
 
@@ -67,18 +91,8 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         swagger_ui_oauth2_redirect_url=None,
     )
     install_problems(app)
-    app.include_router(chat_router)
-    app.include_router(answer_router)
-    app.include_router(cache_router)
-    app.include_router(session_router)
-    app.include_router(openai_router)
-    app.include_router(ingestion_router)
-    app.include_router(event_router)
-    app.include_router(webhook_router)
-    app.include_router(documents_router)
-    app.include_router(admin_router)
-    app.include_router(limits_router)
-    app.include_router(usage_router)
+    for router in ROUTERS:
+        app.include_router(router)
 
     def house() -> House:
         found: House = app.state.house

@@ -84,9 +84,25 @@ class Settings(BaseSettings):
     ip_requests_per_minute: int = Field(60_000, ge=0, description="Requests of one IP address.")
     ip_requests_per_day: int = Field(10_000_000, ge=0, description="The same, in 24 hours.")
     key_requests_per_minute: int = Field(60_000, ge=0, description="Requests of one API key.")
+    user_requests_per_minute: int = Field(
+        60_000, ge=0, description="Requests of one user, by all keys and tokens together."
+    )
     tenant_requests_per_minute: int = Field(120_000, ge=0, description="Requests of one tenant.")
     key_questions_per_minute: int = Field(30_000, ge=0, description="Questions of one API key.")
     tenant_uploads_per_minute: int = Field(30_000, ge=0, description="Uploads of one tenant.")
+
+    # People
+    registration: Literal["off", "invite", "open"] = Field(
+        "invite",
+        description="Who may register: nobody (off), who was invited, or anybody (open), each "
+        "into a tenant of their own.",
+    )
+    login_failures_per_minute_per_ip: int = Field(
+        20, ge=1, description="Failed logins of one IP address before it has to wait."
+    )
+    login_failures_per_minute_per_email: int = Field(
+        10, ge=1, description="Failed logins with one e-mail address before it has to wait."
+    )
 
     # Where data lives
     docent_home: Path = Field(

@@ -11,7 +11,16 @@ from procrastinate import App as JobApp
 from procrastinate import PsycopgConnector
 from redis.asyncio import Redis
 
+from app.auth.api_keys.service import KeyDesk
+from app.auth.api_keys.uses import noting_key_uses
+from app.auth.audit import AuditLog
 from app.auth.keys import KeyRing, secret_of
+from app.auth.login import Logins
+from app.auth.passwords import Passwords
+from app.auth.people.account import Account
+from app.auth.people.invitations import Invitations
+from app.auth.people.registration import Registration
+from app.auth.people.roster import Roster
 from app.chat.answer_log import AnswerLog, open_answer_log
 from app.chat.cache import AnswerCache
 from app.chat.keeper import Keeper
@@ -19,7 +28,6 @@ from app.chat.memory import Memory
 from app.chat.pipeline import ChatPipeline
 from app.chat.recording import Recordings
 from app.documents.service import Archive
-from app.errors import ConfigurationError
 from app.http.idempotency import Idempotency
 from app.infra.blobs import BlobStore, open_blobs
 from app.infra.events import EventHub
@@ -38,6 +46,7 @@ from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
 from app.limits.budgets import Budgets
+from app.limits.logins import LoginLimits
 from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
 from app.llm.metered import watchers_of
@@ -45,8 +54,7 @@ from app.llm.providers import build_router
 from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
 from app.retrieval.index_info import check_index
-from app.retrieval.minilm import MiniLmEmbedder
-from app.retrieval.openai_embedding import OpenAiEmbedder
+from app.retrieval.models import build_embedder
 from app.retrieval.search import Retriever
 from app.settings import Settings
 
@@ -68,6 +76,17 @@ HOLD_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class People:
+    """What is about people, of the same process."""
+
+    logins: Logins
+    registration: Registration
+    account: Account
+    roster: Roster
+    invitations: Invitations
+
+
+@dataclass(frozen=True, slots=True)
 class House:
     """Everything a process keeps for its whole life."""
 
@@ -83,6 +102,9 @@ class House:
     answers: AnswerLog
     cache: AnswerCache
     key_ring: KeyRing
+    key_desk: KeyDesk
+    audit: AuditLog
+    people: People
     limiter: RateLimiter
     provider: Provider
     chat: ChatPipeline
@@ -162,21 +184,23 @@ async def open_house(
         redis = await stack.enter_async_context(
             open_redis(urls.redis_url, timeout_s=settings.redis_timeout_s)
         )
-        embedder = _closed_by(stack, _embedder(settings, threads=embedding_threads))
+        embedder = _closed_by(stack, build_embedder(settings, threads=embedding_threads))
         await check_index(pool, embedder)
         retriever = Retriever(pool, embedder, metrics=metrics)
         shared = Guarded(redis, metrics=metrics)
-        budgets = Budgets(
-            shared,
-            tenant_budget_usd=settings.tenant_budget_usd,
-            key_budget_usd=settings.key_budget_usd,
-            hold_s=settings.total_timeout_s + HOLD_GRACE_S,
+        budgets = _closed_by(
+            stack,
+            Budgets(
+                shared,
+                tenant_budget_usd=settings.tenant_budget_usd,
+                key_budget_usd=settings.key_budget_usd,
+                hold_s=settings.total_timeout_s + HOLD_GRACE_S,
+            ),
         )
-        stack.push_async_callback(budgets.close)
-        provider = build_router(
-            settings, redis=shared, purse=budgets, watchers=watchers_of(metrics)
+        provider = _closed_by(
+            stack,
+            build_router(settings, redis=shared, purse=budgets, watchers=watchers_of(metrics)),
         )
-        stack.push_async_callback(provider.close)
         await provider.open()
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
@@ -199,6 +223,8 @@ async def open_house(
             limits=_limits(settings),
             metrics=metrics,
         )
+        secret = secret_of(settings)
+        key_uses = await stack.enter_async_context(noting_key_uses(pool))
         await stack.enter_async_context(sampling(metrics, pool, partial(backlog, pool)))
         yield House(
             settings=settings,
@@ -212,7 +238,10 @@ async def open_house(
             memory=memory,
             answers=answers,
             cache=cache,
-            key_ring=KeyRing(pool, secret_of(settings)),
+            key_ring=KeyRing(pool, secret, key_uses),
+            key_desk=KeyDesk(pool, secret),
+            audit=AuditLog(pool),
+            people=_people(settings, pool, shared, secret),
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
             chat=ChatPipeline(retriever, provider, keeper, cache, metrics=metrics),
@@ -240,34 +269,26 @@ async def _job_app(pool: Pool) -> JobApp:
     return jobs
 
 
+def _people(settings: Settings, pool: Pool, redis: Guarded, secret: bytes) -> People:
+    passwords = Passwords()
+    attempts = LoginLimits(redis, settings)
+    logins = Logins(pool, passwords, attempts)
+    invitations = Invitations(pool, secret)
+    mode = settings.registration
+    return People(
+        logins=logins,
+        registration=Registration(pool, passwords, attempts, invitations, mode=mode),
+        account=Account(pool, passwords, logins),
+        roster=Roster(pool, passwords),
+        invitations=invitations,
+    )
+
+
 def _work_limits(settings: Settings) -> WorkLimits:
     return WorkLimits(
         attempts=settings.job_attempts,
         concurrency=settings.worker_concurrency,
         stalled_after_s=settings.job_stalled_after_s,
-    )
-
-
-def _embedder(settings: Settings, *, threads: int) -> Embedder:
-    if settings.embedding_base_url is None:
-        embedder = MiniLmEmbedder(settings.embedding_model_dir, threads=threads)
-        if (settings.embedding_model, settings.embedding_dimension) != (
-            embedder.name,
-            embedder.dimension,
-        ):
-            raise ConfigurationError(
-                f"EMBEDDING_MODEL={settings.embedding_model} with {settings.embedding_dimension} "
-                f"dimensions needs EMBEDDING_BASE_URL; the built-in model is {embedder.name} with "
-                f"{embedder.dimension}."
-            )
-        return embedder
-    key = settings.embedding_api_key
-    return OpenAiEmbedder(
-        settings.embedding_base_url,
-        key.get_secret_value() if key else "",
-        settings.embedding_model,
-        settings.embedding_dimension,
-        timeout_s=settings.embedding_timeout_s,
     )
 
 

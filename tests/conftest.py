@@ -185,6 +185,7 @@ def environment(database: FreshDatabase, home: Path, **more: str) -> dict[str, s
         "DATABASE_POOL_SIZE": "4",
         # What is asked twice is answered twice, unless a test is about that.
         "ANSWER_CACHE_TTL_S": "0",
+        "LOGIN_FAILURES_PER_MINUTE_PER_IP": "100000",  # all tests have one address
         **more,
     }
 

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 
+from app.auth.audit import AuditEvent
 from app.auth.caller import Caller
 from app.chat.answer import Answer, Question
 from app.chat.cache import AnswerCache
 from app.chat.turn import Turn
 from app.infra.metrics import NullBackend
 from app.infra.metrics_catalogue import Labels, Metric
+from app.limits.rates import RateLimited
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Passage, Scope
@@ -144,3 +146,29 @@ class Recorder(NullBackend):
 
 #: Keeps no answer.
 NO_CACHE = AnswerCache(None, ttl_s=0)  # type: ignore[arg-type] # and so asks no Redis
+
+
+class Audit:
+    """Keeps what is written into the audit log."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    async def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+class CountedAttempts:
+    """Lets ``most`` attempts fail in all, as `LoginLimits` does of each address."""
+
+    def __init__(self, most: int = 100) -> None:
+        self.failed = 0
+        self.most = most
+
+    async def take(self, ip: str, email: str) -> None:
+        if self.failed >= self.most:
+            raise RateLimited
+        self.failed += 1
+
+    async def give_back(self, ip: str, email: str) -> None:
+        self.failed -= 1

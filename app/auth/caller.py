@@ -6,16 +6,40 @@ from typing import Literal
 KeyScope = Literal["chat", "docs:read", "docs:write", "admin"]
 ALL_SCOPES: tuple[KeyScope, ...] = ("chat", "docs:read", "docs:write", "admin")
 
+Role = Literal["owner", "admin", "editor", "viewer"]
+Kind = Literal["key", "user", "client"]
+_KINDS: dict[str, Kind] = {"usr": "user", "cli": "client"}
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated caller; every query it causes is about its tenant only."""
 
     tenant_id: str
-    key_id: str
+    #: Under which limits, money, sessions and repeated requests are kept apart: the key's id, the
+    #: user's for an access token, the client's for a service account.
+    id: str
     scopes: frozenset[str]
     #: What tenant and key may spend in a month; None leaves it to the settings.
     tenant_budget_usd: float | None = None
     key_budget_usd: float | None = None
     #: Of its tenant, when the request came: what is kept under it is of that state or a later one.
     corpus_revision: int = 0
+    #: Whose key or token it is; None for a key that an operator made.
+    user_id: str | None = None
+    role: Role | None = None
+    #: Of this key alone, below the limit that holds for all.
+    requests_per_minute: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What its credential is."""
+        return _KINDS.get(self.id.partition("_")[0], "key")
+
+    @property
+    def acts_as_owner(self) -> bool:
+        """Whether it may, with the scope ``admin``, do what only owners may.
+
+        A key of nobody's was made by an operator. A client is not: an administrator makes those.
+        """
+        return self.role == "owner" or (self.user_id is None and self.kind == "key")

@@ -5,18 +5,31 @@ resolves dependencies, and an unknown caller's body is not to be read. It denies
 route is closed until its exact path stands in :data:`OPEN_PATHS`.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.auth.audit import AuditEvent, AuditLog, Origin
 from app.auth.caller import Caller, KeyScope
 from app.auth.keys import KeyRing
+from app.auth.watch import StreamWatch
 from app.errors import AppError, NotAllowed, NotAuthenticated
 from app.http.problems import problem_response
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset(
+    {
+        "/livez",
+        "/readyz",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/api/v1/auth/register",
+    }
+)
 #: The one WebSocket, which takes its credential as its first message too, and so checks it itself.
 WEBSOCKET_PATH = "/ws"
 
@@ -24,7 +37,8 @@ WEBSOCKET_PATH = "/ws"
 class Gate:
     """Puts the caller into the request's state, or answers 401.
 
-    When the database is down nobody can be authenticated, and the answer is 503.
+    When the database is down nobody can be authenticated, and the answer is 503. While a stream of
+    events is sent, the credential is checked again, see :class:`StreamWatch`.
     """
 
     def __init__(self, app: ASGIApp, *, key_ring: Callable[[Scope], KeyRing]) -> None:
@@ -39,13 +53,22 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
+        ring = self._key_ring(scope)
         try:
-            caller = await self._key_ring(scope).caller(credential(scope))
+            token = credential(scope)
+            caller = await ring.caller(token)
         except AppError as error:
             await problem_response(error, scope)(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        await self._app(scope, receive, send)
+        watch = StreamWatch(scope, send, caller, lambda: ring.caller(token))
+        try:
+            await self._app(scope, receive, watch.send)
+        except asyncio.CancelledError:
+            if not watch.took_back_its_cancellation():
+                raise
+        finally:
+            watch.end()
 
 
 def credential(scope: Scope) -> str:
@@ -80,18 +103,45 @@ def required_scopes(dependencies: Iterable[Callable[..., Any] | None]) -> list[s
 authenticated.required_scopes = ()  # type: ignore[attr-defined]
 
 
+async def origin(request: Request) -> Origin:
+    """A dependency that gives who acts and from where, for the audit log; also on open paths."""
+    state = request.scope["state"]
+    caller: Caller | None = state.get("caller")
+    return Origin(
+        actor=None if caller is None else caller.id,
+        user_id=None if caller is None else caller.user_id,
+        ip=state.get("ip"),  # of app/limits/middleware.py
+        request_id=state.get("request_id"),
+    )
+
+
 def require(scope: KeyScope) -> Callable[[Request], Caller]:
     """A dependency that gives the caller, if it may do ``scope``.
 
     Raises:
-        NotAllowed: when its key does not carry the scope.
+        NotAllowed: when its key does not carry the scope; for ``admin`` the audit log says so.
     """
 
     async def caller(request: Request) -> Caller:
         found: Caller = request.scope["state"]["caller"]
         if scope not in found.scopes:
+            if scope == "admin":
+                await _record_refusal(request, found)
             raise NotAllowed(f"This needs the scope '{scope}'.", required_scope=scope)
         return found
 
     caller.required_scopes = (scope,)  # type: ignore[attr-defined]
     return caller  # type: ignore[return-value]  # FastAPI awaits it
+
+
+async def _record_refusal(request: Request, caller: Caller) -> None:
+    event = AuditEvent(
+        caller.tenant_id,
+        "admin",
+        await origin(request),
+        next(iter(request.path_params.values()), None),
+        "refused",
+        {"operation": request.scope["route"].operation_id},
+    )
+    audit: AuditLog = request.app.state.house.audit
+    await audit.record(event)

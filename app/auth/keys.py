@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 
+from app.auth.api_keys.uses import KeyUses
 from app.auth.caller import ALL_SCOPES, Caller
 from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
 from app.infra.ids import new_id
@@ -27,9 +28,11 @@ _MAX_KEY_CHARS = 128
 class KeyRing:
     """Checks keys against the database, on every request, so that revoking works at once."""
 
-    def __init__(self, pool: Pool, secret: bytes) -> None:
+    def __init__(self, pool: Pool, secret: bytes, uses: KeyUses | None = None) -> None:
+        """Tell ``uses`` of every key that is let in."""
         self._pool = pool
         self._secret = secret
+        self._uses = uses
 
     async def caller(self, key: str) -> Caller:
         """Who holds ``key``.
@@ -47,6 +50,8 @@ class KeyRing:
         if not rows or not hmac.compare_digest(rows[0]["key_hash"], digest):
             raise NotAuthenticated
         [row] = rows
+        if self._uses is not None:
+            self._uses.note(row["id"])
         return Caller(
             row["tenant_id"],
             row["id"],
@@ -54,6 +59,9 @@ class KeyRing:
             tenant_budget_usd=row["tenant_budget_usd"],
             key_budget_usd=row["key_budget_usd"],
             corpus_revision=row["corpus_revision"],
+            user_id=row["user_id"],
+            role=row["role"],
+            requests_per_minute=row["requests_per_minute"],
         )
 
 

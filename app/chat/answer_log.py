@@ -17,8 +17,8 @@ import structlog
 
 from app.auth.caller import Caller
 from app.chat.feedback_store import keep_feedback
-from app.chat.record import Record
-from app.errors import NotFound, Unavailable
+from app.chat.record import AnswerNotFound, Record
+from app.errors import Unavailable
 from app.infra.metrics import Metrics
 from app.infra.postgres import Pool, fetch_all, tenant_transaction
 from app.infra.redis import Entry, Guarded, RedisAway
@@ -37,12 +37,6 @@ _INSERT = """
            r - 'caller_id'
     FROM jsonb_array_elements(%(records)s::jsonb) AS r
     ON CONFLICT (id) DO NOTHING"""
-
-
-class AnswerNotFound(NotFound):
-    """There is no such answer, or its record was forgotten."""
-
-    code = "answer_not_found"
 
 
 class AnswerLog:
@@ -79,7 +73,7 @@ class AnswerLog:
         found = await self._shown(caller.tenant_id, answer_id)
         if found is None:
             found = await self._logged(caller.tenant_id, answer_id)
-        if found is None or (found.caller_id != caller.key_id and "admin" not in caller.scopes):
+        if found is None or (found.caller_id != caller.id and "admin" not in caller.scopes):
             raise AnswerNotFound
         return found
 

@@ -28,7 +28,7 @@ async def keep_feedback(
     values = {
         "answer": record.answer_id,
         "tenant": caller.tenant_id,
-        "caller": caller.key_id,
+        "caller": caller.id,
         "score": score,
         "comment": comment,
         "question": record.facts["rephrased"] or record.facts["question"],

@@ -261,7 +261,7 @@ async def _scan(tenant_id: str, cursor: int, redis: Redis) -> tuple[int, list[by
 
 def _name(caller: Caller, session_id: str) -> str:
     # The session last: it may hold colons, the ids before it do not.
-    return f"{caller.key_id}:{session_id}"
+    return f"{caller.id}:{session_id}"
 
 
 def _turns_key(tenant_id: str, name: str) -> str:
@@ -269,7 +269,7 @@ def _turns_key(tenant_id: str, name: str) -> str:
 
 
 def _sessions_key(caller: Caller) -> str:
-    return f"sessions:{caller.tenant_id}:{caller.key_id}"
+    return f"sessions:{caller.tenant_id}:{caller.id}"
 
 
 def _citing_key(tenant_id: str, document_id: str) -> str:

@@ -204,7 +204,7 @@ class ChatPipeline:
 def _account(caller: Caller) -> Account:
     return Account(
         caller.tenant_id,
-        caller.key_id,
+        caller.id,
         tenant_budget_usd=caller.tenant_budget_usd,
         key_budget_usd=caller.key_budget_usd,
     )

@@ -8,8 +8,15 @@ import orjson
 
 from app.auth.caller import Caller
 from app.chat.answer import Answer, Question
+from app.errors import NotFound
 from app.llm.completion import Attempt
 from app.retrieval.search import Retrieved
+
+
+class AnswerNotFound(NotFound):
+    """There is no such answer, or it was forgotten."""
+
+    code = "answer_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
             "total_ms": round(timings.total_ms, 2),
         },
     }
-    return Record(caller.tenant_id, caller.key_id, answer.answer_id, facts)
+    return Record(caller.tenant_id, caller.id, answer.answer_id, facts)
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from app.auth.caller import Caller
-from app.errors import NotFound, Unavailable
+from app.chat.record import AnswerNotFound
+from app.errors import Unavailable
 from app.infra.redis import Guarded, RedisAway
 
 #: Design: contract, "resumes for 10 minutes".
@@ -22,12 +23,6 @@ _GATHERED_S = 0.25
 _ALIVE_S, _LOST_S = 2.0, 10.0
 _LOOKED_AGAIN_S = 0.2
 _FRAMES, _LAST = b"f", b"last"
-
-
-class AnswerGone(NotFound):
-    """There is no answer of this id whose events can still be told."""
-
-    code = "answer_not_found"
 
 
 class RecordingLost(Exception):
@@ -106,7 +101,7 @@ class Recordings:
         """Check that something is recorded.
 
         Raises:
-            AnswerGone: nothing is, for this caller.
+            AnswerNotFound: nothing is, for this caller.
             ResumingUnavailable: Redis is away.
         """
         key = _key(caller, answer_id)
@@ -115,7 +110,7 @@ class Recordings:
         except RedisAway:
             raise ResumingUnavailable from None
         if not known:
-            raise AnswerGone
+            raise AnswerNotFound
 
     async def replay(
         self, caller: Caller, answer_id: str, *, after: int
@@ -146,7 +141,7 @@ class Recordings:
 
 
 def _key(caller: Caller, answer_id: str) -> str:
-    return f"told:{caller.tenant_id}:{caller.key_id}:{answer_id}"
+    return f"told:{caller.tenant_id}:{caller.id}:{answer_id}"
 
 
 def _frames(joined: bytes, after: int) -> list[bytes]:

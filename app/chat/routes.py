@@ -118,7 +118,7 @@ async def _turn(
     streaming = _streaming(request, body)
     asked = fingerprint(request.url.path, body.model_dump_json(), str(streaming))
     once: Idempotency = request.app.state.house.idempotency
-    return await once.begin(KeyedRequest(caller.tenant_id, caller.key_id, key, asked), stack)
+    return await once.begin(KeyedRequest(caller.tenant_id, caller.id, key, asked), stack)
 
 
 async def _opening(events: AsyncGenerator[ChatEvent], streaming: Streaming) -> list[ChatEvent]:

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.documents.document import Removed, Version, VersionStatus
-from app.documents.schemas import LARGEST, DocumentError, PageQuery, Time
+from app.documents.schemas import LARGEST, DocumentError, PageQuery
 from app.documents.store import Edit
+from app.http.wire import Time
 
 # Lines of text that can be stored: no control characters, so that they stay one line.
 LINE = r"^[^\x00-\x1f\x7f]*$"

@@ -6,8 +6,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from app.auth.audit import Origin
 from app.auth.caller import Caller
-from app.auth.gate import require
+from app.auth.gate import origin, require
 from app.documents.edit_schemas import (
     DeletedOut,
     DocumentEdit,
@@ -36,6 +37,7 @@ router = APIRouter(prefix="/api/v1/docs", tags=["documents"])
 
 Reader = Annotated[Caller, Depends(require("docs:read"))]
 Writer = Annotated[Caller, Depends(require("docs:write"))]
+By = Annotated[Origin, Depends(origin)]
 Number = Annotated[int, Path(ge=1, le=LARGEST)]
 TagName = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$")]
 DocumentId = Annotated[str, Path(max_length=64, examples=["doc_ks2v7m4q6x3y5z7a2b4c6d8e9f"])]
@@ -83,19 +85,20 @@ async def list_tags(caller: Reader, archive: ArchiveHere) -> TagList:
     responses=documented_problems(401, 403, 413, 415, 422, 503),
 )
 async def rename_tag(
-    caller: Writer, archive: ArchiveHere, tag: TagName, body: TagRename
+    caller: Writer, archive: ArchiveHere, by: By, tag: TagName, body: TagRename
 ) -> TagsChanged:
     """Rename a tag on every document; two tags become one when the new name is in use."""
-    changed = await archive.replace_tag(caller.tenant_id, tag, body.name)
+    changed = await archive.replace_tag(caller.tenant_id, tag, body.name, by=by)
     return TagsChanged(documents=changed)
 
 
 @router.delete(
     "/tags/{tag:path}", operation_id="remove_tag", responses=documented_problems(401, 403, 422, 503)
 )
-async def remove_tag(caller: Writer, archive: ArchiveHere, tag: TagName) -> TagsChanged:
+async def remove_tag(caller: Writer, archive: ArchiveHere, by: By, tag: TagName) -> TagsChanged:
     """Take a tag away from every document."""
-    return TagsChanged(documents=await archive.replace_tag(caller.tenant_id, tag, None))
+    changed = await archive.replace_tag(caller.tenant_id, tag, None, by=by)
+    return TagsChanged(documents=changed)
 
 
 @router.get(
@@ -185,10 +188,11 @@ async def get_content(
     responses=documented_problems(401, 403, 404, 413, 415, 422, 503),
 )
 async def edit_document(
-    caller: Writer, archive: ArchiveHere, document_id: DocumentId, body: DocumentEdit
+    caller: Writer, archive: ArchiveHere, by: By, document_id: DocumentId, body: DocumentEdit
 ) -> DocumentOut:
     """Change a document's title, author, tags or metadata."""
-    return DocumentOut.of(await archive.edit(caller.tenant_id, document_id, body.to_edit()))
+    edit = body.to_edit()
+    return DocumentOut.of(await archive.edit(caller.tenant_id, document_id, edit, by=by))
 
 
 @router.delete(
@@ -197,10 +201,10 @@ async def edit_document(
     responses=documented_problems(401, 403, 404, 422, 503),
 )
 async def delete_document(
-    caller: Writer, archive: ArchiveHere, document_id: DocumentId
+    caller: Writer, archive: ArchiveHere, by: By, document_id: DocumentId
 ) -> DeletedOut:
     """Delete a document: from now on nothing is answered from it. It can be restored."""
-    return DeletedOut.of(await archive.delete(caller.tenant_id, document_id))
+    return DeletedOut.of(await archive.delete(caller.tenant_id, document_id, by=by))
 
 
 @router.post(
@@ -209,10 +213,10 @@ async def delete_document(
     responses=documented_problems(401, 403, 404, 409, 422, 503),
 )
 async def restore_document(
-    caller: Writer, archive: ArchiveHere, document_id: DocumentId
+    caller: Writer, archive: ArchiveHere, by: By, document_id: DocumentId
 ) -> DocumentOut:
     """Take a deletion back."""
-    return DocumentOut.of(await archive.restore(caller.tenant_id, document_id))
+    return DocumentOut.of(await archive.restore(caller.tenant_id, document_id, by=by))
 
 
 @router.get(
@@ -241,7 +245,7 @@ async def list_versions(
     responses=documented_problems(401, 403, 404, 422, 503),
 )
 async def activate_version(
-    caller: Writer, archive: ArchiveHere, document_id: DocumentId, version: Number
+    caller: Writer, archive: ArchiveHere, by: By, document_id: DocumentId, version: Number
 ) -> DocumentOut:
     """Answer from this version from now on."""
-    return DocumentOut.of(await archive.activate(caller.tenant_id, document_id, version))
+    return DocumentOut.of(await archive.activate(caller.tenant_id, document_id, version, by=by))

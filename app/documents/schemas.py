@@ -1,19 +1,11 @@
 """The archive's wire shapes (design: contract, Documents)."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.documents.document import Document, Status, StoredPage
-
-
-def _utc(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-#: RFC 3339, UTC, milliseconds.
-Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
+from app.http.wire import Time
 
 
 class DocumentError(BaseModel):

@@ -4,6 +4,7 @@ import builtins
 from collections.abc import Sequence
 from typing import Protocol
 
+from app.auth.audit import OPERATOR, AuditEvent, Origin, record
 from app.documents import store
 from app.documents.document import Document, Removed, StoredPage, Version
 from app.documents.job import Job
@@ -93,14 +94,17 @@ class Archive:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             return await _present(connection, tenant_id, document_id)
 
-    async def edit(self, tenant_id: str, document_id: str, edit: Edit) -> Document:
+    async def edit(
+        self, tenant_id: str, document_id: str, edit: Edit, *, by: Origin = OPERATOR
+    ) -> Document:
         """Change what is said of a document; its text and index stay as they are."""
         async with tenant_transaction(self._pool, tenant_id) as connection:
             await _locked(connection, tenant_id, document_id)
             await store.edit_document(connection, document_id, edit)
+            await record(connection, AuditEvent(tenant_id, "document.edit", by, document_id))
             return await _present(connection, tenant_id, document_id)
 
-    async def delete(self, tenant_id: str, document_id: str) -> Removed:
+    async def delete(self, tenant_id: str, document_id: str, *, by: Origin = OPERATOR) -> Removed:
         """Delete softly: when this returns, nothing is answered from the document any more."""
         async with tenant_transaction(self._pool, tenant_id) as connection:
             await _locked(connection, tenant_id, document_id)
@@ -111,12 +115,13 @@ class Archive:
             chunks = await show_version(
                 connection, tenant_id=tenant_id, document_id=document_id, version=NO_VERSION
             )
+            await record(connection, AuditEvent(tenant_id, "document.delete", by, document_id))
         for job in cancelled:
             await self._announcer.progress(tenant_id, job)
         entries, turns = await self._answers.forget_document(tenant_id, document_id)
         return Removed(chunks, chunks, cache_entries=entries, memory_turns=turns)
 
-    async def restore(self, tenant_id: str, document_id: str) -> Document:
+    async def restore(self, tenant_id: str, document_id: str, *, by: Origin = OPERATOR) -> Document:
         """Take a deletion back; a document that is not deleted stays as it is.
 
         Raises:
@@ -138,6 +143,7 @@ class Archive:
                     document_id=document_id,
                     version=restored.version,
                 )
+            await record(connection, AuditEvent(tenant_id, "document.restore", by, document_id))
         await self._answers.admit_document(tenant_id, document_id)
         return restored
 
@@ -150,7 +156,9 @@ class Archive:
             found = await list_versions(connection, document_id, after=after, limit=limit)
         return found[:limit], len(found) > limit
 
-    async def activate(self, tenant_id: str, document_id: str, version: int) -> Document:
+    async def activate(
+        self, tenant_id: str, document_id: str, version: int, *, by: Origin = OPERATOR
+    ) -> Document:
         """Answer from ``version`` from now on, an older one or a newer one again.
 
         Raises:
@@ -166,6 +174,10 @@ class Archive:
                 connection, tenant_id=tenant_id, document_id=document_id, version=version
             )
             await record_activation(connection, tenant_id, document_id, version)
+            event = AuditEvent(
+                tenant_id, "document.activate", by, document_id, details={"version": version}
+            )
+            await record(connection, event)
             return await _present(connection, tenant_id, document_id)
 
     async def content(
@@ -232,10 +244,16 @@ class Archive:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             return await store.list_tags(connection, tenant_id)
 
-    async def replace_tag(self, tenant_id: str, tag: str, new_tag: str | None) -> int:
+    async def replace_tag(
+        self, tenant_id: str, tag: str, new_tag: str | None, *, by: Origin = OPERATOR
+    ) -> int:
         """Rename a tag everywhere, or take it away (None); how many documents carried it."""
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            return await store.replace_tag(connection, tenant_id, tag, new_tag)
+            changed = await store.replace_tag(connection, tenant_id, tag, new_tag)
+            details = {"documents": changed}
+            event = AuditEvent(tenant_id, "tag.replace", by, tag, details=details)
+            await record(connection, event)
+            return changed
 
 
 def _id(document_id: str) -> str:

@@ -61,7 +61,7 @@ class Door:
             asked.author,
             *asked.tags,
         )
-        keyed = KeyedRequest(self._caller.tenant_id, self._caller.key_id, key, what)
+        keyed = KeyedRequest(self._caller.tenant_id, self._caller.id, key, what)
         once: Idempotency = self._request.app.state.house.idempotency
         return await once.once(keyed, work)
 

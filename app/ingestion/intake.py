@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from app.auth.audit import OPERATOR, AuditEvent, Origin, record
 from app.documents.document import NewFile
 from app.documents.job_store import requeue_version
 from app.documents.service import DocumentNotFound
@@ -76,7 +77,7 @@ class Intake:
         self._defer = defer
         self.max_bytes = max_bytes
 
-    async def add(self, tenant_id: str, upload: Upload) -> Taken:
+    async def add(self, tenant_id: str, upload: Upload, *, by: Origin = OPERATOR) -> Taken:
         """Take in a document, or the next version of the one at ``upload.source``.
 
         A file without a source whose bytes are the newest version of a document is that document.
@@ -95,9 +96,11 @@ class Intake:
                 await take_turn(connection, tenant_id, file.source)
                 found = await newest_by_source(connection, tenant_id, [file.source])
                 newest = found.get(file.source)
-            return await self._accept(connection, tenant_id, newest, file)
+            return await self._accept(connection, tenant_id, newest, file, by)
 
-    async def replace(self, tenant_id: str, document_id: str, upload: Upload) -> Taken:
+    async def replace(
+        self, tenant_id: str, document_id: str, upload: Upload, *, by: Origin = OPERATOR
+    ) -> Taken:
         """Take in the next version of a document, and what is said of it from now on.
 
         Raises:
@@ -110,7 +113,7 @@ class Intake:
             newest = await newest_of(connection, document_id)
             if document is None or newest is None:
                 raise DocumentNotFound
-            taken = await self._accept(connection, tenant_id, newest, file)
+            taken = await self._accept(connection, tenant_id, newest, file, by)
             if file.title or file.author or file.tags:
                 said = Edit(file.title, file.author or None, tags=file.tags or None)
                 await edit_document(connection, document_id, said)
@@ -143,7 +146,12 @@ class Intake:
         )
 
     async def _accept(
-        self, connection: Connection, tenant_id: str, newest: Newest | None, file: NewFile
+        self,
+        connection: Connection,
+        tenant_id: str,
+        newest: Newest | None,
+        file: NewFile,
+        by: Origin,
     ) -> Taken:
         """Record the file as a version, unless the newest is the same."""
         if newest is not None and newest.sha256 == file.sha256:
@@ -164,6 +172,9 @@ class Intake:
         if document_id is None:
             document_id = await add_document(connection, tenant_id, file)
         version, job_id = await add_version(connection, tenant_id, document_id, file)
+        action = "document.replace" if newest else "document.upload"
+        details = {"version": version}
+        await record(connection, AuditEvent(tenant_id, action, by, document_id, details=details))
         await self._defer(connection, tenant_id, document_id, version)
         return Taken(document_id, version, job_id)
 

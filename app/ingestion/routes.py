@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from app.documents.edit_schemas import Author, Tags, Title
-from app.documents.routes import ArchiveHere, DocumentId, Reader, Writer
+from app.documents.routes import ArchiveHere, By, DocumentId, Reader, Writer
 from app.http.problems import documented_problems
 from app.ingestion.board import JobBoard
 from app.ingestion.door import Door
@@ -86,7 +86,7 @@ DoorHere = Annotated[Door, Depends(door)]
     responses={**_ACCEPTED, **_REFUSED},
     openapi_extra=_BODY_OR_URL,
 )
-async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere) -> Response:
+async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere, by: By) -> Response:
     """Upload a file, or name a URL to fetch.
 
     A file whose bytes are a document's newest version is that document; nothing is done twice. A
@@ -95,7 +95,7 @@ async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere) ->
     asked = await (door.named() if door.is_json() else door.multipart())
 
     async def take(upload: Upload) -> Taken:
-        return await intake.add(caller.tenant_id, upload)
+        return await intake.add(caller.tenant_id, upload, by=by)
 
     return await door.answer(asked, take)
 
@@ -114,6 +114,7 @@ async def replace_document(
     door: DoorHere,
     intake: IntakeHere,
     archive: ArchiveHere,
+    by: By,
     document_id: DocumentId,
 ) -> Response:
     """Upload a document's next version; the present one answers until it is ready.
@@ -124,7 +125,7 @@ async def replace_document(
     upload = await door.multipart()
 
     async def take(upload: Upload) -> Taken:
-        return await intake.replace(caller.tenant_id, document_id, upload)
+        return await intake.replace(caller.tenant_id, document_id, upload, by=by)
 
     return await door.answer(upload, take)
 

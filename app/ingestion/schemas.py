@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from app.documents.document import Document
 from app.documents.edit_schemas import MAX_TAGS, Author, Tag, Title
 from app.documents.job import Job, JobStatus
-from app.documents.schemas import DocumentOut, Time
+from app.documents.schemas import DocumentOut
+from app.http.wire import Time
 
 
 class JobError(BaseModel):

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from app.auth.caller import Caller
 from app.auth.gate import require
-from app.documents.schemas import Time
 from app.documents.webhooks import Delivery, DeliveryStatus, Webhook, WebhookEvent
 from app.http.problems import documented_problems
+from app.http.wire import PageOfList, Time
 from app.infra.fetch import MAX_URL_CHARS
 from app.ingestion.webhooks import Webhooks
 
@@ -96,15 +96,6 @@ class DeliveryList(BaseModel):
     items: list[DeliveryOut]
     has_more: bool
     next: str | None = Field(description="Pass as `after` to go on.")
-
-
-class PageOfList(BaseModel):
-    """Which part of a list is wanted."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=100)
-    after: Annotated[str | None, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")] = None
 
 
 async def webhooks(request: Request) -> Webhooks:

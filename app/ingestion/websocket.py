@@ -1,7 +1,7 @@
 """One WebSocket: who is there, which documents it follows, and what it is told of them.
 
 Two tasks and a watch: one reads what the client says, one sends what happens, and the credential is
-checked again every minute. The first that ends closes the connection.
+checked again every few seconds. The first that ends closes the connection.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.auth.caller import Caller
 from app.auth.gate import credential
 from app.auth.keys import KeyRing
+from app.auth.watch import RECHECK_S, check_rights
 from app.documents.job import Job
 from app.errors import AppError, InvalidRequest, NotAllowed, NotAuthenticated, TooLarge
 from app.infra.events import LOST, Event, EventHub, Subscription
@@ -23,8 +24,6 @@ from app.ingestion.schemas import JobOut
 
 #: Seconds for the first message, when the handshake carried no credential (design: contract).
 HELLO_S = 5.0
-#: A revoked key is noticed within so many seconds.
-RECHECK_S = 60.0
 MAX_MESSAGE_BYTES = 65_536
 MAX_SUBSCRIPTIONS = 100
 #: Connections of one tenant to one process.
@@ -119,7 +118,7 @@ class Conversation:
         tasks = {
             asyncio.create_task(self._listen(caller, subscription)),
             asyncio.create_task(self._tell(caller, subscription)),
-            asyncio.create_task(self._watch()),
+            asyncio.create_task(self._watch(caller)),
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -130,10 +129,14 @@ class Conversation:
         for task in done:
             task.result()
 
-    async def _watch(self) -> None:
+    async def _watch(self, caller: Caller) -> None:
         while True:
             await asyncio.sleep(RECHECK_S)
-            await self._caller()
+            try:
+                check_rights(caller, await self._caller())
+            except NotAllowed as error:
+                await self._send_error(error)
+                raise Closing(NOT_ALLOWED) from error
 
     async def _listen(self, caller: Caller, subscription: Subscription) -> None:
         while True:

@@ -1,4 +1,7 @@
-"""Pure ASGI middleware behind the gate: counts the requests of callers and says what is left."""
+"""Pure ASGI middleware behind the gate: counts requests, and says what is left.
+
+Of a stranger, who comes no further than the open paths, it counts by the address what is posted.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -32,16 +35,20 @@ class RateLimits:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count one request of an authenticated caller; all others pass.
+        """Count one request of a caller, or one that a stranger posts; all others pass.
 
-        The headers are handed up, so that they are on every response, the last wall's included.
+        The headers are handed up, so that they are on every response, the last wall's included;
+        the address is left in the state for whoever writes it down.
         """
         caller: Caller | None = scope.get("state", {}).get("caller")
-        if scope["type"] != "http" or caller is None:
+        if scope["type"] != "http" or (caller is None and scope["method"] != "POST"):
             await self._app(scope, receive, send)
             return
+        ip = client_ip(scope, self._trusted_proxies)
+        scope.setdefault("state", {})["ip"] = ip
         verdict = await self._limiter(scope).take(
-            _subject(scope, caller, self._trusted_proxies), counted=scope["path"] != STATUS_PATH
+            Subject(ip) if caller is None else _subject(scope, caller, ip),
+            counted=scope["path"] != STATUS_PATH,
         )
         scope["state"]["verdict"] = verdict
         if shown := verdict.refused_by or verdict.tightest:
@@ -61,13 +68,15 @@ def _headers(shown: Use) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _subject(scope: Scope, caller: Caller, trusted_proxies: Sequence[Network]) -> Subject:
+def _subject(scope: Scope, caller: Caller, ip: str) -> Subject:
     """Whom and what a request is counted as."""
     return Subject(
-        client_ip(scope, trusted_proxies),
-        caller.key_id,
+        ip,
+        caller.id,
         caller.tenant_id,
         _route_class(scope["method"], scope["path"]),
+        caller.user_id,
+        caller.requests_per_minute,
     )
 
 

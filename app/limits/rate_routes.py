@@ -19,7 +19,7 @@ class LimitOut(BaseModel):
     """One limit, and what is left of it."""
 
     name: str = Field(examples=["questions_per_minute"])
-    per: str = Field(description="What is counted apart: each ip, key or tenant.")
+    per: str = Field(description="What is counted apart: each ip, key, user or tenant.")
     limit: int
     remaining: int
     window_s: int

@@ -8,7 +8,7 @@ share of the limits.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from redis.asyncio import Redis
@@ -17,13 +17,13 @@ from app.errors import AppError
 from app.infra.redis import Guarded, RedisAway
 from app.settings import Settings
 
-Per = Literal["ip", "key", "tenant"]
+Per = Literal["ip", "key", "user", "tenant"]
 RouteClass = Literal["chat", "upload", "other"]
 
 #: KEYS: one counter a limit. ARGV: 1 to count or 0 to look, then limit and window in ms of each.
 #: Returns whether a limit is used up, then each counter's use and the rest of its window in ms. A
 #: window begins with the first request in it, so no clock of ours takes part.
-_TAKE = """
+TAKE = """
 local found, full = {0}, false
 for i, key in ipairs(KEYS) do
   local used = tonumber(redis.call('GET', key) or '0')
@@ -41,6 +41,8 @@ for i, key in ipairs(KEYS) do
   end
 end
 return found"""
+#: The limit that a key may have of its own.
+_OF_KEY = "key_per_minute"
 #: Counters a worker keeps while Redis is away; the oldest go first.
 _MOST_LOCAL = 100_000
 
@@ -53,7 +55,7 @@ class RateLimited(AppError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``requests`` in ``window_s`` seconds, for each IP address, key or tenant."""
+    """At most ``requests`` in ``window_s`` seconds, for each address, key, user or tenant."""
 
     name: str
     per: Per
@@ -65,16 +67,24 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who makes a request, and of what kind it is."""
+    """Who makes a request, and of what kind it is; of a stranger only the address is known."""
 
     ip: str
-    key_id: str
-    tenant_id: str
-    route_class: RouteClass
+    key_id: str | None = None
+    tenant_id: str | None = None
+    route_class: RouteClass = "other"
+    user_id: str | None = None
+    #: Of this key alone.
+    requests_per_minute: int | None = None
 
-    def of(self, per: Per) -> str:
-        """The name under which a limit counts it."""
-        return {"ip": self.ip, "key": self.key_id, "tenant": self.tenant_id}[per]
+    def of(self, per: Per) -> str | None:
+        """The name under which a limit counts it; None = it does not concern it."""
+        return {
+            "ip": self.ip,
+            "key": self.key_id,
+            "user": self.user_id,
+            "tenant": self.tenant_id,
+        }[per]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,8 @@ def limits_of(settings: Settings) -> tuple[Limit, ...]:
     known = (
         Limit("ip_per_minute", "ip", settings.ip_requests_per_minute, 60),
         Limit("ip_per_day", "ip", settings.ip_requests_per_day, day_s),
-        Limit("key_per_minute", "key", settings.key_requests_per_minute, 60),
+        Limit(_OF_KEY, "key", settings.key_requests_per_minute, 60),
+        Limit("user_per_minute", "user", settings.user_requests_per_minute, 60),
         Limit("tenant_per_minute", "tenant", settings.tenant_requests_per_minute, 60),
         Limit("questions_per_minute", "key", settings.key_questions_per_minute, 60, "chat"),
         Limit("uploads_per_minute", "tenant", settings.tenant_uploads_per_minute, 60, "upload"),
@@ -143,8 +154,9 @@ class RateLimiter:
         """
         limits = [
             limit
-            for limit in self._limits
-            if limit.route_class in (None, subject.route_class) or not counted
+            for limit in self._limits_of(subject)
+            if (limit.route_class in (None, subject.route_class) or not counted)
+            and subject.of(limit.per)
         ]
         keys = [f"rate:{limit.name}:{subject.of(limit.per)}" for limit in limits]
         try:
@@ -160,11 +172,22 @@ class RateLimiter:
         refusing = [use for use in uses if not use.remaining] if full and counted else []
         return Verdict(uses, max(refusing, key=lambda use: use.reset_s, default=None))
 
+    def _limits_of(self, subject: Subject) -> Sequence[Limit]:
+        """The limits, with the key's own in the place of the one for all keys, if it is lower."""
+        own = subject.requests_per_minute
+        if own is None:
+            return self._limits
+        shared = next((limit for limit in self._limits if limit.name == _OF_KEY), None)
+        if shared is None:
+            return (*self._limits, Limit(_OF_KEY, "key", own, 60))
+        lower = replace(shared, requests=min(own, shared.requests))
+        return [lower if limit is shared else limit for limit in self._limits]
+
     async def _run(
         self, redis: Redis, keys: Sequence[str], limits: Sequence[Limit], *, counted: bool
     ) -> list[int]:
         if self._script is None:
-            self._script = redis.register_script(_TAKE)
+            self._script = redis.register_script(TAKE)
         arguments: list[int] = [int(counted)]
         for limit in limits:
             arguments += (limit.requests, limit.window_s * 1000)

@@ -28,4 +28,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Count chunks alone again."""
-    _run("DROP TRIGGER visible_change ON documents; DROP FUNCTION note_visible_change")
+    _run((SQL / "0008_down.sql").read_text())

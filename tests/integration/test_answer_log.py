@@ -10,8 +10,8 @@ import pytest
 from app.auth.caller import Caller
 from app.auth.keys import tenant_named
 from app.chat import answer_log
-from app.chat.answer_log import AnswerLog, AnswerNotFound
-from app.chat.record import Record
+from app.chat.answer_log import AnswerLog
+from app.chat.record import AnswerNotFound, Record
 from app.infra.ids import new_id
 from app.infra.metrics import Metrics
 from app.infra.postgres import DatabaseUnavailable, Pool, open_pool, tenant_transaction
@@ -37,7 +37,7 @@ class Desk:
             "answer_id": answer_id, "asked_at": "2026-11-26T10:00:00Z", "question": "Wie groß?",
             "rephrased": None, "candidates": [candidate, {**candidate, "cited": False}],
         }  # fmt: skip
-        return Record(caller.tenant_id, caller.key_id, answer_id, {**known, **facts})
+        return Record(caller.tenant_id, caller.id, answer_id, {**known, **facts})
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         async with tenant_transaction(self.pool, self.ada.tenant_id) as connection:

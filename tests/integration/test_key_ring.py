@@ -29,7 +29,7 @@ async def test_a_key_names_its_tenant_and_scopes(ring: KeyRing, database: FreshD
     caller = await ring.caller(key)
     assert caller.tenant_id == tenant_named(database.database_url, " ada ")
     assert caller.scopes == {"chat", "docs:read"}
-    assert caller.key_id.startswith("key_")
+    assert caller.id.startswith("key_")
 
 
 def test_the_key_itself_is_nowhere_in_the_database(database: FreshDatabase) -> None:
@@ -54,7 +54,7 @@ async def test_a_key_stops_working_with_the_next_request(
 ) -> None:
     key = mint(database)
     caller = await ring.caller(key)
-    owner_rows(database.database_url, f"UPDATE api_keys SET {change} WHERE id = %s", caller.key_id)
+    owner_rows(database.database_url, f"UPDATE api_keys SET {change} WHERE id = %s", caller.id)
     with pytest.raises(NotAuthenticated):
         await ring.caller(key)
 

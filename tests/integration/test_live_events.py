@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from app.auth import watch
 from app.auth.caller import Caller
 from app.auth.gate import Gate
 from app.documents.job import Job
@@ -23,10 +24,12 @@ from app.errors import NotAuthenticated
 from app.http.problems import install_problems
 from app.infra.embedded.servers import ServerUrls
 from app.infra.events import EventHub
+from app.infra.postgres import DatabaseUnavailable
 from app.infra.redis import open_redis
 from app.ingestion import event_routes, websocket
 from app.ingestion.board import JobNotFound
 from app.ingestion.schemas import JobOut
+from tests.fakes import Audit
 
 BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -36,8 +39,13 @@ class Ring:
 
     def __init__(self, keys: dict[str, Caller]) -> None:
         self.keys = keys
+        self.down = asyncio.Event()
+        self.asked_while_down = asyncio.Event()
 
     async def caller(self, key: str) -> Caller:
+        if self.down.is_set():
+            self.asked_while_down.set()
+            raise DatabaseUnavailable
         if key not in self.keys:
             raise NotAuthenticated
         return self.keys[key]
@@ -79,6 +87,7 @@ class Service:
                 "chat": Caller(self.tenant, "key_3", frozenset({"chat"})),
             }
         )
+        self.audit = Audit()
         self.url = ""
 
     def add(self, tenant_id: str, number: int = 1, **changes: Any) -> Job:
@@ -115,7 +124,9 @@ async def running(redis_url: str) -> AsyncIterator[Service]:
         install_problems(app)
         app.include_router(event_routes.router)
         app.add_middleware(Gate, key_ring=lambda _: service.ring)  # type: ignore[arg-type]
-        app.state.house = SimpleNamespace(key_ring=service.ring, board=service.board, events=events)
+        app.state.house = SimpleNamespace(
+            key_ring=service.ring, board=service.board, events=events, audit=service.audit
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 app, port=0, lifespan="off", log_config=None, ws="websockets-sansio",
@@ -381,13 +392,76 @@ async def test_strangers_are_sent_away(
 async def test_a_revoked_key_closes_its_connections(
     service: Service, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert websocket.RECHECK_S <= 60
+    assert websocket.RECHECK_S < 5
     monkeypatch.setattr(websocket, "RECHECK_S", 0.05)
     async with connected(http, service, X_API_Key="good") as socket:
         assert await ask(socket, action="ping") == {"type": "pong"}
         del service.ring.keys["good"]
         assert await closed_with(socket) == 4401
     await nobody_listens(service, websocket.BROADCAST)
+
+
+async def test_a_key_that_may_do_less_closes_its_connections(
+    service: Service, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "RECHECK_S", 0.05)
+    async with connected(http, service, X_API_Key="good") as socket:
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        reader = replace(service.ring.keys["good"], scopes=frozenset({"docs:read"}))
+        service.ring.keys["good"] = reader
+        said = await socket.receive_json(timeout=10)
+        assert (said["type"], said["code"]) == ("error", "rights_changed")
+        assert await closed_with(socket) == 4403
+
+
+@pytest.mark.parametrize(
+    ("now", "code"), [(None, "not_authenticated"), (frozenset({"admin"}), "rights_changed")]
+)
+async def test_a_stream_of_events_ends_with_its_credential(
+    service: Service,
+    http: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    now: frozenset[str] | None,
+    code: str,
+) -> None:
+    assert watch.RECHECK_S < 5
+    monkeypatch.setattr(watch, "RECHECK_S", 0.05)
+    service.add(service.tenant)
+    url, headers = f"{service.url}/api/v1/jobs/job_1/events", {"X-API-Key": "good"}
+    async with http.get(url, headers=headers) as response:
+        first = await response.content.readuntil(b"\n\n")
+        assert b"event: progress" in first
+        if now is None:
+            del service.ring.keys["good"]
+        else:
+            before = service.ring.keys["good"]
+            service.ring.keys["good"] = replace(before, scopes=now)
+        async with asyncio.timeout(10):
+            rest = (await response.content.read()).decode()
+    assert rest.startswith("event: error\ndata: {")
+    problem = json.loads(rest.partition("data: ")[2])
+    assert problem["code"] == code
+    await nobody_listens(service, "doc_1")
+
+
+async def test_a_stream_goes_on_while_credentials_cannot_be_checked(
+    service: Service, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has begun outlives the database, and what it may not do is found out afterwards."""
+    monkeypatch.setattr(watch, "RECHECK_S", 0.02)
+    job = service.add(service.tenant)
+    url, headers = f"{service.url}/api/v1/jobs/job_1/events", {"X-API-Key": "good"}
+    async with http.get(url, headers=headers) as response:
+        await response.content.readuntil(b"\n\n")
+        service.ring.down.set()
+        async with asyncio.timeout(10):
+            await service.ring.asked_while_down.wait()
+        await service.report(job, 5)
+        assert b'"pages_done":5' in await response.content.readuntil(b"\n\n")
+        del service.ring.keys["good"]
+        service.ring.down.clear()
+        async with asyncio.timeout(10):
+            assert b"not_authenticated" in await response.content.read()
 
 
 async def test_a_broadcast_reaches_the_own_tenant_only(
@@ -412,3 +486,6 @@ async def test_a_broadcast_reaches_the_own_tenant_only(
                 method, f"{url}/{path}", headers={"X-API-Key": "chat"}, json=body
             ) as response:
                 assert response.status == 403
+        refused = [(event.action, event.outcome, event.by.actor) for event in service.audit.events]
+        assert refused == [("admin", "refused", "key_3")] * 2
+        assert service.audit.events[0].details == {"operation": "websocket_info"}

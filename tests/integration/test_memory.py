@@ -51,7 +51,7 @@ async def test_the_last_thirty_turns_are_kept_in_their_order(shop: Workshop, ada
 async def test_a_session_is_one_callers(shop: Workshop, ada: Caller) -> None:
     await shop.memory.remember(ada, "a:b", turn(1))
     for other in (
-        replace(ada, key_id="key_other"),
+        replace(ada, id="key_other"),
         replace(ada, tenant_id="ten_other"),
     ):
         assert await shop.memory.recall(other, "a:b") == ()
@@ -91,8 +91,8 @@ async def test_it_is_kept_for_thirty_days_from_its_last_use(
     )
     async with open_redis(database.redis_url, timeout_s=1) as redis:
         keys = [
-            f"turns:{ada.tenant_id}:{ada.key_id}:ses_1",
-            f"sessions:{ada.tenant_id}:{ada.key_id}",
+            f"turns:{ada.tenant_id}:{ada.id}:ses_1",
+            f"sessions:{ada.tenant_id}:{ada.id}",
             f"citing:{ada.tenant_id}:doc_x",
             "quoted:test:1",
         ]
@@ -128,7 +128,7 @@ async def test_deleting_a_document_empties_the_turns_that_cite_it(
     )
     assert gone.document_id
     assert kept.document_id
-    bob = replace(ada, key_id=f"{ada.key_id}2")
+    bob = replace(ada, id=f"{ada.id}2")
     for caller in (ada, bob):
         await shop.memory.remember(caller, "ses_1", turn(1, (gone.document_id, 1)))
         await shop.memory.remember(caller, "ses_1", turn(2, (kept.document_id, 1)))
@@ -142,7 +142,7 @@ async def test_deleting_a_document_empties_the_turns_that_cite_it(
     texts = [(t.text, t.stale) for t in await shop.memory.read(ada, "ses_1")]
     assert texts == [("", True), ("It is 10 MB [1].", False), ("", True), ("", True)]
     async with open_redis(database.redis_url, timeout_s=1) as redis:
-        stored = await redis.lrange(f"turns:{ada.tenant_id}:{ada.key_id}:ses_1", 0, -1)
+        stored = await redis.lrange(f"turns:{ada.tenant_id}:{ada.id}:ses_1", 0, -1)
     assert sum(b"10 MB" in one for one in stored) == 1
     assert await stray_turns(shop.pool, shop.memory, shop.tenant_id) == {}
     await shop.archive.restore(shop.tenant_id, gone.document_id)

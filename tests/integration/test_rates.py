@@ -4,8 +4,10 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
+from redis.asyncio import Redis
 
 from app.infra.redis import Guarded, open_redis
 from app.infra.servers import ServerUrls
@@ -124,11 +126,56 @@ async def test_without_redis_each_worker_has_its_share() -> None:
         assert looked.uses[0].used == 4
 
 
+def limiter_of(client: Redis, *limits: Limit) -> RateLimiter:
+    return RateLimiter(Guarded(client), limits, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "granted"), [(5, 3, 3), (5, 9, 5), (5, None, 5), (None, 3, 3)]
+)
+async def test_a_keys_own_limit_is_the_lower_one(
+    servers: ServerUrls, shared: int | None, own: int | None, granted: int
+) -> None:
+    async with open_redis(servers.redis_url, timeout_s=5) as client:
+        limits = () if shared is None else (Limit("key_per_minute", "key", shared, 60),)
+        limiter = limiter_of(client, *limits)
+        somebody = replace(subject(), requests_per_minute=own)
+        verdicts = [await limiter.take(somebody) for _ in range(7)]
+        assert [verdict.refused_by is None for verdict in verdicts].count(True) == granted
+        refused = verdicts[-1].refused_by
+        assert refused is not None
+        assert (refused.limit.name, refused.limit.requests) == ("key_per_minute", granted)
+        other = await limiter.take(subject())
+        assert other.refused_by is None, "it is the limit of that key alone"
+
+
+async def test_a_users_keys_and_tokens_count_together(servers: ServerUrls) -> None:
+    async with open_redis(servers.redis_url, timeout_s=5) as client:
+        limiter = limiter_of(client, Limit("user_per_minute", "user", 4, 60))
+        user_id = uuid.uuid4().hex
+        for number in range(6):
+            one = subject(user_id=user_id, key_id=user_id if number % 2 else uuid.uuid4().hex)
+            verdict = await limiter.take(one)
+            assert (verdict.refused_by is None) is (number < 4)
+        assert (await limiter.take(subject(user_id=uuid.uuid4().hex))).refused_by is None
+        assert (await limiter.take(subject())).uses == (), "a key of nobody's has no such limit"
+
+
+async def test_of_a_stranger_only_the_address_counts(servers: ServerUrls) -> None:
+    async with open_redis(servers.redis_url, timeout_s=5) as client:
+        limiter = limiter_of(client, Limit("ip", "ip", 2, 60), KEY, TENANT)
+        stranger = Subject(uuid.uuid4().hex)
+        verdicts = [await limiter.take(stranger) for _ in range(3)]
+        assert [verdict.refused_by is None for verdict in verdicts] == [True, True, False]
+        assert [use.limit.name for use in verdicts[0].uses] == ["ip"]
+
+
 def test_a_limit_of_zero_is_none() -> None:
     zeros = {
         "ip_requests_per_minute": 0,
         "ip_requests_per_day": 0,
         "key_requests_per_minute": 7,
+        "user_requests_per_minute": 0,
         "tenant_requests_per_minute": 0,
         "key_questions_per_minute": 0,
         "tenant_uploads_per_minute": 0,

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.auth.caller import Caller
-from app.chat.recording import AnswerGone, RecordingLost, Recordings, ResumingUnavailable
+from app.chat.record import AnswerNotFound
+from app.chat.recording import RecordingLost, Recordings, ResumingUnavailable
 from app.http.sse import frame
 from app.infra.redis import Guarded, open_redis
 from app.infra.servers import ServerUrls
@@ -107,7 +108,7 @@ async def test_nobody_else_finds_them(
 ) -> None:
     async with recordings.record(ADA, answer_id) as recording:
         recording.add(FRAMES[0])
-    with pytest.raises(AnswerGone):
+    with pytest.raises(AnswerNotFound):
         await recordings.find(other, answer_id)
 
 

@@ -27,6 +27,11 @@ _OTHER_ROWS = (
     " VALUES ('ans' || %s, %s, 'k', now(), '{}')",
     "INSERT INTO feedback (answer_id, tenant_id, caller_id, score, question, cited)"
     " VALUES ('ans' || %s, %s, 'k', 1, 'q', '[]')",
+    "INSERT INTO users (id, tenant_id, email, name, role)"
+    " VALUES ('usr' || %s, %s, %s, 'n', 'owner')",
+    "INSERT INTO invitations (id, tenant_id, code_hash, role, expires_at)"
+    " VALUES ('inv' || %s, %s, %s::bytea, 'owner', now())",
+    "INSERT INTO audit_events (id, tenant_id, action, outcome) VALUES ('aud' || %s, %s, 'a', 'ok')",
     "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
     " VALUES ('d' || %s, %s, 'whk' || %s, 'document.ready', '{}', 'queued')",
 )
@@ -99,9 +104,13 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
     )
     assert [row["proname"] for row in definers] == [
         "find_api_key",
+        "find_invitation",
+        "find_user",
         "forget_answers",
         "forget_old_requests",
         "next_job_round",
+        "note_key_uses",
+        "open_tenant",
         "rank_by_text",
         "stranded_versions",
     ]
@@ -224,7 +233,12 @@ async def test_keys_and_ddl_are_out_of_reach(tenants: tuple[Workshop, Workshop])
             "ALTER TABLE chunks DISABLE ROW LEVEL SECURITY",
             "TRUNCATE chunks",
             "INSERT INTO tenants (id, name) VALUES ('x', 'x')",
-            "UPDATE api_keys SET revoked_at = NULL",
+            "UPDATE api_keys SET scopes = '{admin}'",
+            "UPDATE api_keys SET user_id = NULL",
+            "UPDATE api_keys SET key_hash = ''",
+            "UPDATE users SET email = 'x@x'",
+            "UPDATE invitations SET role = 'owner'",
+            "UPDATE audit_events SET outcome = 'ok'",
             "UPDATE index_info SET dimension = 1",
         ):
             assert await refused(connection, statement), statement

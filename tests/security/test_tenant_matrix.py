@@ -133,6 +133,23 @@ def victim(api: Api) -> Victim:  # noqa: F811
         answer_id = orjson.loads(asked.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
         document = f"/api/v1/docs/{api.other_document_id}"
         owner.patch(document, json={"tags": [CANARY], "author": CANARY}).raise_for_status()
+        wanted = {"role": "viewer", "email": f"{CANARY}@example.com"}
+        invited = owner.post("/api/v1/admin/invitations", json=wanted).raise_for_status().json()
+        another = owner.post("/api/v1/admin/invitations", json=wanted).raise_for_status().json()
+        user = (
+            owner.post(
+                "/api/v1/auth/register",
+                json={
+                    "email": f"{CANARY}@example.com",
+                    "name": CANARY,
+                    "password": another["code"],
+                    "invitation": another["code"],
+                },
+            )
+            .raise_for_status()
+            .json()
+        )
+        key_id = owner.get("/api/v1/me").json()["id"]
     with psycopg.connect(api.database.database_url, autocommit=True) as database:
         database.execute(
             "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
@@ -145,6 +162,7 @@ def victim(api: Api) -> Victim:  # noqa: F811
             "document_id": api.other_document_id, "page": "1", "version": "1", "job_id": job_id,
             "webhook_id": webhook_id, "delivery_id": "dlv_canary", "answer_id": answer_id,
             "tag": CANARY, "model": "extractive", "session_id": f"ses_{CANARY}",
+            "key_id": key_id, "user_id": user["id"], "invitation_id": invited["id"],
         },
         api.other_key,
         key_of(api, "viewer", ["chat", "docs:read"]),
@@ -275,7 +293,8 @@ def test_what_a_stranger_may_ask_holds_no_canary(
     """Lists, statistics, answers: everything without an id in its path."""
     before = state_of(api)
     with api.client() as stranger:
-        for operation in operations:
+        # Tags last: what the stranger did with one stands in its own audit log.
+        for operation in sorted(operations, key=lambda operation: "{tag}" in operation.path):
             if not operation.ids and not operation.path.startswith("/metrics"):
                 path = victim.fill(operation.path)
                 reply = stranger.request(operation.method, path, **operation.body())

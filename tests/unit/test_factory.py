@@ -22,7 +22,7 @@ from app.infra.postgres import DatabaseUnavailable
 from app.limits.rates import Limit, Subject, Use, Verdict
 from app.llm.completion import Completion
 from app.settings import Settings
-from tests.fakes import NO_CACHE, FixedRetriever, Kept, ScriptedProvider, passage
+from tests.fakes import NO_CACHE, Audit, FixedRetriever, Kept, ScriptedProvider, passage
 
 KEY = {"X-API-Key": "good"}
 
@@ -72,7 +72,7 @@ def made(**changes: Any) -> FastAPI:
     house = SimpleNamespace(**{
         "metrics": Metrics(), "key_ring": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE),  # type: ignore[arg-type]
-        "recordings": None, "limiter": Unlimited(),
+        "recordings": None, "audit": Audit(), "limiter": Unlimited(),
         **changes,
     })  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 48
+    assert len(served) == 65
     assert app.openapi() is app.openapi()
 
 

@@ -32,9 +32,13 @@ GOOD = {
     "ip_requests_per_minute": ("0", 0),
     "ip_requests_per_day": ("9", 9),
     "key_requests_per_minute": ("9", 9),
+    "user_requests_per_minute": ("0", 0),
     "tenant_requests_per_minute": ("9", 9),
     "key_questions_per_minute": ("9", 9),
     "tenant_uploads_per_minute": ("9", 9),
+    "registration": ("open", "open"),
+    "login_failures_per_minute_per_ip": ("9", 9),
+    "login_failures_per_minute_per_email": ("9", 9),
     "docent_home": ("/somewhere/else", Path("/somewhere/else")),
     "database_url": ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
     "migration_database_url": ("postgresql://o:p@h/d", "postgresql://o:p@h/d"),
@@ -106,6 +110,9 @@ GOOD = {
     "log_json": ("1", True),
 }  # fmt: skip
 BAD = {
+    "registration": ["on", "Open"],
+    "login_failures_per_minute_per_ip": ["0", "-1"],
+    "login_failures_per_minute_per_email": ["0"],
     "tenant_budget_usd": ["-1", "nan", "inf", "100000000"],
     "key_budget_usd": ["-0.01", "much"],
     "port": ["0", "65536", CANARY, "1e3", "-1"],

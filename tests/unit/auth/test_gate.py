@@ -6,12 +6,14 @@ import pytest
 from fastapi import Depends, FastAPI, Request
 from starlette.types import Message, Receive, Scope, Send
 
+from app.auth.audit import Origin
 from app.auth.caller import Caller
 from app.auth.gate import OPEN_PATHS, Gate, require
 from app.errors import NotAllowed, NotAuthenticated
 from app.http.middleware import BodyLimit, RequestContext
 from app.infra.postgres import DatabaseUnavailable
 from tests.asgi import Reply, call
+from tests.fakes import Audit
 
 ADA = Caller("ten_1", "key_1", frozenset({"chat"}))
 
@@ -34,7 +36,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
     await send(
         {
             "type": "http.response.body",
-            "body": b"nobody" if caller is None else caller.key_id.encode(),
+            "body": b"nobody" if caller is None else caller.id.encode(),
         }
     )
 
@@ -128,6 +130,23 @@ async def test_other_websockets_are_closed_whoever_knocks(path: str) -> None:
     scope = {"type": "websocket", "path": path, "headers": [(b"x-api-key", b"good")], "state": {}}
     await Gate(inside, key_ring=lambda _: Ring())(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_what_only_administrators_may_is_written_down_when_others_try() -> None:
+    audit = Audit()
+    scope = {
+        "type": "http",
+        "state": {"caller": ADA, "ip": "192.0.2.7", "request_id": "r1"},
+        "path_params": {"user_id": "usr_\0" + "x" * 500},
+        "route": SimpleNamespace(operation_id="edit_user"),
+        "app": SimpleNamespace(state=SimpleNamespace(house=SimpleNamespace(audit=audit))),
+    }
+    with pytest.raises(NotAllowed):
+        await require("admin")(Request(scope))  # type: ignore[misc]
+    [event] = audit.events
+    assert (event.tenant_id, event.action, event.outcome) == ("ten_1", "admin", "refused")
+    assert event.by == Origin("key_1", None, "192.0.2.7", "r1")
+    assert event.details == {"operation": "edit_user"}
 
 
 async def test_a_scope_is_required() -> None:

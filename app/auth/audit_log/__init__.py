@@ -1,0 +1,1 @@
+"""What was written into the audit log, listed and exported."""

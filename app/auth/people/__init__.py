@@ -1,0 +1,1 @@
+"""People: registering, signing in, and who belongs to a tenant with which role."""
