@@ -35,6 +35,8 @@ class Attempts(Protocol):
 class WrongPassword(NotAuthenticated):
     """The e-mail address or the password is wrong."""
 
+    code = "login_failed"
+
 
 class OldPasswordWrong(NotAllowed):
     """The old password is wrong."""

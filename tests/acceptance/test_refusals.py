@@ -220,10 +220,17 @@ def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> N
         webhook_id = owner.post("/api/v1/webhooks", json=hook).json()["id"]
         events = owner.post("/api/v1/chat", json={"question": "The code word?", "stream": True})
         answer_id = json.loads(events.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
+        key_id = owner.get("/api/v1/me").json()["id"]
+        invited = owner.post("/api/v1/admin/invitations", json={"role": "viewer"}).json()
+        user = {"email": f"{invited['id']}@example.com", "name": "Ann", "password": invited["code"]}
+        user_id = owner.post(
+            "/api/v1/auth/register", json={**user, "invitation": invited["code"]}
+        ).json()["id"]
     known = {
         "{document_id}": api.other_document_id, "{page}": "1", "{version}": "1",
         "{job_id}": job_id, "{webhook_id}": webhook_id, "{delivery_id}": "dlv_x",
-        "{answer_id}": answer_id,
+        "{answer_id}": answer_id, "{key_id}": key_id, "{user_id}": user_id,
+        "{invitation_id}": invited["id"],
     }  # fmt: skip
     tried = 0
     for path, methods in client.get("/openapi.json").json()["paths"].items():
@@ -238,7 +245,8 @@ def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> N
             for headers in ({"X-API-Key": api.key}, {"Authorization": f"Bearer {api.key}"}):
                 with api.client("", **headers) as mine:
                     for query in ("", "?version=1") if "pages" in path else ("",):
-                        reply = mine.request(method, filled + query, **BODIES.get(method, {}))
+                        body = {"json": {}} if "users" in path else BODIES.get(method, {})
+                        reply = mine.request(method, filled + query, **body)
                         check_problem(reply, 404, reply.json()["code"])
                         assert reply.json()["code"].endswith("_not_found")
                         assert CANARY not in reply.text

@@ -13,6 +13,7 @@ from app.infra.postgres import open_pool
 from app.infra.redis import Guarded, open_redis
 from app.limits.budgets import Budgets
 from app.limits.money import Month
+from app.llm.completion import Account
 from tests.acceptance.conftest import CANARY, Api, serving
 from tests.acceptance.test_refusals import check_problem
 from tests.conftest import SECRET
@@ -34,8 +35,11 @@ async def spend(api: Api, key: str, *, spent_usd: float, held_usd: float) -> Cal
     ):
         caller = await KeyRing(pool, SECRET.encode()).caller(key)
         budgets = Budgets(Guarded(redis))
-        await (await budgets.reserve(caller, spent_usd)).settle(spent_usd)
-        await budgets.reserve(caller, held_usd)
+        account = Account(
+            caller.tenant_id, caller.id, caller.tenant_budget_usd, caller.key_budget_usd
+        )
+        await (await budgets.reserve(account, spent_usd)).settle(spent_usd)
+        await budgets.reserve(account, held_usd)
     return caller
 
 
@@ -51,7 +55,7 @@ def test_an_administrator_sees_what_was_spent(api: Api) -> None:
         assert usage["tenant"] == {**spending, "budget_usd": 20.0}
         by_name = {item["name"]: item for item in usage["items"]}
         assert by_name["clerk"] == {
-            **spending, "key_id": spender.key_id, "name": "clerk", "budget_usd": 1.5,
+            **spending, "key_id": spender.id, "name": "clerk", "budget_usd": 1.5,
         }  # fmt: skip
         nothing = {"spent_usd": 0.0, "held_usd": 0.0, "budget_usd": None}
         assert by_name["boss"].items() >= nothing.items()

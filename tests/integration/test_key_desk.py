@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.auth.api_keys import uses as uses_module
 from app.auth.api_keys.service import KeyNotFound, ScopeNotHeld
 from app.auth.api_keys.store import NewKey
 from app.auth.api_keys.uses import KeyUses, noting_key_uses
@@ -167,6 +168,22 @@ async def test_uses_are_written_down_together(town: Town, database: FreshDatabas
     assert first[0] is not None
     assert later is not None
     assert later > first[0], "the end writes down what is left"
+
+
+async def test_uses_are_written_down_from_time_to_time(
+    town: Town, database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uses_module, "FLUSH_S", 0.01)
+    caller, _ = await town.settle("times", "viewer")
+    stored, _ = await town.desk.make(caller, NewKey("k", CHAT), BY)
+    async with (
+        open_pool(database.database_url, size=1, timeout_s=5) as pool,
+        noting_key_uses(pool) as uses,
+        asyncio.timeout(20),
+    ):
+        uses.note(stored.id)
+        while last_used(town, stored.id) is None:  # noqa: ASYNC110 - a timer writes it
+            await asyncio.sleep(0.01)
 
 
 async def test_uses_are_kept_while_the_database_is_away(

@@ -38,6 +38,7 @@ from app.ingestion.webhooks import (
 from app.settings import Settings
 from tests.asgi import Reply, call
 from tests.conftest import FreshDatabase
+from tests.fakes import Audit
 
 NO_WAIT = Patience(attempts=3, first_wait_s=0, timeout_s=5)
 EVENTS = ("document.ready", "document.failed")
@@ -309,7 +310,7 @@ async def test_the_secret_is_shown_once_and_to_admins_only(
         app = FastAPI()
         install_problems(app)
         app.include_router(router)
-        app.state.house = SimpleNamespace(webhooks=post.webhooks)
+        app.state.house = SimpleNamespace(webhooks=post.webhooks, audit=Audit())
         scopes = {"scopes": frozenset({"admin"})}
 
         async def ask(method: str, path: str = "", body: object = None) -> Reply:

@@ -64,7 +64,7 @@ async def change_password(caller: Anybody, account: AccountHere, by: By, body: P
     await account.change_password(caller, body.old_password, body.new_password, by)
 
 
-@router.get("/me", operation_id="get_me", responses=documented_problems(401, 503))
+@router.get("/me", operation_id="get_me", responses=documented_problems(401, 403, 503))
 async def get_me(caller: Anybody, account: AccountHere) -> MeOut:
     """Show who the caller is and what it may do."""
     return MeOut.of(caller, await account.describe(caller))
