@@ -12,8 +12,8 @@ from starlette.types import Scope
 
 from app.auth.api_keys.routes import router as keys_router
 from app.auth.audit_log.routes import router as audit_router
+from app.auth.credentials import Credentials
 from app.auth.gate import OPEN_PATHS, Gate, required_scopes
-from app.auth.keys import KeyRing
 from app.auth.people.admin_routes import router as roster_router
 from app.auth.people.routes import router as people_router
 from app.chat.answer_routes import router as answer_router
@@ -122,8 +122,8 @@ def _is_upload(method: str, path: str) -> bool:
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    def key_ring(scope: Scope) -> KeyRing:
-        found: KeyRing = scope["app"].state.house.key_ring
+    def credentials(scope: Scope) -> Credentials:
+        found: Credentials = scope["app"].state.house.credentials
         return found
 
     def limiter(scope: Scope) -> RateLimiter:
@@ -141,7 +141,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         is_upload=_is_upload,
     )
     app.add_middleware(RateLimits, limiter=limiter, trusted_proxies=settings.trusted_proxies)
-    app.add_middleware(Gate, key_ring=key_ring)
+    app.add_middleware(Gate, credentials=credentials)
     if settings.allow_origins:
         app.add_middleware(
             CORSMiddleware,

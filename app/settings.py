@@ -104,6 +104,23 @@ class Settings(BaseSettings):
         10, ge=1, description="Failed logins with one e-mail address before it has to wait."
     )
 
+    # Tokens
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s@]+$",
+        description="Where callers reach the API, such as https://docs.example.com; the issuer of "
+        "its tokens. Empty is http://127.0.0.1:PORT.",
+    )
+    access_token_ttl_s: int = Field(
+        900, ge=60, le=86_400, description="How long an access token is valid."
+    )
+    refresh_token_ttl_s: int = Field(
+        2_592_000, ge=3600, le=31_536_000, description="How long a refresh token waits to be used."
+    )
+    signing_key_rotation_days: int = Field(
+        90, ge=1, le=3650, description="Age at which the key that signs tokens is replaced."
+    )
+
     # Where data lives
     docent_home: Path = Field(
         Path(".docent"), description="Keys and the embedded servers' data; one folder per copy."
@@ -306,6 +323,11 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError:
             raise ValueError("must be a JSON object") from None
+
+    @property
+    def issuer(self) -> str:
+        """Who issues our tokens; never what a request's Host header says."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
 
     @field_validator("docent_home", "embedding_model_dir")
     @classmethod

@@ -14,13 +14,9 @@ from redis.asyncio import Redis
 from app.auth.api_keys.service import KeyDesk
 from app.auth.api_keys.uses import noting_key_uses
 from app.auth.audit import AuditLog
+from app.auth.credentials import Credentials
 from app.auth.keys import KeyRing, secret_of
-from app.auth.login import Logins
-from app.auth.passwords import Passwords
-from app.auth.people.account import Account
-from app.auth.people.invitations import Invitations
-from app.auth.people.registration import Registration
-from app.auth.people.roster import Roster
+from app.auth.wiring import People, assemble_people
 from app.chat.answer_log import AnswerLog, open_answer_log
 from app.chat.cache import AnswerCache
 from app.chat.keeper import Keeper
@@ -76,17 +72,6 @@ HOLD_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class People:
-    """What is about people, of the same process."""
-
-    logins: Logins
-    registration: Registration
-    account: Account
-    roster: Roster
-    invitations: Invitations
-
-
-@dataclass(frozen=True, slots=True)
 class House:
     """Everything a process keeps for its whole life."""
 
@@ -101,7 +86,7 @@ class House:
     memory: Memory
     answers: AnswerLog
     cache: AnswerCache
-    key_ring: KeyRing
+    credentials: Credentials
     key_desk: KeyDesk
     audit: AuditLog
     people: People
@@ -226,6 +211,7 @@ async def open_house(
         secret = secret_of(settings)
         key_uses = await stack.enter_async_context(noting_key_uses(pool))
         await stack.enter_async_context(sampling(metrics, pool, partial(backlog, pool)))
+        people = assemble_people(settings, pool, secret, LoginLimits(shared, settings))
         yield House(
             settings=settings,
             metrics=metrics,
@@ -238,10 +224,10 @@ async def open_house(
             memory=memory,
             answers=answers,
             cache=cache,
-            key_ring=KeyRing(pool, secret, key_uses),
+            credentials=Credentials(KeyRing(pool, secret, key_uses), people.tokens),
             key_desk=KeyDesk(pool, secret),
             audit=AuditLog(pool),
-            people=_people(settings, pool, shared, secret),
+            people=people,
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             provider=provider,
             chat=ChatPipeline(retriever, provider, keeper, cache, metrics=metrics),
@@ -267,21 +253,6 @@ async def _job_app(pool: Pool) -> JobApp:
     jobs = JobApp(connector=PsycopgConnector())
     await jobs.connector.open_async(pool)  # it borrows the process's pool
     return jobs
-
-
-def _people(settings: Settings, pool: Pool, redis: Guarded, secret: bytes) -> People:
-    passwords = Passwords()
-    attempts = LoginLimits(redis, settings)
-    logins = Logins(pool, passwords, attempts)
-    invitations = Invitations(pool, secret)
-    mode = settings.registration
-    return People(
-        logins=logins,
-        registration=Registration(pool, passwords, attempts, invitations, mode=mode),
-        account=Account(pool, passwords, logins),
-        roster=Roster(pool, passwords),
-        invitations=invitations,
-    )
 
 
 def _work_limits(settings: Settings) -> WorkLimits:

@@ -26,7 +26,6 @@ BANNED = {
 LONGEST = 300
 EXCUSED: dict[str, str] = {
     "app/settings.py": "every knob on one page, which is what one looks for there",
-    "app/wiring.py": "one page shows every long-lived object, as the house wants it",
 }
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.audit import AuditEvent, AuditLog, Origin
 from app.auth.caller import Caller, KeyScope
-from app.auth.keys import KeyRing
+from app.auth.credentials import Credentials
 from app.auth.watch import StreamWatch
 from app.errors import AppError, NotAllowed, NotAuthenticated
 from app.http.problems import problem_response
@@ -41,9 +41,9 @@ class Gate:
     events is sent, the credential is checked again, see :class:`StreamWatch`.
     """
 
-    def __init__(self, app: ASGIApp, *, key_ring: Callable[[Scope], KeyRing]) -> None:
+    def __init__(self, app: ASGIApp, *, credentials: Callable[[Scope], Credentials]) -> None:
         self._app = app
-        self._key_ring = key_ring
+        self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request; lifespan events pass, and the one WebSocket that checks for itself."""
@@ -53,15 +53,15 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        ring = self._key_ring(scope)
+        known = self._credentials(scope)
         try:
             token = credential(scope)
-            caller = await ring.caller(token)
+            caller = await known.caller(token)
         except AppError as error:
             await problem_response(error, scope)(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        watch = StreamWatch(scope, send, caller, lambda: ring.caller(token))
+        watch = StreamWatch(scope, send, caller, lambda: known.caller(token))
         try:
             await self._app(scope, receive, watch.send)
         except asyncio.CancelledError:

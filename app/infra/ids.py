@@ -5,7 +5,23 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["doc", "ver", "chk", "job", "ses", "ans", "key", "usr", "ten", "whk", "dlv", "inv"]
+Prefix = Literal[
+    "doc",
+    "ver",
+    "chk",
+    "job",
+    "ses",
+    "ans",
+    "key",
+    "usr",
+    "ten",
+    "whk",
+    "dlv",
+    "inv",
+    "cli",
+    "fam",
+    "sig",
+]
 
 #: 26 letters of five random bits are 130 bits: above the 128 that guessing is measured by.
 _LENGTH = 26

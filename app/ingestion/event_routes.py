@@ -115,7 +115,7 @@ async def follow_documents(socket: WebSocket) -> None:
     """Follow any number of documents; see the contract for its messages."""
     house = socket.app.state.house
     await Conversation(
-        socket, key_ring=house.key_ring, board=house.board, events=house.events
+        socket, credentials=house.credentials, board=house.board, events=house.events
     ).hold()
 
 

@@ -245,6 +245,7 @@ class Worker:
         await fetch_all(
             self._pool, "SELECT forget_old_requests(%(seconds)s)", {"seconds": REQUESTS_KEPT_S}
         )
+        await fetch_all(self._pool, "SELECT forget_lapsed_tokens()", {})
 
 
 def _arguments(job: Any) -> dict[str, Any]:  # noqa: ANN401 - Procrastinate's generic job

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.auth.caller import Caller
+from app.auth.credentials import Credentials
 from app.auth.gate import credential
-from app.auth.keys import KeyRing
 from app.auth.watch import RECHECK_S, check_rights
 from app.documents.job import Job
 from app.errors import AppError, InvalidRequest, NotAllowed, NotAuthenticated, TooLarge
@@ -62,10 +62,10 @@ class Conversation:
     """One connection, from its handshake to its end."""
 
     def __init__(
-        self, socket: WebSocket, *, key_ring: KeyRing, board: JobBoard, events: EventHub
+        self, socket: WebSocket, *, credentials: Credentials, board: JobBoard, events: EventHub
     ) -> None:
         self._socket = socket
-        self._key_ring = key_ring
+        self._credentials = credentials
         self._board = board
         self._events = events
         self._token = ""
@@ -104,7 +104,7 @@ class Conversation:
     async def _caller(self) -> Caller:
         """Who holds the credential, now."""
         try:
-            caller = await self._key_ring.caller(self._token)
+            caller = await self._credentials.caller(self._token)
         except NotAuthenticated as error:
             raise Closing(NOT_AUTHENTICATED) from error
         except AppError as error:  # nobody stays whose credential cannot be checked

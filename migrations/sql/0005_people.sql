@@ -97,13 +97,15 @@ DROP FUNCTION find_api_key;
 CREATE FUNCTION find_api_key(p_key_hash bytea)
 RETURNS TABLE (id text, tenant_id text, key_hash bytea, scopes text[],
                tenant_budget_usd float8, key_budget_usd float8,
-               user_id text, role text, requests_per_minute integer)
+               user_id text, role text, requests_per_minute integer,
+               corpus_revision bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
     SELECT k.id, k.tenant_id, k.key_hash,
            CASE WHEN u.id IS NULL THEN k.scopes
                 ELSE ARRAY(SELECT unnest(k.scopes) INTERSECT SELECT unnest(role_scopes(u.role))) END,
-           t.budget_usd::float8, k.budget_usd::float8, k.user_id, u.role, k.requests_per_minute
+           t.budget_usd::float8, k.budget_usd::float8, k.user_id, u.role, k.requests_per_minute,
+           t.corpus_revision
     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id LEFT JOIN users u ON u.id = k.user_id
     WHERE k.key_hash = p_key_hash AND k.revoked_at IS NULL
       AND (k.expires_at IS NULL OR k.expires_at > now())

@@ -22,10 +22,10 @@ def _run(text: str) -> None:
 
 
 def upgrade() -> None:
-    """Count edits of documents as changes, and tell callers the count."""
+    """Count edits of documents as changes."""
     _run((SQL / "0008_cache.sql").read_text())
 
 
 def downgrade() -> None:
     """Count chunks alone again."""
-    _run((SQL / "0008_down.sql").read_text())
+    _run("DROP TRIGGER visible_change ON documents; DROP FUNCTION note_visible_change")

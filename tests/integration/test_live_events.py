@@ -123,9 +123,9 @@ async def running(redis_url: str) -> AsyncIterator[Service]:
         app = FastAPI()
         install_problems(app)
         app.include_router(event_routes.router)
-        app.add_middleware(Gate, key_ring=lambda _: service.ring)  # type: ignore[arg-type]
+        app.add_middleware(Gate, credentials=lambda _: service.ring)  # type: ignore[arg-type]
         app.state.house = SimpleNamespace(
-            key_ring=service.ring, board=service.board, events=events, audit=service.audit
+            credentials=service.ring, board=service.board, events=events, audit=service.audit
         )
         server = uvicorn.Server(
             uvicorn.Config(

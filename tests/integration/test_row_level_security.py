@@ -17,7 +17,7 @@ from tests.conftest import FreshDatabase
 from tests.integration.workshop import Workshop, open_workshop, owner_rows, write_book
 
 #: Tables that belong to nobody: one row about the index, and Alembic's.
-SHARED = {"index_info", "alembic_version"}
+SHARED = {"index_info", "alembic_version", "signing_keys"}
 _OTHER_ROWS = (
     "INSERT INTO idempotent_requests (tenant_id, caller, key, fingerprint, holder, lease_until)"
     " VALUES (%s, 'c', 'k', '', 'h', now())",
@@ -31,6 +31,15 @@ _OTHER_ROWS = (
     " VALUES ('usr' || %s, %s, %s, 'n', 'owner')",
     "INSERT INTO invitations (id, tenant_id, code_hash, role, expires_at)"
     " VALUES ('inv' || %s, %s, %s::bytea, 'owner', now())",
+    "INSERT INTO oauth_clients (id, tenant_id, name, redirect_uris, scopes, grants)"
+    " VALUES ('cli' || %s, %s, 'c', '{}', '{}', '{}')",
+    "INSERT INTO token_families (id, tenant_id, client_id, scopes, expires_at)"
+    " VALUES ('fam' || %s, %s, 'cli' || %s, '{}', 'infinity')",
+    "INSERT INTO refresh_tokens (token_hash, tenant_id, family_id, expires_at)"
+    " VALUES (%s::bytea, %s, 'fam' || %s, 'infinity')",
+    "INSERT INTO authorization_codes (code_hash, tenant_id, client_id, user_id, redirect_uri,"
+    " challenge, scopes, expires_at)"
+    " VALUES (%s::bytea, %s, 'cli' || %s, 'usr' || %s, 'r', 'c', '{}', 'infinity')",
     "INSERT INTO audit_events (id, tenant_id, action, outcome) VALUES ('aud' || %s, %s, 'a', 'ok')",
     "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
     " VALUES ('d' || %s, %s, 'whk' || %s, 'document.ready', '{}', 'queued')",
@@ -103,16 +112,24 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
         " WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY proname",
     )
     assert [row["proname"] for row in definers] == [
+        "add_signing_key",
         "find_api_key",
+        "find_authorization_code",
         "find_invitation",
+        "find_oauth_client",
+        "find_oidc_user",
+        "find_refresh_token",
+        "find_token_family",
         "find_user",
         "forget_answers",
+        "forget_lapsed_tokens",
         "forget_old_requests",
         "next_job_round",
         "note_key_uses",
         "open_tenant",
         "rank_by_text",
         "stranded_versions",
+        "tenant_of_issuer",
     ]
     for row in definers:
         [path] = [value for value in row["proconfig"] if value.startswith("search_path=")]
@@ -239,6 +256,11 @@ async def test_keys_and_ddl_are_out_of_reach(tenants: tuple[Workshop, Workshop])
             "UPDATE users SET email = 'x@x'",
             "UPDATE invitations SET role = 'owner'",
             "UPDATE audit_events SET outcome = 'ok'",
+            "INSERT INTO signing_keys (kid, sealed, sealed_under) VALUES ('k', '', '')",
+            "DELETE FROM signing_keys",
+            "UPDATE oauth_clients SET redirect_uris = '{https://e.example}'",
+            "UPDATE token_families SET user_id = 'usr'",
+            "UPDATE authorization_codes SET expires_at = now()",
             "UPDATE index_info SET dimension = 1",
         ):
             assert await refused(connection, statement), statement

@@ -70,7 +70,7 @@ def made(**changes: Any) -> FastAPI:
         return {"postgres": True, "redis": False}
 
     house = SimpleNamespace(**{
-        "metrics": Metrics(), "key_ring": Ring(), "provider": provider, "checks": checks,
+        "metrics": Metrics(), "credentials": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE),  # type: ignore[arg-type]
         "recordings": None, "audit": Audit(), "limiter": Unlimited(),
         **changes,

@@ -42,7 +42,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def knock(*headers: tuple[str, str], path: str = "/api/v1/chat", **more) -> Reply:
-    gate = Gate(inside, key_ring=lambda _: Ring())
+    gate = Gate(inside, credentials=lambda _: Ring())
     app = RequestContext(
         BodyLimit(gate, limit_bytes=1000, upload_bytes=1000, is_upload=lambda *_: False)
     )
@@ -128,7 +128,7 @@ async def test_other_websockets_are_closed_whoever_knocks(path: str) -> None:
         raise AssertionError("nothing is read")
 
     scope = {"type": "websocket", "path": path, "headers": [(b"x-api-key", b"good")], "state": {}}
-    await Gate(inside, key_ring=lambda _: Ring())(scope, receive, send)
+    await Gate(inside, credentials=lambda _: Ring())(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
