@@ -105,6 +105,7 @@ def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dic
         [*UVICORN, "app.main:app"],
         LOCAL_LLM_BASE_URL=address,
         PROVIDER_ORDER="local",
+        ANSWER_CACHE_TTL_S="0",
         LOG_JSON="true",
     )
     environment = {

@@ -70,6 +70,8 @@ class Docent:
         """The settings of every process of this copy."""
         return {
             **os.environ,
+            # What is asked twice is answered twice.
+            "ANSWER_CACHE_TTL_S": "0",
             "DOCENT_HOME": str(self.home),
             "PORT": str(self.port),
             "DEMO_PORT": str(self.demo_port),
