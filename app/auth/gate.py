@@ -27,6 +27,7 @@ OPEN_PATHS = frozenset(
         "/openapi.json",
         "/docs",
         "/api/v1/auth/register",
+        "/api/v1/auth/login",
     }
 )
 #: The one WebSocket, which takes its credential as its first message too, and so checks it itself.

@@ -64,7 +64,7 @@ async def request(
 
     scope = {"type": "http", "path": path, "headers": [(b"x-api-key", b"k")], "state": {}}
     async with asyncio.timeout(20):
-        await Gate(app, key_ring=lambda _: ring)(scope, receive, send)  # type: ignore[arg-type]
+        await Gate(app, credentials=lambda _: ring)(scope, receive, send)  # type: ignore[arg-type]
 
 
 def streaming(ring: Ring) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -157,7 +157,8 @@ async def test_somebody_elses_cancellation_is_not_ours_to_swallow() -> None:
         await asyncio.Event().wait()
 
     task = asyncio.create_task(request(app, ring, Wire().send))
-    await began.wait()
+    async with asyncio.timeout(20):
+        await began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
