@@ -64,7 +64,7 @@ async def request(
 
     scope = {"type": "http", "path": path, "headers": [(b"x-api-key", b"k")], "state": {}}
     async with asyncio.timeout(20):
-        await Gate(app, key_ring=lambda _: ring)(scope, receive, send)  # type: ignore[arg-type]
+        await Gate(app, credentials=lambda _: ring)(scope, receive, send)  # type: ignore[arg-type]
 
 
 def streaming(ring: Ring) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
