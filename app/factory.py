@@ -13,6 +13,10 @@ from app.auth.api_keys.routes import router as keys_router
 from app.auth.audit_log.routes import router as audit_router
 from app.auth.credentials import Credentials
 from app.auth.gate import OPEN_PATHS, Gate
+from app.auth.oauth.admin_routes import router as clients_router
+from app.auth.oauth.openid_routes import router as openid_router
+from app.auth.oauth.routes import router as oauth_router
+from app.auth.oauth.token_routes import router as token_router
 from app.auth.people.admin_routes import router as roster_router
 from app.auth.people.routes import router as people_router
 from app.chat.openai_routes import router as openai_router
@@ -40,6 +44,25 @@ _DESCRIPTION = (
     "from. Send your key as `X-API-Key` or `Authorization: Bearer`."
 )
 
+_ROUTERS = (
+    chat_router,
+    openai_router,
+    ingestion_router,
+    event_router,
+    webhook_router,
+    documents_router,
+    admin_router,
+    people_router,
+    keys_router,
+    roster_router,
+    audit_router,
+    clients_router,
+    oauth_router,
+    openid_router,
+    token_router,
+    limits_router,
+    usage_router,
+)
 #: What a form may hold beside its file.
 _FORM_BYTES = 262_144
 _UPLOADS = "/api/v1/docs"
@@ -66,19 +89,8 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         swagger_ui_oauth2_redirect_url=None,
     )
     install_problems(app)
-    app.include_router(chat_router)
-    app.include_router(openai_router)
-    app.include_router(ingestion_router)
-    app.include_router(event_router)
-    app.include_router(webhook_router)
-    app.include_router(documents_router)
-    app.include_router(admin_router)
-    app.include_router(people_router)
-    app.include_router(keys_router)
-    app.include_router(roster_router)
-    app.include_router(audit_router)
-    app.include_router(limits_router)
-    app.include_router(usage_router)
+    for router in _ROUTERS:
+        app.include_router(router)
 
     def house() -> House:
         found: House = app.state.house

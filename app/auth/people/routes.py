@@ -9,6 +9,7 @@ from app.auth.audit import Origin
 from app.auth.caller import Caller
 from app.auth.gate import authenticated, origin
 from app.auth.login import Logins
+from app.auth.oauth.schemas import TokenOut
 from app.auth.people.account import Account
 from app.auth.people.registration import Registration
 from app.auth.people.schemas import (
@@ -17,7 +18,6 @@ from app.auth.people.schemas import (
     MeOut,
     PasswordIn,
     RegisterIn,
-    TokenOut,
     UserOut,
 )
 from app.auth.tokens import Tokens

@@ -1,6 +1,6 @@
 """The wire shapes of people."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,7 +12,6 @@ from app.auth.people.fields import Email, Name
 from app.auth.people.invitations import Invitation
 from app.auth.people.registration import Registrant
 from app.auth.people.roster import Change
-from app.auth.tokens import TokenPair
 from app.auth.user_store import Member
 from app.http.wire import WITHOUT_NUL, PageOfList, Time
 
@@ -45,26 +44,6 @@ class LoginIn(BaseModel):
 
     email: Annotated[str, StringConstraints(min_length=1, max_length=320)]
     password: Password
-
-
-class TokenOut(BaseModel):
-    """Tokens, as OAuth says it (RFC 6749, 5.1)."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a word
-    expires_in: int = Field(description="Seconds.")
-    refresh_token: str | None
-    scope: str = Field(examples=["chat docs:read"])
-
-    @classmethod
-    def of(cls, pair: TokenPair) -> "TokenOut":
-        """The wire shape of ``pair``."""
-        return cls(
-            access_token=pair.access_token,
-            expires_in=pair.expires_in_s,
-            refresh_token=pair.refresh_token,
-            scope=" ".join(sorted(pair.scopes)),
-        )
 
 
 class PasswordIn(BaseModel):
