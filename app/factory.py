@@ -14,6 +14,10 @@ from app.auth.api_keys.routes import router as keys_router
 from app.auth.audit_log.routes import router as audit_router
 from app.auth.credentials import Credentials
 from app.auth.gate import OPEN_PATHS, Gate, required_scopes
+from app.auth.oauth.admin_routes import router as clients_router
+from app.auth.oauth.openid_routes import router as openid_router
+from app.auth.oauth.routes import router as oauth_router
+from app.auth.oauth.token_routes import router as token_router
 from app.auth.people.admin_routes import router as roster_router
 from app.auth.people.routes import router as people_router
 from app.chat.answer_routes import router as answer_router
@@ -45,12 +49,7 @@ _DESCRIPTION = (
     "from. Send your key as `X-API-Key` or `Authorization: Bearer`."
 )
 
-#: What a form may hold beside its file.
-_FORM_BYTES = 262_144
-_UPLOADS = "/api/v1/docs"
-
-#: Every room's routes, in the order of the description.
-ROUTERS = (
+_ROUTERS = (
     chat_router,
     answer_router,
     cache_router,
@@ -65,9 +64,16 @@ ROUTERS = (
     keys_router,
     roster_router,
     audit_router,
+    clients_router,
+    oauth_router,
+    openid_router,
+    token_router,
     limits_router,
     usage_router,
 )
+#: What a form may hold beside its file.
+_FORM_BYTES = 262_144
+_UPLOADS = "/api/v1/docs"
 
 HouseOpener = Callable[[Settings], AbstractAsyncContextManager[House]]
 
@@ -91,7 +97,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         swagger_ui_oauth2_redirect_url=None,
     )
     install_problems(app)
-    for router in ROUTERS:
+    for router in _ROUTERS:
         app.include_router(router)
 
     def house() -> House:

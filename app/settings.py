@@ -121,6 +121,21 @@ class Settings(BaseSettings):
         90, ge=1, le=3650, description="Age at which the key that signs tokens is replaced."
     )
 
+    # Signing in at another issuer (OpenID Connect)
+    oidc_issuer: str | None = Field(
+        None, pattern=r"^https?://[^?#\s@]+$", description="Who else says who users are."
+    )
+    oidc_client_id: str | None = Field(None, min_length=1, description="Docent's name there.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, min_length=1, description="Its secret there; empty for a public client."
+    )
+    oidc_tenant: str | None = Field(
+        None, min_length=1, max_length=128, description="Name of the tenant of those users."
+    )
+    oidc_role: Literal["owner", "admin", "editor", "viewer"] = Field(
+        "viewer", description="Their role when they come for the first time."
+    )
+
     # Where data lives
     docent_home: Path = Field(
         Path(".docent"), description="Keys and the embedded servers' data; one folder per copy."
@@ -340,6 +355,8 @@ class Settings(BaseSettings):
             raise ValueError("ALLOW_ORIGINS=* is only accepted with DEBUG=true; name the origins")
         if len(set(self.provider_order)) != len(self.provider_order) or not self.provider_order:
             raise ValueError("PROVIDER_ORDER must name at least one provider, each once")
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_tenant):
+            raise ValueError("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_TENANT")
         if self.metrics_backend == "datadog" and not self.dd_agent_host:
             raise ValueError("METRICS_BACKEND=datadog needs DD_AGENT_HOST")
         if self.metrics_backend == "opentelemetry" and not self.otel_exporter_otlp_endpoint:

@@ -28,6 +28,16 @@ OPEN_PATHS = frozenset(
         "/openapi.json",
         "/docs",
         "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/oauth/authorize",
+        "/oauth/login",
+        "/oauth/consent",
+        "/oauth/oidc/start",
+        "/oauth/oidc/callback",
+        "/oauth/token",
+        "/oauth/revoke",
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
     }
 )
 #: The one WebSocket, which takes its credential as its first message too, and so checks it itself.

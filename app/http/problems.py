@@ -1,6 +1,7 @@
 """The one place where errors become responses: RFC 9457 ``application/problem+json``.
 
-On ``/v1`` they are of the OpenAI shape instead, with the same status and headers.
+On ``/v1`` they are of the OpenAI shape instead, and at the token endpoint of OAuth's, with the same
+status and headers.
 """
 
 import json
@@ -25,6 +26,7 @@ from app.errors import (
     NotFound,
     WrongType,
 )
+from app.http.oauth_problems import oauth_error, speaks_oauth
 from app.http.openai_problems import openai_error, speaks_openai
 
 log = structlog.get_logger(__name__)
@@ -59,14 +61,16 @@ def problem_response(error: AppError, scope: Scope) -> Response:
     if error.retryable:
         headers["Retry-After"] = str(error.retry_after_s)
     if error.status == 401:  # noqa: PLR2004 - the status that must name a scheme, RFC 9110 11.6.1
-        headers["WWW-Authenticate"] = 'Bearer realm="docent"'
-    in_openai = speaks_openai(scope)
-    return Response(
-        encoded({"error": openai_error(error)} if in_openai else problem_of(error, scope)),
-        status_code=error.status,
-        headers=headers,
-        media_type="application/json" if in_openai else "application/problem+json",
-    )
+        scheme = "Basic" if speaks_oauth(scope) else "Bearer"
+        headers["WWW-Authenticate"] = f'{scheme} realm="docent"'
+    kind = "application/json"
+    if speaks_oauth(scope):
+        body: dict[str, Any] = oauth_error(error)
+    elif speaks_openai(scope):
+        body = {"error": openai_error(error)}
+    else:
+        body, kind = problem_of(error, scope), "application/problem+json"
+    return Response(encoded(body), status_code=error.status, headers=headers, media_type=kind)
 
 
 def install_problems(app: FastAPI) -> None:

@@ -1,6 +1,7 @@
 """Pure ASGI middleware behind the gate: counts requests, and says what is left.
 
-Of a stranger, who comes no further than the open paths, it counts by the address what is posted.
+Of a stranger, who comes no further than the open paths, it counts by the address what is posted
+and all of ``/oauth``.
 """
 
 import math
@@ -35,13 +36,13 @@ class RateLimits:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count one request of a caller, or one that a stranger posts; all others pass.
+        """Count one request of a caller, or a stranger's that does something; all others pass.
 
         The headers are handed up, so that they are on every response, the last wall's included;
         the address is left in the state for whoever writes it down.
         """
         caller: Caller | None = scope.get("state", {}).get("caller")
-        if scope["type"] != "http" or (caller is None and scope["method"] != "POST"):
+        if scope["type"] != "http" or (caller is None and not _counts(scope)):
             await self._app(scope, receive, send)
             return
         ip = client_ip(scope, self._trusted_proxies)
@@ -58,6 +59,11 @@ class RateLimits:
         else:
             refused = _refusal(verdict.refused_by)
             await problem_response(refused, scope)(scope, receive, send)
+
+
+def _counts(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "POST" or path.startswith("/oauth/")
 
 
 def _headers(shown: Use) -> list[tuple[bytes, bytes]]:

@@ -1,3 +1,2 @@
-DROP FUNCTION add_signing_key, find_token_family, find_refresh_token, find_authorization_code,
-    find_oauth_client, find_oidc_user, tenant_of_issuer, forget_lapsed_tokens;
+DROP FUNCTION add_signing_key, find_token_family, find_refresh_token, find_oauth_client, find_oidc_user, tenant_of_issuer, forget_lapsed_tokens;
 DROP TABLE authorization_codes, refresh_tokens, token_families, oauth_clients, signing_keys;

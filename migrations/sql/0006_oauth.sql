@@ -120,10 +120,6 @@ RETURNS TABLE (tenant_id text, family_id text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$ SELECT r.tenant_id, r.family_id FROM refresh_tokens r WHERE r.token_hash = p_token_hash $$;
 
-CREATE FUNCTION find_authorization_code(p_code_hash bytea) RETURNS TABLE (tenant_id text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
-AS $$ SELECT a.tenant_id FROM authorization_codes a WHERE a.code_hash = p_code_hash $$;
-
 CREATE FUNCTION find_oauth_client(p_id text)
 RETURNS TABLE (id text, tenant_id text, name text, secret_hash bytea, redirect_uris text[],
                scopes text[], grants text[])
@@ -158,8 +154,8 @@ AS $$
 $$;
 
 REVOKE ALL ON FUNCTION add_signing_key, find_token_family, find_refresh_token,
-    find_authorization_code, find_oauth_client, find_oidc_user, tenant_of_issuer,
+    find_oauth_client, find_oidc_user, tenant_of_issuer,
     forget_lapsed_tokens FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION add_signing_key, find_token_family, find_refresh_token,
-    find_authorization_code, find_oauth_client, find_oidc_user, tenant_of_issuer,
+    find_oauth_client, find_oidc_user, tenant_of_issuer,
     forget_lapsed_tokens TO docent_app;

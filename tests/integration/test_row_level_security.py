@@ -114,7 +114,6 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
     assert [row["proname"] for row in definers] == [
         "add_signing_key",
         "find_api_key",
-        "find_authorization_code",
         "find_invitation",
         "find_oauth_client",
         "find_oidc_user",
