@@ -102,7 +102,9 @@ class Victim:
 
     ids: dict[str, str]
     key: str
+    #: May chat and read, by its scopes or by its user's role.
     viewer_key: str
+    viewer_token: str
 
     def fill(self, path: str) -> str:
         """The path with the victim's ids in it."""
@@ -150,6 +152,9 @@ def victim(api: Api) -> Victim:  # noqa: F811
             .json()
         )
         key_id = owner.get("/api/v1/me").json()["id"]
+        client = owner.post("/api/v1/admin/oauth-clients", json={
+            "name": CANARY, "redirect_uris": ["https://example.com/back"],
+        }).raise_for_status().json()  # fmt: skip
     with psycopg.connect(api.database.database_url, autocommit=True) as database:
         database.execute(
             "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
@@ -163,9 +168,11 @@ def victim(api: Api) -> Victim:  # noqa: F811
             "webhook_id": webhook_id, "delivery_id": "dlv_canary", "answer_id": answer_id,
             "tag": CANARY, "model": "extractive", "session_id": f"ses_{CANARY}",
             "key_id": key_id, "user_id": user["id"], "invitation_id": invited["id"],
+            "client_id": client["id"],
         },
         api.other_key,
         key_of(api, "viewer", ["chat", "docs:read"]),
+        signed_in(api, "viewer", CANARY, "viewer")["access_token"],
     )  # fmt: skip
 
 
@@ -184,9 +191,44 @@ def spoil(api: Api, name: str, change: str) -> str:  # noqa: F811
     return key
 
 
+def signed_in(api: Api, name: str, tenant: str, role: str) -> dict[str, str]:  # noqa: F811
+    """The tokens of a user who was just invited, and their id."""
+    email, password = f"{name}@{tenant}.example.com", f"the password of {name}"
+    with api.client(api.other_key if tenant == CANARY else api.key) as owner:
+        wanted = {"role": role, "email": email}
+        code = (
+            owner.post("/api/v1/admin/invitations", json=wanted).raise_for_status().json()["code"]
+        )
+    with api.client("") as nobody:
+        user = {"email": email, "name": name, "password": password, "invitation": code}
+        made = nobody.post("/api/v1/auth/register", json=user).raise_for_status().json()
+        entered = {"email": email, "password": password}
+        tokens = nobody.post("/api/v1/auth/login", json=entered).raise_for_status().json()
+    return {**tokens, "user_id": made["id"]}
+
+
+@pytest.fixture(scope="module")
+def stranger_token(api: Api) -> str:  # noqa: F811
+    """An access token of an owner of the stranger's tenant."""
+    return signed_in(api, "stranger", "default", "owner")["access_token"]
+
+
 @pytest.fixture(scope="module")
 def dead_credentials(api: Api) -> dict[str, str]:  # noqa: F811
+    left, gone = (signed_in(api, name, CANARY, "owner") for name in ("left", "gone"))
+    refreshing = signed_in(api, "refreshing", CANARY, "owner")["refresh_token"]
+    with api.client("", Authorization=f"Bearer {left['access_token']}") as user:
+        assert user.get("/api/v1/me").status_code == 200
+        user.post("/api/v1/auth/logout").raise_for_status()
+    with api.client(api.other_key) as owner:
+        owner.patch(
+            f"/api/v1/admin/users/{gone['user_id']}", json={"suspended": True}
+        ).raise_for_status()
     return {
+        "signed out": left["access_token"],
+        "suspended": gone["access_token"],
+        "a refresh token": refreshing,
+        "a token cut short": left["access_token"][:-5],
         "none": "",
         "never issued": "dk_" + "x" * 43,
         "an id": "key_ks2v7m4q6x3y5z7a2b4c6d8e9f",
@@ -198,13 +240,14 @@ def dead_credentials(api: Api) -> dict[str, str]:  # noqa: F811
     }
 
 
-def everywhere(credential: str) -> Iterator[dict[str, str]]:
+def everywhere(*credentials: str) -> Iterator[dict[str, str]]:
     """The ways in which a credential may be sent."""
-    if credential:
-        yield {"X-API-Key": credential}
-        yield {"Authorization": f"Bearer {credential}"}
-    else:
-        yield {}
+    for credential in credentials:
+        if credential:
+            yield {"X-API-Key": credential}
+            yield {"Authorization": f"Bearer {credential}"}
+        else:
+            yield {}
 
 
 def state_of(api: Api) -> Any:  # noqa: F811
@@ -254,12 +297,13 @@ def test_another_tenants_ids_do_not_exist(
     api: Api,  # noqa: F811
     operations: list[Operation],
     victim: Victim,
+    stranger_token: str,
 ) -> None:
     before, answer_id, tried = state_of(api), victim.ids["answer_id"], 0
     for operation in operations:
         if not operation.ids:
             continue
-        for headers in everywhere(api.key):
+        for headers in everywhere(api.key, stranger_token):
             with api.client("", **headers) as stranger:
                 for query in operation.queries({"version": "1", "highlight": answer_id}):
                     path = victim.fill(operation.path) + query
@@ -318,7 +362,7 @@ def test_a_lower_role_is_refused_what_it_may_not_do(
     victim: Victim,
 ) -> None:
     before = state_of(api)
-    for headers in everywhere(victim.viewer_key):
+    for headers in everywhere(victim.viewer_key, victim.viewer_token):
         with api.client("", **headers) as viewer:
             for operation in operations:
                 if not set(operation.scopes or ()) - {"chat", "docs:read"}:
