@@ -116,6 +116,8 @@ GOOD = {
     "log_level": ("ERROR", "ERROR"),
     "log_json": ("1", True),
 }  # fmt: skip
+#: What a knob is nothing without.
+NEEDS = {"oidc_issuer": ("oidc_client_id", "oidc_tenant")}
 BAD = {
     "registration": ["on", "Open"],
     "public_url": [
@@ -190,6 +192,8 @@ def test_every_knob_has_an_example() -> None:
 def test_a_knob_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     text, value = GOOD[name]
     assert plain(getattr(load_settings(), name)) != value
+    for needed in NEEDS.get(name, ()):
+        monkeypatch.setenv(needed.upper(), GOOD[needed][0])
     monkeypatch.setenv(name.upper(), text)
     assert plain(getattr(load_settings(), name)) == value
 
