@@ -27,6 +27,7 @@ OPEN_PATHS = frozenset(
         "/openapi.json",
         "/docs",
         "/api/v1/auth/register",
+        "/api/v1/auth/login",
         "/oauth/authorize",
         "/oauth/login",
         "/oauth/consent",

@@ -472,3 +472,118 @@ def test_an_operator_makes_a_user(api: Api, tmp_path: Path) -> None:
     assert (again.returncode, again.stdout, "Traceback" in again.stderr) == (1, "", False)
     assert run("--email", "nobody").returncode == 1
     assert run("--role", "king").returncode == 2
+
+
+LOGIN = "/api/v1/auth/login"
+
+
+def sign_in(client: httpx.Client, user: dict, password: str = PASSWORD) -> httpx.Response:
+    return client.post(LOGIN, json={"email": user["email"], "password": password})
+
+
+def bearer(api: Api, reply: httpx.Response) -> httpx.Client:
+    assert reply.status_code == 200, reply.text
+    return api.client("", Authorization=f"Bearer {reply.json()['access_token']}")
+
+
+def test_signing_in_gives_tokens_that_are_the_user(firm: Firm, stranger: httpx.Client) -> None:
+    user = firm.join("editor")
+    reply = sign_in(stranger, {"email": user["email"].upper()})
+    assert reply.headers["cache-control"] == "no-store"
+    body = reply.json()
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+    assert (body["token_type"], body["scope"]) == ("Bearer", "chat docs:read docs:write")
+    for headers in ({"X-API-Key": body["access_token"]},
+                    {"Authorization": f"Bearer {body['access_token']}"}):  # fmt: skip
+        me = stranger.get("/api/v1/me", headers=headers).json()
+        assert (me["id"], me["kind"], me["role"]) == (user["id"], "user", "editor")
+        assert me["key"] is None
+        assert me["user"]["last_login_at"] is not None
+    with bearer(firm.api, reply) as ann:
+        made = ann.post(KEYS, json={"name": "mine", "scopes": ["chat"]}).json()
+        assert made["user_id"] == user["id"]
+        check_problem(ann.post(KEYS, json={"name": "x", "scopes": ["admin"]}), 403,
+                      "scope_not_held")  # fmt: skip
+    [event] = firm.events(action="login")
+    assert (event["outcome"], event["target"], event["ip"]) == ("ok", user["id"], "127.0.0.1")
+
+
+def test_whatever_is_wrong_with_a_login_looks_the_same(firm: Firm, stranger: httpx.Client) -> None:
+    user, shut_out = firm.join(), firm.join()
+    firm.boss.patch(f"{USERS}/{shut_out['id']}", json={"suspended": True})
+    told = set()
+    for who, password in (
+        (user, "a wrong password"), (shut_out, PASSWORD), ({"email": "a\0b@example.com"}, PASSWORD),
+        ({"email": f"{uuid.uuid4().hex}@example.com"}, PASSWORD), ({"email": "' OR true --"}, "x"),
+    ):  # fmt: skip
+        reply = sign_in(stranger, who, password)
+        problem = check_problem(reply, 401, "login_failed")
+        told.add((problem["detail"], problem["title"], reply.headers["www-authenticate"]))
+    assert len(told) == 1
+    reasons = {event["target"]: event["details"] for event in firm.events(action="login")}
+    assert reasons == {user["id"]: {"reason": "password"}, shut_out["id"]: {"reason": "suspended"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"email": "a@b.de"}, {"email": "a@b.de", "password": ""}, {"email": 7, "password": "x"},
+     {"email": "a@b.de", "password": "x" * 1025}, {"email": "x" * 321, "password": "x"},
+     {"email": "a@b.de", "password": "x", "scope": "admin"}, {"email": "\ud800", "password": "x"}],
+)  # fmt: skip
+def test_a_login_that_is_none_is_a_422(stranger: httpx.Client, body: dict) -> None:
+    check_problem(post(stranger, LOGIN, body), 422, "invalid_request")
+
+
+def test_tokens_follow_their_user_at_once(firm: Firm, stranger: httpx.Client) -> None:
+    user = firm.join("editor")
+    path = f"{USERS}/{user['id']}"
+    upload = {"files": {"file": ("a.txt", b"some text of somebody")}}
+    with bearer(firm.api, sign_in(stranger, user)) as ann:
+        assert ann.post("/api/v1/docs", **upload).status_code == 202
+        firm.boss.patch(path, json={"role": "viewer"})
+        check_problem(ann.post("/api/v1/docs", **upload), 403, "not_allowed")
+        firm.boss.patch(path, json={"suspended": True})
+        check_problem(ann.get("/api/v1/me"), 401, "not_authenticated")
+        firm.boss.patch(path, json={"suspended": False})
+        check_problem(ann.get("/api/v1/me"), 401, "not_authenticated")
+    with bearer(firm.api, sign_in(stranger, user)) as ann:
+        assert ann.get("/api/v1/me").status_code == 200
+        assert ann.post("/api/v1/auth/logout").status_code == 204
+        check_problem(ann.get("/api/v1/me"), 401, "not_authenticated")
+    with bearer(firm.api, sign_in(stranger, user)) as ann:
+        change = {"old_password": PASSWORD, "new_password": "another good one"}
+        assert ann.post("/api/v1/auth/password", json=change).status_code == 204
+        check_problem(ann.get("/api/v1/me"), 401, "not_authenticated")
+    check_problem(sign_in(stranger, user), 401, "login_failed")
+    with bearer(firm.api, sign_in(stranger, user, "another good one")) as ann:
+        temporary = firm.boss.post(f"{path}/password-reset").json()["password"]
+        check_problem(ann.get("/api/v1/me"), 401, "not_authenticated")
+    with bearer(firm.api, sign_in(stranger, user, temporary)) as ann:
+        assert ann.get("/api/v1/me").json()["user"]["id"] == user["id"]
+
+
+def test_a_users_keys_and_tokens_have_one_limit(api: Api, firm: Firm, tmp_path: Path) -> None:
+    user = firm.join()
+    _, key = firm.key_of(user)
+    settings = {"USER_REQUESTS_PER_MINUTE": "3"}
+    with serving(api.database, tmp_path, **settings) as (url, _), somewhere(url) as client:
+        token = sign_in(client, user).json()["access_token"]
+        credentials = [{"X-API-Key": key}, {"Authorization": f"Bearer {token}"}] * 2
+        replies = [client.get("/api/v1/me", headers=headers) for headers in credentials]
+        assert [reply.status_code for reply in replies] == [200, 200, 200, 429]
+        assert replies[-1].json()["limit"] == "user_per_minute"
+
+
+def test_an_operators_user_signs_in_with_the_temporary_password(
+    api: Api, stranger: httpx.Client, tmp_path: Path
+) -> None:
+    email = f"{uuid.uuid4().hex}@example.com"
+    made = subprocess.run(
+        [sys.executable, "-m", "scripts.create_user", "--tenant", uuid.uuid4().hex,
+         "--email", email],
+        cwd=ROOT, env=environment(api.database, tmp_path), capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    with bearer(api, sign_in(stranger, {"email": email}, made.stdout.splitlines()[-1])) as ann:
+        assert ann.get("/api/v1/me").json()["role"] == "owner"
+        assert ann.get(USERS).json()["items"][0]["email"] == email

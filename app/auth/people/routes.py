@@ -8,9 +8,19 @@ from starlette.responses import Response
 from app.auth.audit import Origin
 from app.auth.caller import Caller
 from app.auth.gate import authenticated, origin
+from app.auth.login import Logins
+from app.auth.oauth.schemas import TokenOut
 from app.auth.people.account import Account
 from app.auth.people.registration import Registration
-from app.auth.people.schemas import MeEdit, MeOut, PasswordIn, RegisterIn, UserOut
+from app.auth.people.schemas import (
+    LoginIn,
+    MeEdit,
+    MeOut,
+    PasswordIn,
+    RegisterIn,
+    UserOut,
+)
+from app.auth.tokens import Tokens
 from app.http.problems import documented_problems
 
 router = APIRouter(prefix="/api/v1", tags=["people"])
@@ -38,6 +48,20 @@ async def register(request: Request, by: By, body: RegisterIn) -> UserOut:
     """Become a user: of the tenant that invites, or of a new one where that is allowed."""
     registration: Registration = request.app.state.house.people.registration
     return UserOut.of(await registration.register(body.to_registrant(), by))
+
+
+@router.post(
+    "/auth/login",
+    operation_id="login",
+    responses=documented_problems(401, 413, 415, 422, 429, 503),
+)
+async def login(request: Request, response: Response, by: By, body: LoginIn) -> TokenOut:
+    """Sign in; whatever is wrong, the answer is the same, and takes as long."""
+    logins: Logins = request.app.state.house.people.logins
+    tokens: Tokens = request.app.state.house.people.tokens
+    user = await logins.check(body.email, body.password, ip=by.ip or "", request_id=by.request_id)
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749, 5.1
+    return TokenOut.of(await tokens.issue(user, client_id=None))
 
 
 @router.post(

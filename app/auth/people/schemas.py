@@ -37,6 +37,15 @@ class RegisterIn(BaseModel):
         return Registrant(self.email, self.name, self.password, self.invitation)
 
 
+class LoginIn(BaseModel):
+    """Who wants to sign in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Annotated[str, StringConstraints(min_length=1, max_length=320)]
+    password: Password
+
+
 class PasswordIn(BaseModel):
     """A password and the one it replaces."""
 

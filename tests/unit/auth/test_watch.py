@@ -157,7 +157,8 @@ async def test_somebody_elses_cancellation_is_not_ours_to_swallow() -> None:
         await asyncio.Event().wait()
 
     task = asyncio.create_task(request(app, ring, Wire().send))
-    await began.wait()
+    async with asyncio.timeout(20):
+        await began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
