@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -71,7 +71,7 @@ def serving(
         process = subprocess.Popen(
             [sys.executable, "-c", SERVE, str(listening.fileno())],
             cwd=ROOT,
-            env=environment(database, home, LOG_LEVEL="WARNING", **settings),
+            env=environment(database, home, LOG_LEVEL="WARNING", PORT=str(port), **settings),
             pass_fds=[listening.fileno()],
         )
     try:
@@ -92,6 +92,18 @@ def api(samples_ingested: FreshDatabase, tmp_path_factory: pytest.TempPathFactor
     with serving(samples_ingested, home) as (url, process):
         httpx.get(f"{url}/livez", timeout=180).raise_for_status()
         yield Api(url, samples_ingested, keys[0], keys[1], document_id, process)
+
+
+@pytest.fixture(scope="session")
+def proxied(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A second API over the same database, to which a caller can come from any address.
+
+    Redis is shared by all tests: what counts addresses is tried from an address of its own.
+    """
+    home = tmp_path_factory.mktemp("proxied")
+    with serving(api.database, home, TRUSTED_PROXIES="127.0.0.0/8") as (url, process):
+        httpx.get(f"{url}/livez", timeout=180).raise_for_status()
+        yield replace(api, url=url, process=process)
 
 
 async def add_canary(database: FreshDatabase, folder: Path) -> str:
