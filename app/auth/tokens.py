@@ -32,6 +32,8 @@ _MAX_CHARS = 128
 class RefreshRefused(NotAuthenticated):
     """This refresh token is not valid; sign in again."""
 
+    code = "refresh_refused"
+
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:

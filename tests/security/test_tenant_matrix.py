@@ -153,7 +153,7 @@ def victim(api: Api) -> Victim:  # noqa: F811
         )
         key_id = owner.get("/api/v1/me").json()["id"]
         client = owner.post("/api/v1/admin/oauth-clients", json={
-            "name": CANARY, "redirect_uris": ["https://example.com/back"],
+            "name": CANARY, "redirect_uris": ["https://example.com/back"], "scopes": ["chat"],
         }).raise_for_status().json()  # fmt: skip
     with psycopg.connect(api.database.database_url, autocommit=True) as database:
         database.execute(
