@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     # Retrieval
     hnsw_ef_search: int = Field(150, ge=10, le=1000, description="Beam width of an HNSW search.")
 
+    # Questions
+    max_question_tokens: int = Field(
+        6000, ge=16, description="Longest question in tokens (estimated); 4,000 characters hold."
+    )
+
     # Where the bytes of documents live
     blob_store_url: str | None = Field(
         None,

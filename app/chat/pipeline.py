@@ -1,15 +1,20 @@
-"""A question's whole journey: retrieve → prompt → llm.router → cite → remember."""
+"""A question's whole journey: guard → retrieve → prompt → llm.router → cite → outlet → remember."""
 
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import cast
 
+import structlog
+
 from app.auth.caller import Caller
 from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Question, Reason, Timings
 from app.chat.citations import Citer
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
-from app.chat.prompt import NO_ANSWER, build_request
+from app.chat.guard import Leaks, admit, shapes_of, shingles
+from app.chat.invisible import visible
+from app.chat.outlet import Outlet
+from app.chat.prompt import NO_ANSWER, SYSTEM, build_request
 from app.errors import AppError
 from app.infra.ids import new_id
 from app.infra.metrics import Metrics
@@ -25,6 +30,9 @@ from app.retrieval.cited import Quoted, QuotedPlaces
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
 
+log = structlog.get_logger(__name__)
+_RULES = shingles(SYSTEM)
+
 
 class ChatPipeline:
     """Answers questions; holds nothing of any of them."""
@@ -35,9 +43,11 @@ class ChatPipeline:
         provider: Provider,
         quoted: QuotedPlaces,
         *,
+        max_question_tokens: int = 6000,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
+        self._max_question_tokens = max_question_tokens
         self._retriever = retriever
         self._provider = provider
         self._quoted = quoted
@@ -46,8 +56,21 @@ class ChatPipeline:
         """The passages an answer would rest on.
 
         Raises:
+            InvalidRequest: the question is none, or too long.
             DatabaseUnavailable: when the database does not answer.
         """
+        return await self._retrieve(caller, self._admit(question))
+
+    def _admit(self, question: Question) -> Question:
+        """The question without what nobody sees; what it looks like is noted, and no more."""
+        question = admit(question, max_tokens=self._max_question_tokens)
+        if shapes := shapes_of(question.text):
+            log.warning("question_flagged", shapes=shapes)
+            for shape in shapes:
+                self._metrics.flagged(shape)
+        return question
+
+    async def _retrieve(self, caller: Caller, question: Question) -> Retrieved:
         scope = Scope(caller.tenant_id, question.document_ids, question.tags, question.as_of)
         return await self._retriever.retrieve(question.text, scope, top_k=question.top_k)
 
@@ -70,11 +93,12 @@ class ChatPipeline:
         Closing the iterator, or cancelling its reader, closes the call to the provider.
 
         Raises:
-            DatabaseUnavailable: before the first event.
+            InvalidRequest, DatabaseUnavailable: before the first event.
             AllProvidersFailed: also after text, when the last provider died with it.
         """
         started = time.perf_counter()
-        retrieved = await self.retrieve(caller, question)
+        question = self._admit(question)
+        retrieved = await self._retrieve(caller, question)
         # Before the first event, so that a model that does not exist is refused by it.
         provided = self._asked(caller, question, retrieved.passages)
         answer_id = new_id("ans")
@@ -151,6 +175,8 @@ class _Draft:
 
     def _begin(self) -> None:
         self._citer = Citer(self._passages)
+        self._outlet = Outlet([passage.text for passage in self._passages])
+        self._leaks = Leaks(_RULES)
         self._cited = 0
         self._said: list[str] = []
         #: What was written while it may still become NO_ANSWER; None once it is an answer.
@@ -160,7 +186,10 @@ class _Draft:
     def take(self, event: Event) -> Iterator[ChatEvent]:
         """What to tell of a provider's event."""
         if isinstance(event, Delta):
-            text = event.text
+            text = visible(event.text)
+            if self.reason or self._leaks.found_in(text):
+                self.reason = "refused"  # it gives our rules away, and is believed no more
+                return
             if self._opening is not None:
                 text = self._opening + text
                 begun = text.lstrip()
@@ -168,7 +197,7 @@ class _Draft:
                     self._opening = text
                     return
                 self._opening = None
-            yield from self._tell(self._citer.feed(text))
+            yield from self._tell(self._outlet.feed(self._citer.feed(text)))
         elif not isinstance(event, Completion):
             if self._said:
                 yield Restarted(event.reason)
@@ -177,13 +206,16 @@ class _Draft:
     def end(self, completion: Completion) -> Iterator[ChatEvent]:
         """What remains to be told; settles whether this is an answer."""
         opening = (self._opening or "").strip()
-        self.reason = completion.abstained
+        if self.reason:
+            log.warning("answer_withheld", provider=completion.provider, model=completion.model)
+        self.reason = self.reason or completion.abstained
         if self.reason is None and opening.startswith(NO_ANSWER):
             self.reason = "no_match"
         if self.reason is None:
             if self._opening:
-                yield from self._tell(self._citer.feed(self._opening))
-            yield from self._tell(self._citer.end())
+                yield from self._tell(self._outlet.feed(self._citer.feed(self._opening)))
+            yield from self._tell(self._outlet.feed(self._citer.end()))
+            yield from self._tell(self._outlet.end())
             if not self._said:
                 self.reason = "no_match"  # it said nothing but markers that point nowhere
         if self.reason is not None:
@@ -198,6 +230,8 @@ class _Draft:
             self._said.append(text)
             yield Said(text)
         for citation in self._citer.citations[self._cited :]:
+            if f"[{citation.marker}]" in self._outlet.held:
+                break  # its marker is not said yet
             self._cited += 1
             yield Cited(citation)
 
