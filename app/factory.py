@@ -32,6 +32,7 @@ from app.http.exposition import count_request, metrics_router
 from app.http.middleware import BodyLimit, RequestContext
 from app.http.probes import probe_router
 from app.http.problems import Problem, install_problems
+from app.http.swagger import router as swagger_router
 from app.infra.metrics import Page
 from app.ingestion.event_routes import router as event_router
 from app.ingestion.routes import router as ingestion_router
@@ -93,6 +94,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
@@ -115,6 +117,7 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
 
     app.include_router(probe_router(checks, can_answer, VERSION))
     app.include_router(metrics_router(page))
+    app.include_router(swagger_router)
     _add_middleware(app, settings)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

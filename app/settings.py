@@ -5,6 +5,7 @@ holds the two together.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +27,11 @@ from app.errors import ConfigurationError
 #: The largest budget there is; a larger one would be none.
 MAX_BUDGET_USD = 99_999_999
 MODEL_DIR = Path(sys.prefix) / "share" / "docent" / "all-minilm-l6-v2"
+
+#: RFC 6454, 6.2: scheme, host in lower case, and a port that is not the scheme's own.
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,5})?|https?://\[[0-9a-f:.]+\](?::\d{1,5})?")
+#: Where container runtimes put secrets.
+_SECRETS = Path("/run/secrets")
 
 ProviderName = Literal["openrouter", "groq", "openai", "local", "extractive"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -150,6 +156,11 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=500, description="Connections per API worker.")
     database_timeout_s: Seconds = Field(5, description="Wait for a connection before 503.")
     redis_timeout_s: Seconds = Field(0.2, description="Socket timeout of every Redis command.")
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder with a file for each setting that is not in the environment, named as "
+        "it is, such as groq_api_key; empty is /run/secrets, if there is one.",
+    )
     secret_key: SecretStr | None = Field(
         None,
         min_length=32,
@@ -183,6 +194,11 @@ class Settings(BaseSettings):
 
     # Retrieval
     hnsw_ef_search: int = Field(150, ge=10, le=1000, description="Beam width of an HNSW search.")
+
+    # Questions
+    max_question_tokens: int = Field(
+        6000, ge=16, description="Longest question in tokens (estimated); 4,000 characters hold."
+    )
 
     # Where the bytes of documents live
     blob_store_url: str | None = Field(
@@ -344,6 +360,13 @@ class Settings(BaseSettings):
         """Who issues our tokens; never what a request's Host header says."""
         return self.public_url or f"http://127.0.0.1:{self.port}"
 
+    @field_validator("allow_origins")
+    @classmethod
+    def _exact(cls, value: list[str]) -> list[str]:
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("must be origins as browsers send them: https://host, without a path")
+        return value
+
     @field_validator("docent_home", "embedding_model_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -371,13 +394,30 @@ def load_settings() -> Settings:
         ConfigurationError: naming every variable that is wrong and why, never its value.
     """
     try:
-        return Settings()
+        return Settings(_secrets_dir=_secrets_dir())
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']).upper() or 'settings'}: {item['msg']}"
             for item in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(f"The configuration is not valid: {problems}.") from None
+
+
+class _Place(BaseSettings):
+    """Where the secrets are; read first, and the same way as everything else."""
+
+    model_config = Settings.model_config
+
+    secrets_dir: Path | None = None
+
+
+def _secrets_dir() -> Path | None:
+    named = _Place().secrets_dir
+    if named is not None and not named.is_dir():
+        raise ConfigurationError(
+            "The configuration is not valid: SECRETS_DIR: is no folder."
+        ) from None
+    return named or (_SECRETS if _SECRETS.is_dir() else None)
 
 
 def env_example() -> str:

@@ -1,4 +1,7 @@
-"""A question's way: recall → cache → rephrase → retrieve → prompt → llm.router → cite → keep."""
+"""The way of a question.
+
+guard → recall → cache → rephrase → retrieve → prompt → llm.router → cite → outlet → keep
+"""
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -6,16 +9,19 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import cast
 
+import structlog
+
 from app.auth.caller import Caller
-from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Question, Reason, Timings
+from app.chat.answer import Answer, Question, Timings
 from app.chat.cache import AnswerCache
-from app.chat.citations import Citer
-from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
+from app.chat.draft import Draft
+from app.chat.events import Answered, Begun, ChatEvent
 from app.chat.flights import Flights
+from app.chat.guard import admit, shapes_of
 from app.chat.history import said_in
 from app.chat.keeper import Keeper
 from app.chat.kept_answer import as_cached
-from app.chat.prompt import NO_ANSWER, build_request
+from app.chat.prompt import build_request
 from app.chat.rephrase import Rephraser
 from app.errors import AppError
 from app.infra.ids import new_id
@@ -23,13 +29,14 @@ from app.infra.metrics import Metrics
 from app.llm.completion import (
     Account,
     Completion,
-    Delta,
     Event,
     Provider,
     Usage,
 )
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
+
+log = structlog.get_logger(__name__)
 
 
 class ChatPipeline:
@@ -42,6 +49,7 @@ class ChatPipeline:
         keeper: Keeper,
         cache: AnswerCache,
         *,
+        max_question_tokens: int = 6000,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
@@ -49,20 +57,32 @@ class ChatPipeline:
         self._cache = cache
         self._flights = Flights()
         self._rephraser = Rephraser(provider)
+        self._max_question_tokens = max_question_tokens
         self._retriever = retriever
         self._provider = provider
 
-    async def retrieve(
-        self, caller: Caller, question: Question, standalone: str | None = None
-    ) -> Retrieved:
-        """The passages an answer would rest on, found by the question, or by it made standalone.
+    async def retrieve(self, caller: Caller, question: Question) -> Retrieved:
+        """The passages an answer would rest on.
 
         Raises:
+            InvalidRequest: the question is none, or too long.
             DatabaseUnavailable: when the database does not answer.
         """
+        admitted = self._admit(question)
+        return await self._retrieve(caller, admitted, admitted.text)
+
+    def _admit(self, question: Question) -> Question:
+        """The question without what nobody sees; what it looks like is noted, and no more."""
+        question = admit(question, max_tokens=self._max_question_tokens)
+        if shapes := shapes_of(question.text):
+            log.warning("question_flagged", shapes=shapes)
+            for shape in shapes:
+                self._metrics.flagged(shape)
+        return question
+
+    async def _retrieve(self, caller: Caller, question: Question, standalone: str) -> Retrieved:
         scope = Scope(caller.tenant_id, question.document_ids, question.tags, question.as_of)
-        asked = question.text if standalone is None else standalone
-        return await self._retriever.retrieve(asked, scope, top_k=question.top_k)
+        return await self._retriever.retrieve(standalone, scope, top_k=question.top_k)
 
     async def standalone(self, caller: Caller, question: Question) -> tuple[str, Usage]:
         """The question as it is searched for, after its history, and what it took to say it so."""
@@ -88,11 +108,11 @@ class ChatPipeline:
         others wait for the same answer.
 
         Raises:
-            DatabaseUnavailable: before the first event.
+            InvalidRequest, DatabaseUnavailable: before the first event.
             AllProvidersFailed: also after text, when the last provider died with it.
         """
         started = time.perf_counter()
-        question = await self._recalled(caller, question)
+        question = await self._recalled(caller, self._admit(question))
         answer_id = new_id("ans")
         retrieved: Retrieved | None = None
         async with aclosing(self._told(caller, question)) as events:
@@ -148,12 +168,12 @@ class ChatPipeline:
     async def _made(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
         """The events of an answer that is made now; nobody's yet."""
         standalone, spent = await self.standalone(caller, question)
-        retrieved = await self.retrieve(caller, question, standalone)
+        retrieved = await self._retrieve(caller, question, standalone)
         # Before the first event, so that a model that does not exist is refused by it.
         provided = self._asked(caller, question, standalone, retrieved.passages)
         yield Begun("", "", retrieved)
         generation = time.perf_counter()
-        draft = _Draft(retrieved.passages)
+        draft = Draft(retrieved.passages)
         with self._failures_counted():
             async with aclosing(provided):
                 async for event in provided:
@@ -212,81 +232,3 @@ def _account(caller: Caller) -> Account:
 
 async def _nobody() -> AsyncGenerator[Event]:
     yield Completion("", "none", "none", abstained="no_match")
-
-
-class _Draft:
-    """The answer while it is written: what may be said of it, and how it ends."""
-
-    def __init__(self, passages: tuple[Passage, ...]) -> None:
-        self._passages = passages
-        self._begin()
-
-    def _begin(self) -> None:
-        self._citer = Citer(self._passages)
-        self._cited = 0
-        self._said: list[str] = []
-        #: What was written while it may still become NO_ANSWER; None once it is an answer.
-        self._opening: str | None = ""
-        self.reason: Reason | None = None
-
-    def take(self, event: Event) -> Iterator[ChatEvent]:
-        """What to tell of a provider's event."""
-        if isinstance(event, Delta):
-            text = event.text
-            if self._opening is not None:
-                text = self._opening + text
-                begun = text.lstrip()
-                if NO_ANSWER.startswith(begun) or begun.startswith(NO_ANSWER):
-                    self._opening = text
-                    return
-                self._opening = None
-            yield from self._tell(self._citer.feed(text))
-        elif not isinstance(event, Completion):
-            if self._said:
-                yield Restarted(event.reason)
-            self._begin()
-
-    def end(self, completion: Completion) -> Iterator[ChatEvent]:
-        """What remains to be told; settles whether this is an answer."""
-        opening = (self._opening or "").strip()
-        self.reason = completion.abstained
-        if self.reason is None and opening.startswith(NO_ANSWER):
-            self.reason = "no_match"
-        if self.reason is None:
-            if self._opening:
-                yield from self._tell(self._citer.feed(self._opening))
-            yield from self._tell(self._citer.end())
-            if not self._said:
-                self.reason = "no_match"  # it said nothing but markers that point nowhere
-        if self.reason is not None:
-            if self._said:
-                yield Restarted("empty")
-            self._said = []
-            self._citer = Citer(self._passages)
-            yield from self._tell(ABSTENTION)
-
-    def _tell(self, text: str) -> Iterator[ChatEvent]:
-        if text:
-            self._said.append(text)
-            yield Said(text)
-        for citation in self._citer.citations[self._cited :]:
-            self._cited += 1
-            yield Cited(citation)
-
-    def answer(self, completion: Completion, timings: Timings) -> Answer:
-        """The finished answer, nobody's yet; its text is exactly what was told."""
-        abstained = self.reason is not None
-        status: AnswerStatus = "incomplete" if completion.truncated else "complete"
-        return Answer(
-            answer_id="",
-            session_id="",
-            text="".join(self._said),
-            status="abstained" if abstained else status,
-            reason=self.reason,
-            citations=tuple(self._citer.citations),
-            provider=completion.provider,
-            model=completion.model,
-            usage=Usage() if abstained else completion.usage,
-            attempts=completion.attempts,
-            timings=timings,
-        )

@@ -6,7 +6,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,11 +20,18 @@ log = structlog.get_logger("app.access")
 Observe = Callable[[Scope, int, float], None]
 CLIENT_LEFT = 499
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+Headers = list[tuple[bytes, bytes]]
 _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
+#: Whatever is sent is no page: nothing in it runs, loads, or is framed. A page brings its own.
+_POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+)
 
 
 class RequestContext:
@@ -52,14 +59,8 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                ours = [
-                    (b"x-request-id", request_id.encode()),
-                    *_SECURITY_HEADERS,
-                    *scope["state"].get("headers", ()),
-                ]
-                names = {name for name, _ in ours}
-                theirs = [pair for pair in message.get("headers", ()) if pair[0] not in names]
-                message["headers"] = theirs + ours
+                ours = [(b"x-request-id", request_id.encode()), *scope["state"].get("headers", ())]
+                message["headers"] = _with(ours, message.get("headers", ()))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -82,6 +83,16 @@ class RequestContext:
                     status=status,
                     ms=round(seconds * 1000, 2),
                 )
+
+
+def _with(ours: Headers, theirs: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers of a response: ours go before its own, but for the policy of a page."""
+    ours += _SECURITY_HEADERS
+    names = {name for name, _ in ours}
+    kept = [pair for pair in theirs if pair[0] not in names]
+    if all(name != _POLICY[0] for name, _ in kept):
+        ours.append(_POLICY)
+    return kept + ours
 
 
 def _request_id(scope: Scope) -> str:

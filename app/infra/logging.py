@@ -6,6 +6,8 @@ from typing import Literal
 
 import structlog
 
+from app.infra.masking import mask_event
+
 
 def configure_logging(
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"], *, as_json: bool
@@ -16,16 +18,16 @@ def configure_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderers: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    renderers: list[structlog.typing.Processor] = [
+        # Before masking, so that it covers the text of exceptions; no local variables are shown.
+        structlog.processors.format_exc_info,
+        mask_event,
+        structlog.processors.JSONRenderer()
         if as_json
-        # The default shows the local variables of every frame, secrets among them.
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
-    )
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
     structlog.configure(
         processors=[
             *shared,

@@ -17,6 +17,7 @@ from app.infra.metrics_catalogue import (
     CIRCUIT,
     COST,
     FIRST_TOKEN_SECONDS,
+    FLAGGED,
     JOB_SECONDS,
     JOBS,
     LOOP_LAG,
@@ -151,6 +152,10 @@ class Metrics:
     def answer(self, status: str, reason: str | None) -> None:
         """A question was answered, abstained from, or failed."""
         self._count(ANSWERS, status, reason or "none")
+
+    def flagged(self, shape: str) -> None:
+        """A question has a known shape of attack."""
+        self._count(FLAGGED, shape)
 
     def job(self, outcome: str, seconds: float | None = None) -> None:
         """An ingestion job ended; ``seconds`` is None when no work was done on it now."""

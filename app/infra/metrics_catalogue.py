@@ -100,6 +100,12 @@ ANSWERS = Metric(
     "Answers by status, and the reason of those that are none.",
     ("status", "reason"),
 )
+FLAGGED = Metric(
+    "docent_questions_flagged_total",
+    "counter",
+    "Questions that look like an attack on the model, by its known shape; all are answered.",
+    ("shape",),
+)
 JOBS = Metric(
     "docent_ingestion_jobs_total",
     "counter",

@@ -83,6 +83,8 @@ GOOD = {
     "parse_timeout_s": ("5", 5),
     "parse_memory_bytes": ("134217728", 134217728),
     "chunk_words": ("90", 90),
+    "secrets_dir": ("/", Path("/")),
+    "max_question_tokens": ("500", 500),
     "job_attempts": ("4", 4),
     "job_stalled_after_s": ("1.5", 1.5),
     "provider_order": ("groq, extractive", ["groq", "extractive"]),
@@ -148,6 +150,7 @@ BAD = {
     "demo_port": ["0"],
     "workers": ["0", "65", CANARY],
     "max_body_bytes": ["1023"],
+    "max_question_tokens": ["15"],
     "debug": [CANARY],
     "trusted_proxies": [CANARY, "10.0.0.1/8"],
     "ip_requests_per_minute": ["-1", CANARY],
@@ -170,7 +173,18 @@ BAD = {
     "metrics_backend": [CANARY, "datadog", "opentelemetry"],
     "otel_exporter_otlp_endpoint": [CANARY],
     "log_level": ["info", CANARY],
-    "allow_origins": ["*", "https://a.example,*"],
+    "allow_origins": [
+        "*",
+        "https://a.example,*",
+        "https://a.example/",
+        "https://*.example",
+        "a.example",
+        "null",
+        "https://A.example",
+        "https://a.example/x",
+        "javascript://a.example",
+    ],
+    "secrets_dir": [f"/{CANARY}"],
 }
 
 
@@ -240,6 +254,20 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(
     monkeypatch.setenv("PORT", "8123")
     settings = load_settings()
     assert (settings.port, settings.demo_port) == (8123, 7001)
+
+
+def test_secrets_come_from_files_unless_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "groq_api_key").write_text("from-a-file\n")
+    (tmp_path / "OPENAI_API_KEY").write_text("from-a-file")
+    (tmp_path / "somebody_elses").write_text("x")
+    assert load_settings().groq_api_key is None
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
+    settings = load_settings()
+    assert plain(settings.groq_api_key) == "from-a-file"
+    assert plain(settings.openai_api_key) == "from-the-environment"
 
 
 def test_settings_do_not_change_and_do_not_show_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

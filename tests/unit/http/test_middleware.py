@@ -66,6 +66,22 @@ async def test_every_answer_says_how_it_may_be_used() -> None:
     assert reply.header("x-content-type-options") == "nosniff"
     assert reply.header("x-frame-options") == "DENY"
     assert reply.header("referrer-policy") == "no-referrer"
+    assert reply.header("cross-origin-resource-policy") == "same-origin"
+    policy = reply.header("content-security-policy")
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+async def test_a_page_has_a_policy_of_its_own() -> None:
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-security-policy", b"default-src 'self'"), (b"x-frame-options", b"x")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    reply = await call(RequestContext(page))
+    assert reply.header("content-security-policy") == "default-src 'self'"
+    assert reply.header("x-frame-options") == "DENY"
 
 
 async def test_what_no_handler_knew_is_a_500_that_tells_nothing() -> None:

@@ -22,6 +22,13 @@ try:
     fail("hunter2-canary")
 except ValueError:
     structlog.get_logger("ours").exception("failed")
+KEY = "dk_" + "canary" * 4
+structlog.get_logger("ours").error("kept", api_key=KEY, nested={"a": [f"Bearer {KEY}"]}, n=7)
+logging.getLogger("theirs").error("with %s", KEY)
+try:
+    raise OSError(f"postgresql://u:{KEY}@host/db")
+except OSError:
+    logging.getLogger("theirs").exception("broken")
 """
 
 
@@ -39,11 +46,20 @@ def run(level: str, form: str) -> str:
 
 def test_json_lines() -> None:
     lines = [json.loads(line) for line in run("INFO", "json").splitlines()]
-    assert [line["event"] for line in lines] == ["ours_info", "theirs warned", "failed"]
+    assert [line["event"] for line in lines] == [
+        "ours_info",
+        "theirs warned",
+        "failed",
+        "kept",
+        "with ***",
+        "broken",
+    ]
     assert lines[0]["request_id"] == "r1"
-    assert [line["level"] for line in lines] == ["info", "warning", "error"]
+    assert [line["level"] for line in lines] == ["info", "warning", *["error"] * 4]
     assert all(line["timestamp"].endswith("Z") for line in lines)
     assert "ValueError: oops" in lines[2]["exception"]
+    assert (lines[3]["api_key"], lines[3]["nested"]) == ("***", {"a": ["Bearer ***"]})
+    assert "postgresql://u:***@host/db" in lines[5]["exception"]
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
@@ -53,4 +69,6 @@ def test_levels_and_secrets(form: str) -> None:
     assert "theirs warned" not in text
     assert "failed" in text
     assert "oops" in text
+    assert "canary" not in text.replace('"canary" * 4', "").replace("hunter2-canary", "")
+    assert "with ***" in text
     assert "hunter2" not in text.replace('fail("hunter2-canary")', "")

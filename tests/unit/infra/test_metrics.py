@@ -21,7 +21,7 @@ CATALOGUE = [value for value in vars(metrics_catalogue).values() if isinstance(v
 LABELS = {
     "cache",
     "event", "handler", "kind", "method", "model", "outcome", "provider", "reason", "role",
-    "state", "status",
+    "shape", "state", "status",
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def say_everything(metrics: Metrics) -> None:
     metrics.circuit("groq", "m", "half_open")
     metrics.search("minilm", "ok", 0.002)
     metrics.answer("abstained", "no_match")
+    metrics.flagged("override")
     metrics.job("succeeded", 1.5)
     metrics.backlog(4, 12.5)
     metrics.loop_lag(0.002)
