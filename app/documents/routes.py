@@ -82,7 +82,7 @@ async def list_tags(caller: Reader, archive: ArchiveHere) -> TagList:
 @router.patch(
     "/tags/{tag:path}",
     operation_id="rename_tag",
-    responses=documented_problems(401, 403, 413, 415, 422, 503),
+    responses=documented_problems(401, 403, 404, 413, 415, 422, 503),
 )
 async def rename_tag(
     caller: Writer, archive: ArchiveHere, by: By, tag: TagName, body: TagRename
@@ -93,7 +93,9 @@ async def rename_tag(
 
 
 @router.delete(
-    "/tags/{tag:path}", operation_id="remove_tag", responses=documented_problems(401, 403, 422, 503)
+    "/tags/{tag:path}",
+    operation_id="remove_tag",
+    responses=documented_problems(401, 403, 404, 422, 503),
 )
 async def remove_tag(caller: Writer, archive: ArchiveHere, by: By, tag: TagName) -> TagsChanged:
     """Take a tag away from every document."""
