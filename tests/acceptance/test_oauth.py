@@ -21,6 +21,7 @@ from tests.acceptance.oauth_parts import (
 )
 from tests.acceptance.test_people import PASSWORD, USERS, Firm
 from tests.acceptance.test_refusals import check_problem
+from tests.integration.workshop import owner_rows
 
 BASIC = 'Basic realm="docent"'
 
@@ -225,6 +226,27 @@ def test_a_code_is_for_its_client(firm: Firm, other: Firm, app: App) -> None:
     check_refused(register(firm).redeem(code), 400, "invalid_grant")
     check_refused(register(other).redeem(code), 400, "invalid_grant")
     assert app.redeem(code).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE authorization_codes SET expires_at = now() WHERE user_id = %s",
+        "UPDATE users SET suspended_at = now() WHERE id = %s",
+        "UPDATE users SET tokens_since = now() WHERE id = %s",
+    ],
+)
+def test_a_code_lapses_by_itself_and_with_its_user(firm: Firm, app: App, change: str) -> None:
+    user = firm.join()
+    code = app.code_for(user["email"])
+    url = firm.api.database.database_url
+    lasts = (
+        "SELECT extract(epoch FROM expires_at - created_at) AS s FROM authorization_codes"
+        " WHERE user_id = %s"
+    )
+    assert [row["s"] for row in owner_rows(url, lasts, user["id"])] == [60]
+    owner_rows(url, change, user["id"])
+    check_refused(app.redeem(code), 400, "invalid_grant")
 
 
 @pytest.mark.parametrize("name", ["code", "redirect_uri", "code_verifier"])
