@@ -226,11 +226,13 @@ def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> N
         user_id = owner.post(
             "/api/v1/auth/register", json={**user, "invitation": invited["code"]}
         ).json()["id"]
+        app = {"name": "App", "redirect_uris": ["https://app.example/"], "scopes": ["chat"]}
+        client_id = owner.post("/api/v1/admin/oauth-clients", json=app).json()["id"]
     known = {
         "{document_id}": api.other_document_id, "{page}": "1", "{version}": "1",
         "{job_id}": job_id, "{webhook_id}": webhook_id, "{delivery_id}": "dlv_x",
         "{answer_id}": answer_id, "{key_id}": key_id, "{user_id}": user_id,
-        "{invitation_id}": invited["id"],
+        "{invitation_id}": invited["id"], "{client_id}": client_id,
     }  # fmt: skip
     tried = 0
     for path, methods in client.get("/openapi.json").json()["paths"].items():
