@@ -178,6 +178,7 @@ class Tokens:
             tenant_budget_usd=holder["tenant_budget_usd"],
             user_id=holder["user_id"],
             role=holder["role"],
+            client_id=holder["client_id"],
         )
 
     async def end_replayed(self, connection: Connection, family: Family) -> None:

@@ -19,7 +19,7 @@ from tests.acceptance.oauth_parts import (
     register,
     told,
 )
-from tests.acceptance.test_people import PASSWORD, USERS, Firm
+from tests.acceptance.test_people import KEYS, PASSWORD, USERS, Firm
 from tests.acceptance.test_refusals import check_problem
 from tests.integration.workshop import owner_rows
 
@@ -133,6 +133,19 @@ def test_a_token_opens_by_either_header_what_its_scopes_allow(
     )
     assert asked.status_code == 200
     check_problem(httpx.get(f"{app.url}{USERS}", headers=headers), 403, "not_allowed")
+
+
+def test_a_client_makes_nothing_that_would_outlive_its_consent(firm: Firm) -> None:
+    app = register(firm, scopes=["chat", "admin"])
+    reply = app.redeem(app.code_for(firm.join("owner")["email"], scope="chat admin"))
+    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    assert httpx.get(f"{app.url}{CLIENTS}", headers=headers).status_code == 200
+    for path, body in (
+        (KEYS, {"name": "k", "scopes": ["chat"]}),
+        (CLIENTS, {"name": "n", "scopes": ["chat"], "redirect_uris": [CALLBACK]}),
+    ):
+        made = httpx.post(f"{app.url}{path}", json=body, headers=headers)
+        check_problem(made, 403, "not_allowed")
 
 
 # What ends a token

@@ -216,8 +216,10 @@ def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> N
     """Generated from OpenAPI: a new route with an id parameter is tried without being listed."""
     with api.client(api.other_key) as owner:
         job_id = owner.get("/api/v1/jobs").json()["items"][0]["id"]
-        hook = {"url": "https://example.com/hook", "events": ["document.ready"]}
-        webhook_id = owner.post("/api/v1/webhooks", json=hook).json()["id"]
+        webhook_id = owner.post(
+            "/api/v1/webhooks",
+            json={"url": "https://example.com/hook", "events": ["document.ready"]},
+        ).json()["id"]
         events = owner.post("/api/v1/chat", json={"question": "The code word?", "stream": True})
         answer_id = json.loads(events.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
         key_id = owner.get("/api/v1/me").json()["id"]
@@ -226,8 +228,10 @@ def test_ids_of_another_tenant_do_not_exist(api: Api, client: httpx.Client) -> N
         user_id = owner.post(
             "/api/v1/auth/register", json={**user, "invitation": invited["code"]}
         ).json()["id"]
-        app = {"name": "App", "redirect_uris": ["https://app.example/"], "scopes": ["chat"]}
-        client_id = owner.post("/api/v1/admin/oauth-clients", json=app).json()["id"]
+        client_id = owner.post(
+            "/api/v1/admin/oauth-clients",
+            json={"name": "App", "redirect_uris": ["https://app.example/"], "scopes": ["chat"]},
+        ).json()["id"]
     known = {
         "{document_id}": api.other_document_id, "{page}": "1", "{version}": "1",
         "{job_id}": job_id, "{webhook_id}": webhook_id, "{delivery_id}": "dlv_x",
