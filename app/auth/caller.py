@@ -30,6 +30,8 @@ class Caller:
     role: Role | None = None
     #: Of this key alone, below the limit that holds for all.
     requests_per_minute: int | None = None
+    #: The program that acts, for its user or for itself; None for keys and our own login.
+    client_id: str | None = None
 
     @property
     def kind(self) -> Kind:

@@ -181,6 +181,7 @@ class Tokens:
             corpus_revision=holder["corpus_revision"],
             user_id=holder["user_id"],
             role=holder["role"],
+            client_id=holder["client_id"],
         )
 
     async def end_replayed(self, connection: Connection, family: Family) -> None:

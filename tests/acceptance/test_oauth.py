@@ -19,8 +19,9 @@ from tests.acceptance.oauth_parts import (
     register,
     told,
 )
-from tests.acceptance.test_people import PASSWORD, USERS, Firm
+from tests.acceptance.test_people import KEYS, PASSWORD, USERS, Firm
 from tests.acceptance.test_refusals import check_problem
+from tests.integration.workshop import owner_rows
 
 BASIC = 'Basic realm="docent"'
 
@@ -134,6 +135,19 @@ def test_a_token_opens_by_either_header_what_its_scopes_allow(
     check_problem(httpx.get(f"{app.url}{USERS}", headers=headers), 403, "not_allowed")
 
 
+def test_a_client_makes_nothing_that_would_outlive_its_consent(firm: Firm) -> None:
+    app = register(firm, scopes=["chat", "admin"])
+    reply = app.redeem(app.code_for(firm.join("owner")["email"], scope="chat admin"))
+    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    assert httpx.get(f"{app.url}{CLIENTS}", headers=headers).status_code == 200
+    for path, body in (
+        (KEYS, {"name": "k", "scopes": ["chat"]}),
+        (CLIENTS, {"name": "n", "scopes": ["chat"], "redirect_uris": [CALLBACK]}),
+    ):
+        made = httpx.post(f"{app.url}{path}", json=body, headers=headers)
+        check_problem(made, 403, "not_allowed")
+
+
 # What ends a token
 
 
@@ -225,6 +239,27 @@ def test_a_code_is_for_its_client(firm: Firm, other: Firm, app: App) -> None:
     check_refused(register(firm).redeem(code), 400, "invalid_grant")
     check_refused(register(other).redeem(code), 400, "invalid_grant")
     assert app.redeem(code).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE authorization_codes SET expires_at = now() WHERE user_id = %s",
+        "UPDATE users SET suspended_at = now() WHERE id = %s",
+        "UPDATE users SET tokens_since = now() WHERE id = %s",
+    ],
+)
+def test_a_code_lapses_by_itself_and_with_its_user(firm: Firm, app: App, change: str) -> None:
+    user = firm.join()
+    code = app.code_for(user["email"])
+    url = firm.api.database.database_url
+    lasts = (
+        "SELECT extract(epoch FROM expires_at - created_at) AS s FROM authorization_codes"
+        " WHERE user_id = %s"
+    )
+    assert [row["s"] for row in owner_rows(url, lasts, user["id"])] == [60]
+    owner_rows(url, change, user["id"])
+    check_refused(app.redeem(code), 400, "invalid_grant")
 
 
 @pytest.mark.parametrize("name", ["code", "redirect_uri", "code_verifier"])

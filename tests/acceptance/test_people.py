@@ -40,9 +40,9 @@ def somewhere(url: str) -> httpx.Client:
 class Firm:
     """A tenant of its own, seen with an operator's key."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, name: str | None = None) -> None:
         self.api = api
-        self.name = uuid.uuid4().hex
+        self.name = name or uuid.uuid4().hex
         self.key = create_key(
             api.database.database_url, SECRET.encode(), tenant=self.name, name="operator"
         )

@@ -133,7 +133,7 @@ async def test_a_key_of_nobodys_needs_admin(town: Town) -> None:
 async def test_a_client_makes_no_keys(town: Town) -> None:
     """One made by an administrator would be nobody's, and so as good as an operator's."""
     tenant_id = (await town.operator("clients")).tenant_id
-    client = Caller(tenant_id, "cli_1", frozenset({"admin", "chat"}))
+    client = Caller(tenant_id, "cli_1", frozenset({"admin", "chat"}), client_id="cli_1")
     with pytest.raises(NotAllowed):
         await town.desk.make(client, NewKey("k", CHAT), BY)
 

@@ -52,7 +52,7 @@ class KeyDesk:
             ScopeNotHeld: the caller lacks a scope that the key is to have.
         """
         _check_manager(caller)
-        if caller.kind == "client":  # its keys would be nobody's, as an operator's are
+        if caller.client_id is not None:  # they would outlive the consent that it was given
             raise NotAllowed("A client makes no keys.")
         if missing := wanted.scopes - caller.scopes:
             raise ScopeNotHeld(missing_scopes=sorted(missing))

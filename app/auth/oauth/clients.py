@@ -69,9 +69,9 @@ class Clients:
         """A client as it is listed, and its secret, which is nowhere from then on.
 
         Raises:
-            NotAllowed: the caller lacks a scope that the client is to have, or is a client itself.
+            NotAllowed: the caller lacks a scope that the client is to have, or is a client.
         """
-        if caller.kind == "client":  # disabling it would not disable what it made
+        if caller.client_id is not None:  # disabling it would not disable what it made
             raise NotAllowed("A client makes no clients.")
         if missing := wanted.scopes - caller.scopes:
             raise NotAllowed(

@@ -40,6 +40,8 @@ class Visit:
 
     number: str
     user: User | None = None
+    #: The browser has the cookie already; it ends when it was to end, however often it is used.
+    kept: bool = False
 
     def check_form(self, form: dict[str, str]) -> None:
         """See that a form was made for this visit.
@@ -89,14 +91,16 @@ class Visits:
         user = await find_user(self._pool, user_id=known["user_id"]) if known["user_id"] else None
         if user and (user.suspended or user.tokens_since.isoformat() != known["tokens_since"]):
             user = None
-        return Visit(known["number"], user)
+        return Visit(known["number"], user, kept=True)
 
     def begin(self, user: User | None) -> Visit:
         """A new visit, of whoever has just signed in, or signed out."""
         return Visit(_number(), user)
 
     def keep(self, visit: Visit, response: Response) -> None:
-        """Let the browser bring ``visit`` along from now on."""
+        """Let the browser bring ``visit`` along from now on, until :data:`TTL_S` after it began."""
+        if visit.kept:
+            return
         user = visit.user
         sealed = self._seal.closed(
             {

@@ -53,5 +53,9 @@ async def test_the_cookie_is_for_this_host_and_no_script(
     assert "Domain" not in cookie
     assert visit.number not in cookie
     scope = {"type": "http", "headers": [(b"cookie", cookie.partition(";")[0].encode())]}
-    assert await visits.of(Request(scope)) == visit
+    again = await visits.of(Request(scope))
+    assert (again.number, again.user) == (visit.number, None)
+    untouched = Response()
+    visits.keep(again, untouched)
+    assert "set-cookie" not in untouched.headers, "using it makes it no longer"
     assert (await visits.of(Request({"type": "http", "headers": []}))).number != visit.number
