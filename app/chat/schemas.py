@@ -1,11 +1,9 @@
 """The wire shapes of chat (design: contract, Chat)."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,6 +13,7 @@ from pydantic import (
 )
 
 from app.chat.answer import Answer, AnswerStatus, Citation, Question, Reason
+from app.http.wire import WrittenTime
 from app.infra.ids import new_id
 from app.llm.completion import ModelInfo, Outcome
 from app.retrieval.passage import Passage
@@ -23,7 +22,6 @@ from app.retrieval.search import Retrieved
 # NUL is the one character PostgreSQL's text cannot hold.
 _NO_NUL = r"^[^\x00]*$"
 _FILLED = r"^[^\x00]*[^\x00\s][^\x00]*$"
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 QuestionText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_FILLED),
@@ -33,14 +31,6 @@ _DocumentId = Annotated[str, StringConstraints(min_length=1, max_length=64, patt
 _Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
 
 
-def _written_time(value: object) -> object:
-    """Refuse numbers, which pydantic takes for seconds since 1970."""
-    written = not isinstance(value, str) or _RFC_3339.fullmatch(value)
-    if isinstance(value, int | float) or not written:
-        raise ValueError("must be a time such as 2026-01-31T12:00:00Z")
-    return value
-
-
 def a_number(value: object) -> object:
     """Refuse what pydantic would turn into a number; 5.0 is a whole number in JSON."""
     if isinstance(value, bool | str):
@@ -48,7 +38,6 @@ def a_number(value: object) -> object:
     return value
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_written_time)]
 Whole = Annotated[int, BeforeValidator(a_number)]
 
 
@@ -70,7 +59,7 @@ class RetrieveIn(_Strict):
     question: QuestionText
     top_k: Whole = Field(5, ge=1, le=50, description="Passages to use.")
     filters: Filters = Filters()
-    as_of: Time | None = Field(None, description="Use the versions current then.")
+    as_of: WrittenTime | None = Field(None, description="Use the versions current then.")
 
     def to_question(self) -> Question:
         """The question without an answer's options."""

@@ -10,6 +10,17 @@ VersionStatus = Literal["queued", "processing", "ready", "failed", "cancelled", 
 
 
 @dataclass(frozen=True, slots=True)
+class FileWarning:
+    """Something about a version's file that its readers should know."""
+
+    #: ``hidden_text``: it holds text that readers do not see; answers do not use it.
+    code: Literal["hidden_text"]
+    #: None when the file has no pages of its own, or there are too many to name.
+    page: int | None
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document with the facts of its current version, or of its newest while it has none."""
 
@@ -28,6 +39,7 @@ class Document:
     error_code: str | None
     error_detail: str | None
     url: str | None
+    warnings: tuple[FileWarning, ...]
     created_at: datetime
     updated_at: datetime
 
@@ -47,6 +59,7 @@ class Version:
     job_id: str
     error_code: str | None
     error_detail: str | None
+    warnings: tuple[FileWarning, ...]
     created_at: datetime
     published_at: datetime | None
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.documents.document import Removed, Version, VersionStatus
-from app.documents.schemas import LARGEST, DocumentError, PageQuery
+from app.documents.schemas import LARGEST, DocumentError, PageQuery, WarningOut
 from app.documents.store import Edit
 from app.http.wire import Time
 
@@ -105,6 +105,7 @@ class VersionOut(BaseModel):
     page_count: int | None
     job_id: str
     error: DocumentError | None
+    warnings: list[WarningOut]
     uploaded_at: Time
     published_at: Time | None
 
@@ -125,6 +126,7 @@ class VersionOut(BaseModel):
             page_count=version.page_count,
             job_id=version.job_id,
             error=error,
+            warnings=WarningOut.all_of(version.warnings),
             uploaded_at=version.created_at,
             published_at=version.published_at,
         )

@@ -1,10 +1,11 @@
 """The archive's wire shapes (design: contract, Documents)."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.documents.document import Document, Status, StoredPage
+from app.documents.document import Document, FileWarning, Status, StoredPage
 from app.http.wire import Time
 
 
@@ -13,6 +14,22 @@ class DocumentError(BaseModel):
 
     code: str
     detail: str
+
+
+class WarningOut(BaseModel):
+    """Something that readers of a document should know of its file.
+
+    `hidden_text`: it holds text that nobody sees who reads it; no answer uses that.
+    """
+
+    code: Literal["hidden_text"]
+    page: int | None = Field(description="null = of the whole file")
+    characters: int
+
+    @classmethod
+    def all_of(cls, warnings: Iterable[FileWarning]) -> "list[WarningOut]":
+        """The wire shapes of ``warnings``."""
+        return [cls(code=w.code, page=w.page, characters=w.characters) for w in warnings]
 
 
 class DocumentOut(BaseModel):
@@ -35,6 +52,7 @@ class DocumentOut(BaseModel):
                 "status": "ready",
                 "error": None,
                 "url": None,
+                "warnings": [],
                 "uploaded_at": "2026-11-21T09:00:00Z",
                 "updated_at": "2026-11-21T09:00:00Z",
             }
@@ -55,6 +73,7 @@ class DocumentOut(BaseModel):
     status: Status
     error: DocumentError | None
     url: str | None
+    warnings: list[WarningOut]
     uploaded_at: Time
     updated_at: Time
 
@@ -79,6 +98,7 @@ class DocumentOut(BaseModel):
             status=document.status,
             error=error,
             url=document.url,
+            warnings=WarningOut.all_of(document.warnings),
             uploaded_at=document.created_at,
             updated_at=document.updated_at,
         )

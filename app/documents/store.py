@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from app.documents.document import Document, StoredPage
+from app.documents.document import Document, FileWarning, StoredPage
 from app.infra.postgres import Connection
 
 _DOCUMENTS = """
@@ -18,7 +18,7 @@ _DOCUMENTS = """
            CASE WHEN d.deleted_at IS NOT NULL THEN 'deleted'
                 WHEN d.current_version IS NOT NULL THEN 'ready'
                 WHEN n.status IN ('cancelled', 'dead') THEN 'failed' ELSE n.status END AS status,
-           n.error_code, n.error_detail, d.created_at, d.updated_at
+           n.error_code, n.error_detail, v.warnings, d.created_at, d.updated_at
     FROM documents d
     JOIN LATERAL (SELECT * FROM document_versions n WHERE n.document_id = d.id
                   ORDER BY n.number DESC LIMIT 1) n ON true
@@ -86,7 +86,8 @@ async def find_document(
 
 
 def _document(row: dict[str, Any]) -> Document:
-    return Document(**{**row, "tags": tuple(row["tags"])})
+    warnings = tuple(FileWarning(**warning) for warning in row["warnings"])
+    return Document(**{**row, "tags": tuple(row["tags"]), "warnings": warnings})
 
 
 async def find_page(

@@ -5,12 +5,12 @@ only the newest may be published, and any published one may be gone back to.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from app.documents.document import Claimed, NewFile, Version
+from app.documents.document import Claimed, FileWarning, NewFile, Version
 from app.documents.job import Job
 from app.documents.job_store import JOB, job_of
 from app.errors import AppError
@@ -247,6 +247,16 @@ async def publish_version(
     return job_of(row)
 
 
+async def set_warnings(
+    connection: Connection, document_id: str, version: int, warnings: Sequence[FileWarning]
+) -> None:
+    """Write down what readers of a version should know of its file."""
+    await connection.execute(
+        "UPDATE document_versions SET warnings = %s WHERE document_id = %s AND number = %s",
+        (Jsonb([asdict(warning) for warning in warnings]), document_id, version),
+    )
+
+
 async def activate_version(connection: Connection, document_id: str, version: int) -> bool:
     """Point the document to a published version; False when there is no such one."""
     cursor = await connection.execute(
@@ -276,10 +286,13 @@ async def list_versions(
     cursor = await connection.execute(
         "SELECT v.number, v.status, d.current_version IS NOT DISTINCT FROM v.number AS current,"
         " v.filename, v.media_type, v.size_bytes, v.sha256, v.page_count, v.job_id, v.error_code,"
-        " v.error_detail, v.created_at, v.published_at"
+        " v.error_detail, v.warnings, v.created_at, v.published_at"
         " FROM document_versions v JOIN documents d ON d.id = v.document_id"
         " WHERE v.document_id = %s AND v.number < coalesce(%s, 2147483647)"
         " ORDER BY v.number DESC LIMIT %s + 1",
         (document_id, after, limit),
     )
-    return [Version(**row) for row in await cursor.fetchall()]
+    return [
+        Version(**{**row, "warnings": tuple(FileWarning(**one) for one in row["warnings"])})
+        for row in await cursor.fetchall()
+    ]

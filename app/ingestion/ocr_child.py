@@ -55,7 +55,7 @@ def packed(placed: PlacedText, size: Size) -> bytes:
     boxes = np.array(placed.boxes, np.float64).reshape(-1, 4)
     boxes[:, [1, 3]] = height - boxes[:, [1, 3]]
     text = placed.text.encode()
-    header = PAGE.pack(width, height, 0, 0, width, height, 0, 0, len(text), len(placed.spans))
+    header = PAGE.pack(width, height, 0, 0, width, height, 0, 0, 0, len(text), len(placed.spans))
     spans = np.array(placed.spans, np.uint32)
     return header + text + spans.tobytes() + boxes.tobytes()
 

@@ -41,6 +41,8 @@ class Page:
     words: Words
     #: In order; None when the file does not mark them, so that they have to be guessed.
     headings: tuple[Heading, ...] | None = None
+    #: Characters that the file holds here and no reader sees; they are not in the text.
+    hidden: int = 0
     scanned: bool = False  #: shows a picture and has no text: OCR may find some
 
     @property
@@ -56,6 +58,8 @@ class ParsedFile:
     title: str | None  #: from the file's own metadata; None when it says nothing useful
     author: str | None
     pages: tuple[Page, ...]
+    #: Characters that no reader sees, of a file without pages of its own.
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)

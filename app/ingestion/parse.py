@@ -7,7 +7,7 @@ keeping a warm one is not worth letting one tenant's file run where another's ha
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import AppError
 from app.infra.sandbox import (
@@ -190,7 +190,7 @@ async def read_scans(data: bytes, parsed: ParsedFile, limits: OcrLimits) -> Pars
     except ChildFailed as error:
         raise ParseError(reason_of(error)) from error
     pages = tuple(found.get(page.number, page) for page in parsed.pages)
-    return ParsedFile(parsed.title, parsed.author, pages)
+    return replace(parsed, pages=pages)
 
 
 async def read_picture(data: bytes, limits: OcrLimits) -> ParsedFile:

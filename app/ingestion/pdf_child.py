@@ -24,6 +24,7 @@ from array import array
 from itertools import chain
 
 from app.infra.confinement import Refused, settings_of, work_confined
+from app.ingestion.pdf_hidden import Words, hidden_words
 from app.ingestion.pdf_text import HYPHEN, JUNK, assemble
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from app.ingestion.pdf_text import Spans
 
 #: width, height as displayed; left, bottom, right, top of the visible box; quarter turns clockwise;
-#: whether it has no text and a picture; bytes of text; number of rows.
-PAGE = struct.Struct("<6fBBII")
+#: whether it has no text and a picture; hidden characters; bytes of text; number of rows.
+PAGE = struct.Struct("<6fBBIII")
 #: The last integer that float32 counts to: offsets are stored in float32.
 MAX_PAGE_CHARS = 1 << 24
 #: FPDF_GetLastError (fpdfview.h): 4 password, 5 unsupported security handler.
@@ -87,6 +88,15 @@ class Pdfium:
         self.count_objects = bind("FPDFPage_CountObjects", number, handle)
         self.page_object = bind("FPDFPage_GetObject", handle, handle, number)
         self.object_kind = bind("FPDFPageObj_GetType", number, handle)
+        self.text_object = bind("FPDFText_GetTextObject", handle, handle, number)
+        self.render_mode = bind("FPDFTextObj_GetTextRenderMode", number, handle)
+        self.fill_color = bind("FPDFPageObj_GetFillColor", number, *[handle] * 5)
+        self.bounds = bind("FPDFPageObj_GetBounds", number, *[handle] * 5)
+        self.draw_mode = bind("FPDFPath_GetDrawMode", number, *[handle] * 3)
+        self.count_segments = bind("FPDFPath_CountSegments", number, handle)
+        self.has_transparency = bind("FPDFPageObj_HasTransparency", number, handle)
+        self.clip = bind("FPDFPageObj_GetClipPath", handle, handle)
+        self.count_clips = bind("FPDFClipPath_CountPaths", number, handle)
         self.form_type = bind("FPDF_GetFormType", number, handle)
         no_fonts = (ctypes.c_char_p * 1)(None)
         # FPDF_LIBRARY_CONFIG, version 2: version, font paths, isolate, V8 slot.
@@ -187,7 +197,7 @@ def read_page(
     left, top, right, bottom = box
     size = (pdfium.width(page), pdfium.height(page), left, bottom, right, top)
     turns = pdfium.rotation(page) % 4
-    text, rows = "", b""
+    text, rows, hidden = "", b"", 0
     text_page = pdfium.load_text(page)
     if text_page:
         count = pdfium.count_chars(text_page)
@@ -196,13 +206,30 @@ def read_page(
         if count > 0:
             raw = raw_text(pdfium, text_page, count)
             text, spans, origins = assemble(raw, hyphenated=hyphenated)
-            rows = array("I", chain.from_iterable(spans)).tobytes()
-            rows += boxes(pdfium, text_page, origins)
+            places = boxes(pdfium, text_page, origins)
+            words = Words(raw, origins, array("d", places))
+            if unseen := hidden_words(pdfium, page, text_page, words, (left, bottom, right, top)):
+                hidden = words.chars(unseen)
+                raw = without(raw, [origins[index] for index in unseen])
+                text, spans, origins = assemble(raw, hyphenated=hyphenated)
+                places = boxes(pdfium, text_page, origins)
+            rows = array("I", chain.from_iterable(spans)).tobytes() + places
         pdfium.close_text(text_page)
     scanned = not text and has_picture(pdfium, page)
     pdfium.close_page(page)
     encoded = text.encode()
-    return PAGE.pack(*size, turns, scanned, len(encoded), len(rows) // 40) + encoded + rows
+    header = PAGE.pack(*size, turns, scanned, hidden, len(encoded), len(rows) // 40)
+    return header + encoded + rows
+
+
+def without(raw: str, spans: Spans) -> str:
+    """Return the characters with spaces in the place of some."""
+    parts: list[str] = []
+    end = 0
+    for start, stop in spans:
+        parts += (raw[end:start], " " * (stop - start))
+        end = stop
+    return "".join([*parts, raw[end:]])
 
 
 def metadata(pdfium: Pdfium, document: int, key: str) -> str:
@@ -249,8 +276,8 @@ def frames(pdfium: Pdfium, data: bytes, limits: Mapping[str, int]) -> Iterator[t
     for index in range(pages):
         payload = read_page(pdfium, document, index, hyphenated=hyphenated, typed=typed)
         lost += payload is None
-        payload = payload or PAGE.pack(612, 792, 0, 0, 612, 792, 0, 0, 0, 0)
-        total += PAGE.unpack_from(payload)[8]
+        payload = payload or PAGE.pack(612, 792, 0, 0, 612, 792, 0, 0, 0, 0, 0)
+        total += sum(PAGE.unpack_from(payload)[8:10])  # hidden text was read as well
         if total > limits["max_text_bytes"]:
             raise Refused("too_large_text")
         yield b"P", payload

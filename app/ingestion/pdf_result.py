@@ -53,7 +53,7 @@ def read_page(payload: memoryview, number: int) -> Page:
     """
     if len(payload) < PAGE.size:
         raise ChildFailed("crashed")
-    width, height, *visible, turns, scanned, text_size, count = PAGE.unpack_from(payload)
+    width, height, *visible, turns, scanned, hidden, text_size, count = PAGE.unpack_from(payload)
     rows_at = PAGE.size + text_size
     if rows_at + 40 * count != len(payload):
         raise ChildFailed("crashed")
@@ -64,7 +64,7 @@ def read_page(payload: memoryview, number: int) -> Page:
         width, height = LETTER
     boxes = displayed(rects, np.asarray(visible), turns)
     words = words_of(offsets, boxes, len(text), (width, height))
-    return Page(number, text, width, height, words, scanned=bool(scanned))
+    return Page(number, text, width, height, words, scanned=bool(scanned), hidden=hidden)
 
 
 def displayed(

@@ -22,13 +22,14 @@ from app.documents.job_store import (
     report_progress,
 )
 from app.documents.page_store import NewPage, replace_pages
-from app.documents.version_store import publish_version, record_activation
+from app.documents.version_store import publish_version, record_activation, set_warnings
 from app.infra.blobs import BlobStore
 from app.infra.metrics import Metrics
 from app.infra.postgres import Pool, tenant_transaction
 from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.formats import detect
+from app.ingestion.hidden_text import warnings_of
 from app.ingestion.new_chunk import embedded_text, new_chunk
 from app.ingestion.ocr import OcrLimits
 from app.ingestion.page import ParsedFile
@@ -238,6 +239,8 @@ class Pipeline:
             )
             if job is None:
                 raise ClaimLost
+            if warnings := warnings_of(parsed):
+                await set_warnings(connection, claimed.document_id, claimed.version, warnings)
             await replace_pages(
                 connection,
                 tenant_id=tenant_id,

@@ -5,6 +5,7 @@ is confined, since no file can be opened afterwards. Standard output is a sequen
 (``confinement.py``), ended by its ``E`` or ``Z``:
 
 - ``M`` UTF-8 title and author with NUL between, once, first;
+- ``H`` how many characters of the file no reader sees, last;
 - ``S`` one page: ``SECTION`` header; UTF-8 text; for each heading a ``HEADING`` and its UTF-8 path.
 """
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 SECTION = struct.Struct("<II")
 #: Start, end in the text; bytes of the path.
 HEADING = struct.Struct("<III")
+#: Hidden characters of the whole file.
+HIDDEN = struct.Struct("<I")
 #: A number of headings that says they are not known.
 UNKNOWN = 2**32 - 1
 MAX_META = 500
@@ -55,6 +58,8 @@ def frames(read: Read, data: bytes, limits: Mapping[str, int]) -> Iterator[tuple
         bounds = {key: limits[key] for key in ("max_pages", "max_text_bytes")}
         for section in paginate(content, **bounds):
             yield b"S", payload_of(section)
+        if content.hidden is not None:
+            yield b"H", HIDDEN.pack(content.hidden.chars)
     except RecursionError as error:
         raise Refused("damaged") from error
 

@@ -6,7 +6,7 @@ from app.infra.sandbox import ChildFailed, read_frames
 from app.ingestion.page import Heading, Page, ParsedFile
 from app.ingestion.pdf_result import useful
 from app.ingestion.pdf_text import JUNK
-from app.ingestion.reader_child import HEADING, SECTION, UNKNOWN
+from app.ingestion.reader_child import HEADING, HIDDEN, SECTION, UNKNOWN
 
 
 def read_sections(result: bytearray) -> ParsedFile:
@@ -17,14 +17,17 @@ def read_sections(result: bytearray) -> ParsedFile:
     """
     title = author = ""
     pages: list[Page] = []
+    hidden = 0
     for tag, payload in read_frames(result):
         if tag == b"S":
             pages.append(read_section(payload, len(pages) + 1))
         elif tag == b"M":
             title, _, author = bytes(payload).decode(errors="replace").partition("\0")
+        elif tag == b"H" and len(payload) == HIDDEN.size:
+            (hidden,) = HIDDEN.unpack(payload)
         else:
             raise ChildFailed("crashed")
-    return ParsedFile(useful(title), author or None, tuple(pages))
+    return ParsedFile(useful(title), author or None, tuple(pages), hidden)
 
 
 def read_section(payload: memoryview, number: int) -> Page:

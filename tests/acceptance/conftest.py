@@ -1,6 +1,7 @@
 """One API process for each xdist worker, over two tenants: the samples, and a canary."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -145,7 +146,8 @@ def worker(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     )
     yield
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    # On a loaded machine it may not have come so far as to end in order.
+    assert process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response, StreamingResponse
 
 from app.auth.audit import Outcome
@@ -12,7 +12,7 @@ from app.auth.audit_log.store import LoggedEvent, Wanted, list_events
 from app.auth.caller import Caller
 from app.auth.gate import require
 from app.http.problems import documented_problems
-from app.http.wire import WITHOUT_NUL, PageOfList, Time
+from app.http.wire import WITHOUT_NUL, PageOfList, Time, WrittenTime
 from app.infra.postgres import Pool, tenant_transaction
 
 router = APIRouter(prefix="/api/v1/admin", tags=["admin"])
@@ -30,8 +30,8 @@ class AuditQuery(PageOfList):
     action: Word = Field(None, examples=["key.create"])
     target: Word = Field(None, description="The id of what it was done to.")
     outcome: Outcome | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = Field(None, description="Before this moment.")
+    since: WrittenTime | None = None
+    until: WrittenTime | None = Field(None, description="Before this moment.")
     format: Literal["json", "ndjson"] = Field(
         "json", description="`ndjson` exports all that follows, one event a line."
     )

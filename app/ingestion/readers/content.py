@@ -23,6 +23,18 @@ class Block(NamedTuple):
     page: bool = False  #: a page begins here, whatever its size
 
 
+class Hidden:
+    """Text that a file holds and its readers do not see: it is counted, and not read."""
+
+    def __init__(self) -> None:
+        #: Characters so far.
+        self.chars = 0
+
+    def note(self, texts: Iterable[str]) -> None:
+        """Count what was left out, white space aside."""
+        self.chars += sum(len("".join(text.split())) for text in texts)
+
+
 class Content(NamedTuple):
     """A file as its reader sees it; the blocks may be lazy."""
 
@@ -31,6 +43,7 @@ class Content(NamedTuple):
     author: str = ""
     numbered: bool = False  #: it has pages of its own: blank ones count, long ones stay whole
     at_headings: bool = True  #: a heading begins a page, so that edits stay in their section
+    hidden: Hidden | None = None  #: complete once the blocks are read; None counts nothing
     guess: bool = False  #: the format marks no headings; they are guessed from the lines
 
 

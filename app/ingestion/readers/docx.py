@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from app.ingestion.readers.archive import Archive, attribute, child, local, number
-from app.ingestion.readers.content import Block, Content, one_line
+from app.ingestion.readers.content import Block, Content, Hidden, one_line
 from app.ingestion.readers.ooxml import main_part, properties, relationships
 from app.ingestion.readers.tables import MAX_REPEATED, table_blocks
 
@@ -31,6 +31,8 @@ BREAKS = {"br": "\n", "cr": "\n", "tab": " ", "ptab": " ", "noBreakHyphen": "-"}
 NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes"}
 #: Outline levels (17.9.22): nine of headings, then body text.
 OUTLINE_LEVELS = 9
+#: In half points.
+LEAST_SIZE = 4
 OFF = ("0", "false", "off", "none")
 
 
@@ -42,7 +44,8 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
     """
     archive = Archive(data, limits)
     title, author = properties(archive)
-    return Content(Reader(archive).blocks(), title, author)
+    reader = Reader(archive)
+    return Content(reader.blocks(), title, author, hidden=reader.hidden)
 
 
 class Reader:
@@ -50,6 +53,8 @@ class Reader:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        #: Hidden text, as far as the blocks were read.
+        self.hidden = Hidden()
         main = main_part(archive, "word/document.xml")
         self._body = child(archive.main_xml(main), "body")
         self._targets = relationships(archive, main)
@@ -124,8 +129,15 @@ class Reader:
             elif name in NOTES:
                 note = self._notes.get((NOTES[name], attribute(one, "id")))
                 asides += [] if note is None else [note]
-            elif name not in UNREAD and not (name == "r" and is_hidden(one)):
+            elif name not in UNREAD and not self._hides(one, name):
                 self._runs(one, parts, asides)
+
+    def _hides(self, one: Element, name: str) -> bool:
+        """Whether what stands here is hidden text, which is counted then."""
+        hidden = name == "r" and is_hidden(one)
+        if hidden:
+            self.hidden.note(t.text or "" for t in one.iter("{*}t"))
+        return hidden
 
     def _level(self, properties: Element | None) -> int:
         """Return a paragraph's level as a heading; 0 for body text."""
@@ -220,8 +232,29 @@ def outline_level(element: Element) -> int:
 
 
 def is_hidden(run: Element) -> bool:
-    """Whether a run is formatted as hidden text."""
-    return is_on(child(run, "rPr", "vanish"))
+    """Whether a run is formatted as hidden text, too small to be read, or white on white."""
+    style = child(run, "rPr")
+    if style is None:
+        return False
+    size, color = child(style, "sz"), child(style, "color")
+    if is_on(child(style, "vanish")):
+        return True
+    if size is not None and number(attribute(size, "val"), LEAST_SIZE) < LEAST_SIZE:
+        return True
+    return color is not None and attribute(color, "val") == "FFFFFF" and not is_backed(run)
+
+
+def is_backed(run: Element) -> bool:
+    """Whether a run may stand before another colour than the page's."""
+    paragraph = next(run.iterancestors("{*}p"), None)
+    shaded = (
+        child(run, "rPr", "shd"),
+        child(run, "rPr", "highlight"),
+        child(paragraph, "pPr", "shd"),
+    )
+    return any(mark is not None for mark in shaded) or any(
+        local(one) in ("tc", "txbxContent") for one in run.iterancestors()
+    )
 
 
 def is_on(switch: Element | None) -> bool:

@@ -10,7 +10,7 @@ from app.infra.confinement import Refused
 from app.ingestion.readers import html
 from app.ingestion.readers.archive import Archive, child, local, parse_xml, resolve
 from app.ingestion.readers.charset import decode
-from app.ingestion.readers.content import Block, Content
+from app.ingestion.readers.content import Block, Content, Hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,11 +35,13 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
     package = archive.main_xml(name)
     metadata = child(package, "metadata")
     title, author = (child(metadata, key) for key in ("title", "creator"))
+    hidden = Hidden()
     return Content(
-        chapters(archive, chapter_names(package, name)),
+        chapters(archive, chapter_names(package, name), hidden),
         (title.text or "") if title is not None else "",
         (author.text or "") if author is not None else "",
         at_headings=False,
+        hidden=hidden,
     )
 
 
@@ -57,7 +59,7 @@ def chapter_names(package: Element, source: str) -> list[str]:
     return list(dict.fromkeys(resolve(source, href) for href in hrefs))
 
 
-def chapters(archive: Archive, names: list[str]) -> Iterator[Block]:
+def chapters(archive: Archive, names: list[str], hidden: Hidden) -> Iterator[Block]:
     """Yield the chapters' blocks; a page begins with each.
 
     Raises:
@@ -70,7 +72,7 @@ def chapters(archive: Archive, names: list[str]) -> Iterator[Block]:
         data = archive.read(name)
         if data:
             yield Block("", page=True)
-            yield from html.blocks(chapter_tree(data))
+            yield from html.blocks(chapter_tree(data), hidden)
 
 
 def encrypted_names(archive: Archive) -> set[str]:

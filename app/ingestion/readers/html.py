@@ -5,6 +5,7 @@ The tree is walked without recursion, since a page may nest as deeply as it like
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -12,7 +13,7 @@ from lxml import etree
 from app.infra.confinement import Refused
 from app.ingestion.readers.archive import local, number
 from app.ingestion.readers.charset import decode
-from app.ingestion.readers.content import Block, Content, one_line
+from app.ingestion.readers.content import Block, Content, Hidden, one_line
 from app.ingestion.readers.tables import Grid, table_blocks
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ INLINE = frozenset(("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "c
 TIGHT = ("li", "dd", "dt", "tr", "option")
 #: Tables that hold these, or a cell as long as this, place text on a page: they are no tables.
 LAYOUT, MAX_CELL = ("table", "h1", "h2", "h3", "form"), 1_500
+#: Inline styles, without white space, that leave nothing to be seen.
+UNSEEN = {
+    "display": re.compile("none"),
+    "visibility": re.compile("hidden|collapse"),
+    "opacity": re.compile(r"0?\.?0+"),
+    "font-size": re.compile(r"[01]?(?:\.\d+)?(?:px|pt)|0?\.?0+[a-z%]*"),
+    "text-indent": re.compile(r"-\d{3,}[a-z.\d]*"),
+}
+WHITES = frozenset(("white", "#fff", "#ffffff", "rgb(255,255,255)", "rgba(255,255,255,1)"))
 SKIPPED_ROLES = ("navigation", "search", "menu")
 
 
@@ -44,10 +54,12 @@ def read(data: bytes, _limits: Mapping[str, int]) -> Content:
     root = parse_html(decode(data, declared=True))
     title = next(root.iter("title"), None)
     author = next((m for m in root.iter("meta") if m.get("name", "").lower() == "author"), None)
+    hidden = Hidden()
     return Content(
-        blocks(root),
+        blocks(root, hidden),
         one_line(title.text or "") if title is not None else "",
         author.get("content", "") if author is not None else "",
+        hidden=hidden,
     )
 
 
@@ -71,15 +83,16 @@ def parse_html(text: str) -> Element:
     return root
 
 
-def blocks(root: Element) -> Iterator[Block]:
-    """Yield the tree's blocks."""
-    return Walk().blocks(root)
+def blocks(root: Element, hidden: Hidden | None = None) -> Iterator[Block]:
+    """Yield the tree's blocks; what is hidden in it is counted in ``hidden``."""
+    return Walk(hidden or Hidden()).blocks(root)
 
 
 class Walk:
     """One walk over a tree: text is gathered until an element begins or ends a block."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Hidden) -> None:
+        self._hidden = hidden
         self._parts: list[str] = []
         self._level = 0
         self._tight = False
@@ -94,8 +107,10 @@ class Walk:
             name = local(element)
             if event == "start":
                 if is_unread(element, name):
+                    if name not in UNREAD and is_hidden(element):
+                        self._hidden.note(element.itertext())
                     walk.skip_subtree()
-                elif name == "table" and (rows := table_rows(element)) is not None:
+                elif name == "table" and (rows := table_rows(element, self._hidden)) is not None:
                     yield from self._flush()
                     yield from table_blocks(*rows)
                     walk.skip_subtree()
@@ -170,16 +185,32 @@ def is_unread(element: Element, name: str) -> bool:
         return True
     if not element.attrib:
         return False
-    style = element.get("style", "")
     return (
-        "hidden" in element.attrib
-        or element.get("role") in SKIPPED_ROLES
+        element.get("role") in SKIPPED_ROLES
         or element.get("aria-hidden") == "true"
-        or "display:none" in style.replace(" ", "").lower()
+        or is_hidden(element)
     )
 
 
-def table_rows(table: Element) -> tuple[list[list[str | None]], int | None] | None:
+def is_hidden(element: Element) -> bool:
+    """Whether an element says of itself that it is not shown, or not so that it is seen."""
+    if "hidden" in element.attrib:
+        return True
+    style = "".join(element.get("style", "").lower().split())
+    if not style:
+        return False
+    rules = dict(rule.partition(":")[::2] for rule in style.split(";"))
+    values = {name: value.removesuffix("!important") for name, value in rules.items()}
+    color = values.get("color", "")
+    ground = values.get("background-color") or values.get("background", "")
+    return (
+        any(pattern.fullmatch(values.get(name, "")) for name, pattern in UNSEEN.items())
+        or color == "transparent"
+        or (color in WHITES and ground in WHITES)
+    )
+
+
+def table_rows(table: Element, hidden: Hidden) -> tuple[list[list[str | None]], int | None] | None:
     """Return a table's rows and how many are its header; None when it only places text."""
     if next(table.iterdescendants(*LAYOUT), None) is not None:
         return None
@@ -187,7 +218,7 @@ def table_rows(table: Element) -> tuple[list[list[str | None]], int | None] | No
     headers, counting = 0, True
     for row in table.iter("{*}tr"):
         cells = [cell for cell in row if local(cell) in ("td", "th")]
-        texts = [cell_text(cell) for cell in cells]
+        texts = [cell_text(cell, hidden) for cell in cells]
         if any(len(text) > MAX_CELL for text in texts):
             return None
         grid.add([
@@ -203,6 +234,6 @@ def table_rows(table: Element) -> tuple[list[list[str | None]], int | None] | No
     return grid.rows, headers or None
 
 
-def cell_text(cell: Element) -> str:
+def cell_text(cell: Element, hidden: Hidden) -> str:
     """Return a cell's text in one line."""
-    return " ".join(one_line(block.text) for block in Walk().blocks(cell))
+    return " ".join(one_line(block.text) for block in Walk(hidden).blocks(cell))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from app.documents.document import Document, StoredPage
+from app.documents.document import Document, FileWarning, StoredPage
 from app.documents.schemas import DocumentOut, ListQuery, PageOut
 
 AT = datetime(2026, 11, 21, 10, 0, 0, 123_456, tzinfo=timezone(timedelta(hours=2)))
@@ -15,6 +15,7 @@ def document(**changes) -> Document:
     values = {
         "id": "doc_1", "title": "Guide", "filename": "guide.pdf", "media_type": "application/pdf",
         "author": None, "tags": ("a",), "metadata": {"k": "v"},
+        "warnings": (FileWarning("hidden_text", 2, 40),),
         "version": 2, "page_count": 12, "size_bytes": 48211,
         "sha256": bytes(32), "status": "ready", "error_code": None, "error_detail": None,
         "url": None,
@@ -28,6 +29,7 @@ def test_a_document_has_every_member_of_the_contract() -> None:
     assert body == {
         "id": "doc_1", "title": "Guide", "filename": "guide.pdf", "media_type": "application/pdf",
         "author": None, "tags": ["a"], "metadata": {"k": "v"},
+        "warnings": [{"code": "hidden_text", "page": 2, "characters": 40}],
         "version": 2, "page_count": 12, "size_bytes": 48211,
         "content_hash": "sha256:" + "0" * 64, "status": "ready", "error": None, "url": None,
         "uploaded_at": "2026-11-21T08:00:00.123Z", "updated_at": "2026-11-21T08:00:00.123Z",
