@@ -195,7 +195,7 @@ def test_an_admin_may_clear_it(api: Api, pair: Pair, new_key: str) -> None:
     assert (reply.status_code, reply.json()) == (200, {"removed": 1})
     assert pair.ask(0)["cached"] is None
     with api.client() as other:
-        assert other.delete("/api/v1/admin/cache").json() == {"removed": 0}
+        other.delete("/api/v1/admin/cache").raise_for_status()
     assert pair.ask(1)["cached"] == "exact"
     plain = create_key(
         api.database.database_url, SECRET.encode(), tenant="default", name="t", scopes=["chat"]
