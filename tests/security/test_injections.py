@@ -171,8 +171,10 @@ def check_safe(text: str, held: str) -> None:
     """Nothing in ``text`` is shown as more than text, or leads where no passage does."""
     lowered = text.lower()
     assert "![" not in text
-    for bad in ("<script", "<img", "<a ", "javascript:", "evil.example?", "p.png"):
+    for bad in ("<script", "<img", "<a ", "evil.example?", "p.png"):
         assert bad not in lowered, text
+    # Behind a letter or digit it is the end of a word, and no address.
+    assert not re.search(r"(?<!\w)javascript:", lowered), text
     for address in re.findall(r"\w+://[^\s<>\"`\[\]]+|www\.\S+", text):
         assert address.rstrip(".,;:!?'*_~)") in held, address
     assert not re.search(r"<[a-z/!?][^>]*[\s=]", lowered), text
@@ -231,7 +233,8 @@ def test_templates_are_text_wherever_they_stand(served: Served) -> None:
     with served.client() as client:
         for text in ask(client, served.ids["template"], OWN["template"]):
             assert "{{7*7}} {0.__class__} %(x)s ${7*7}" in text
-            assert "49" not in text
+            code = text.split(" ", 1)[0]  # of the prompt, which an obedient model repeats
+            assert "49" not in text.replace(code, "")
         edit = {"title": OWN["template"], "tags": ["{{7*7}}"]}
         path = f"/api/v1/docs/{served.ids['template']}"
         changed = client.patch(path, json=edit).json()
