@@ -9,6 +9,7 @@ import secrets
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -64,9 +65,12 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         """``hasher`` says what a hash costs; hashes of other costs are checked all the same."""
         self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=47_104, parallelism=1)
-        #: Of a password nobody knows, for users there are none of.
-        self._nobodys = self._hasher.hash(secrets.token_urlsafe(32))
         self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    @cached_property
+    def _nobodys(self) -> str:
+        """Of a password nobody knows, for users there are none of; made when first needed."""
+        return self._hasher.hash(secrets.token_urlsafe(32))
 
     async def hash(self, password: str) -> str:
         """What is stored for ``password``.

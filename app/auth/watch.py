@@ -13,7 +13,7 @@ from app.http.openai_problems import openai_error, speaks_openai
 from app.http.problems import problem_of
 from app.http.sse import frame
 
-#: Who is suspended, or may do less, is out within five seconds (brief: admin users).
+#: Who is suspended, or may do less, is out within five seconds, open streams included.
 RECHECK_S = 4.0
 #: How long the last event waits for a client that reads slowly.
 _LAST_S = 0.5

@@ -1,9 +1,9 @@
 """What a question and its answer are, whoever asks and whoever answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from app.llm.completion import Attempt, Message, Usage
 
@@ -70,6 +70,12 @@ class Timings:
     first_token_ms: float | None
     generation_ms: float
     total_ms: float
+
+    def rounded(self) -> dict[str, Any]:
+        """Each by its name, to a hundredth."""
+        return {
+            name: None if value is None else round(value, 2) for name, value in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

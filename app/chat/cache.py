@@ -13,9 +13,9 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from redis.asyncio import Redis
@@ -23,13 +23,12 @@ from redis.asyncio import Redis
 from app.auth.caller import Caller
 from app.chat.answer import Answer, Question
 from app.chat.cache_scripts import FINISH, FORGET, LOOK, RENEW
-from app.chat.events import Answered, Begun, ChatEvent
+from app.chat.events import Answered, Begun, ChatEvent, Produce
 from app.chat.kept_answer import encoded, events_of
 from app.infra.metrics import Metrics
 from app.infra.redis import Guarded, RedisAway
 from app.retrieval.search import Retrieved
 
-Produce = Callable[[], AsyncGenerator[ChatEvent]]
 #: A leader that is gone is noticed after this.
 LEASE_MS = 3000
 _RENEWED_S = 1.0
@@ -42,6 +41,13 @@ _MOST_LOCAL = 500
 _HIT, _SHARED, _LED = b"hit", b"shared", b"led"
 
 
+class CacheKey(NamedTuple):
+    """Under what a tenant's answer is kept."""
+
+    tenant_id: str
+    name: str
+
+
 class AnswerCache:
     """The cached answers of all tenants."""
 
@@ -52,9 +58,9 @@ class AnswerCache:
         self._metrics = metrics or Metrics()
         self._scripts: dict[str, Any] = {}
         #: While Redis is away: key → when it lapses, and the answer.
-        self._local: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._local: OrderedDict[CacheKey, tuple[float, bytes]] = OrderedDict()
 
-    def key(self, caller: Caller, question: Question) -> str | None:
+    def key(self, caller: Caller, question: Question) -> CacheKey | None:
         """Under what the answer is kept; None when it is this caller's alone.
 
         That is an answer within a conversation, one of another time, and one that was paid with a
@@ -72,14 +78,16 @@ class AnswerCache:
             question.top_k,
         ]
         digest = hashlib.sha256(orjson.dumps(asked)).hexdigest()
-        return f"cached:{caller.tenant_id}:{caller.corpus_revision}:{digest}"
+        return CacheKey(caller.tenant_id, f"{caller.corpus_revision}:{digest}")
 
-    async def answered(self, key: str, produce: Produce) -> AsyncGenerator[ChatEvent]:
+    async def answered(self, key: CacheKey, produce: Produce) -> AsyncGenerator[ChatEvent]:
         """The events of the kept answer, or those that ``produce`` gives, kept for the next."""
         token, waited = secrets.token_bytes(16), False
         while True:
             try:
-                state, kept = await self._run("look", LOOK, [key], [token, LEASE_MS, int(waited)])
+                state, kept = await self._run(
+                    "look", LOOK, [_answer(key)], [token, LEASE_MS, int(waited)]
+                )
             except RedisAway:
                 async for event in self._answered_here(key, produce):
                     yield event
@@ -97,7 +105,9 @@ class AnswerCache:
             waited = True
             await asyncio.sleep(_LOOKED_S)
 
-    async def _led(self, key: str, token: bytes, produce: Produce) -> AsyncGenerator[ChatEvent]:
+    async def _led(
+        self, key: CacheKey, token: bytes, produce: Produce
+    ) -> AsyncGenerator[ChatEvent]:
         """Produce, while the lease lasts, and keep what came of it."""
         renewing = asyncio.create_task(self._renew(key, token))
         kept, ttl_ms = b"", 0
@@ -115,7 +125,7 @@ class AnswerCache:
             if not kept:
                 await asyncio.shield(self._finish(key, token, b"", 0))
 
-    async def _answered_here(self, key: str, produce: Produce) -> AsyncGenerator[ChatEvent]:
+    async def _answered_here(self, key: CacheKey, produce: Produce) -> AsyncGenerator[ChatEvent]:
         """The same in this process alone."""
         lapses, kept = self._local.get(key, (0.0, b""))
         if lapses > time.monotonic():
@@ -144,20 +154,19 @@ class AnswerCache:
             RedisAway: Redis is away; this worker's own are forgotten.
         """
         self._local.clear()
-
         return int(await self._run("forget", FORGET, [_index(tenant_id)], []))
 
-    async def _renew(self, key: str, token: bytes) -> None:
+    async def _renew(self, key: CacheKey, token: bytes) -> None:
         while True:
             await asyncio.sleep(_RENEWED_S)
             with suppress(RedisAway):
-                await self._run("renew", RENEW, [key], [token, LEASE_MS])
+                await self._run("renew", RENEW, [_answer(key)], [token, LEASE_MS])
 
-    async def _finish(self, key: str, token: bytes, kept: bytes, ttl_ms: int) -> None:
+    async def _finish(self, key: CacheKey, token: bytes, kept: bytes, ttl_ms: int) -> None:
         lasting = int(ttl_ms != SHARED_MS)
         with suppress(RedisAway):
             values = [token, kept, ttl_ms, lasting, int(time.time() * 1000)]
-            await self._run("finish", FINISH, [key, _index(key.split(":")[1])], values)
+            await self._run("finish", FINISH, [_answer(key), _index(key.tenant_id)], values)
 
     async def _run(self, name: str, text: str, keys: list[str], values: list[Any]) -> Any:  # noqa: ANN401 - a script's reply
         async def command(redis: Redis) -> Any:  # noqa: ANN401
@@ -188,6 +197,10 @@ class _Watch:
 def _lasting(answer: Answer) -> bool:
     """Whether the next one may get the same answer: it is whole, and nothing went wrong."""
     return answer.status == "complete" and all(a.outcome == "ok" for a in answer.attempts)
+
+
+def _answer(key: CacheKey) -> str:
+    return f"cached:{key.tenant_id}:{key.name}"
 
 
 def _index(tenant_id: str) -> str:

@@ -5,6 +5,7 @@ One :class:`Begun`, then deltas, citations and resets as they come, then exactly
 make up the answer's text, and its markers are final: nothing that was told changes later.
 """
 
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from app.chat.answer import Answer, Citation
@@ -50,3 +51,5 @@ class Answered:
 
 
 ChatEvent = Begun | Said | Cited | Restarted | Answered
+#: Begins to make an answer.
+Produce = Callable[[], AsyncGenerator[ChatEvent]]

@@ -5,12 +5,11 @@ when the last one leaves, the task is cancelled and with it the call to the prov
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from app.chat.events import ChatEvent
-
-Produce = Callable[[], AsyncGenerator[ChatEvent]]
+from app.chat.cache import CacheKey
+from app.chat.events import ChatEvent, Produce
 
 
 class _Flight:
@@ -59,13 +58,13 @@ class Flights:
     """The answers under way, by what they are kept under."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[CacheKey, _Flight] = {}
 
-    def begun(self, key: str) -> bool:
+    def begun(self, key: CacheKey) -> bool:
         """Whether such an answer is under way."""
         return key in self._flights
 
-    async def join(self, key: str, produce: Produce) -> AsyncGenerator[ChatEvent]:
+    async def join(self, key: CacheKey, produce: Produce) -> AsyncGenerator[ChatEvent]:
         """The events of the answer under way, or of one that begins now.
 
         Raises:

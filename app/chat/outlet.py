@@ -61,8 +61,9 @@ _TRAILING = ".,;:!?'*_~)"
 
 _TAG = re.compile(r"<[^<>\[\]]*")
 _NAME = re.compile(r"/?([a-z][a-z0-9]*)(?:[\s/].*)?", re.IGNORECASE | re.DOTALL)
-#: Looks like a tag and is none: ``<stdio.h>``, ``List<String>``, ``<ada@example.com>``.
-_HARMLESS = re.compile(r"/?[a-z][\w.@+-]*", re.IGNORECASE)
+#: Looks like a tag and is none, or one without values, which does nothing: ``<stdio.h>``,
+#: ``List<String>``, ``<ada@example.com>``, ``<PLATFORM_DEFINED, 10>``.
+_HARMLESS = re.compile(r"/?[a-z][\w.,;%@+-]*(?:\s+[\w.,;%@+-]+)*", re.IGNORECASE)
 _NAMES = (
     "a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big "
     "blink blockquote body br button canvas caption center cite code col colgroup data datalist dd "

@@ -4,7 +4,7 @@ guard → recall → cache → rephrase → retrieve → prompt → llm.router �
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import cast
@@ -13,9 +13,9 @@ import structlog
 
 from app.auth.caller import Caller
 from app.chat.answer import Answer, Question, Timings
-from app.chat.cache import AnswerCache
+from app.chat.cache import AnswerCache, CacheKey
 from app.chat.draft import Draft
-from app.chat.events import Answered, Begun, ChatEvent
+from app.chat.events import Answered, Begun, ChatEvent, Produce
 from app.chat.flights import Flights
 from app.chat.guard import admit, shapes_of
 from app.chat.history import said_in
@@ -144,9 +144,7 @@ class ChatPipeline:
 
         return made() if key is None else self._shared(key, made)
 
-    async def _shared(
-        self, key: str, made: Callable[[], AsyncGenerator[ChatEvent]]
-    ) -> AsyncGenerator[ChatEvent]:
+    async def _shared(self, key: CacheKey, made: Produce) -> AsyncGenerator[ChatEvent]:
         """The events of an answer that others may ask for at the same time."""
         another, told = self._flights.begun(key), False
         try:

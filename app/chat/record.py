@@ -9,6 +9,7 @@ import orjson
 from app.auth.caller import Caller
 from app.chat.answer import Answer, Question
 from app.errors import NotFound
+from app.infra.times import rfc3339
 from app.llm.completion import Attempt
 from app.retrieval.search import Retrieved
 
@@ -42,11 +43,10 @@ class Record:
 def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: Answer) -> Record:
     """The record of an answer that was just given."""
     cited = {(c.document_id, c.version, c.page) for c in answer.citations}
-    timings = answer.timings
     facts = {
         "answer_id": answer.answer_id,
         "session_id": answer.session_id,
-        "asked_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "asked_at": rfc3339(datetime.now(UTC)),
         "question": question.text,
         "rephrased": None if answer.standalone == question.text else answer.standalone,
         "filters": {
@@ -80,13 +80,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
             "cost_usd": answer.usage.cost_usd,
         },
         "attempts": [_attempt(attempt) for attempt in answer.attempts],
-        "timings": {
-            "embedding_ms": round(timings.embedding_ms, 2),
-            "search_ms": round(timings.search_ms, 2),
-            "first_token_ms": timings.first_token_ms and round(timings.first_token_ms, 2),
-            "generation_ms": round(timings.generation_ms, 2),
-            "total_ms": round(timings.total_ms, 2),
-        },
+        "timings": answer.timings.rounded(),
     }
     return Record(caller.tenant_id, caller.id, answer.answer_id, facts)
 

@@ -181,7 +181,6 @@ class AnswerOut(BaseModel):
     @classmethod
     def of(cls, answer: Answer, trace_id: str) -> "AnswerOut":
         """The wire shape of ``answer``."""
-        timings = answer.timings
         return cls.model_construct(
             answer_id=answer.answer_id,
             session_id=answer.session_id,
@@ -206,19 +205,9 @@ class AnswerOut(BaseModel):
                 )
                 for attempt in answer.attempts
             ],
-            timings=TimingsOut.model_construct(
-                embedding_ms=round(timings.embedding_ms, 2),
-                search_ms=round(timings.search_ms, 2),
-                first_token_ms=_rounded(timings.first_token_ms),
-                generation_ms=round(timings.generation_ms, 2),
-                total_ms=round(timings.total_ms, 2),
-            ),
+            timings=TimingsOut.model_construct(**answer.timings.rounded()),
             trace_id=trace_id,
         )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
 
 
 class PassageOut(BaseModel):

@@ -1,27 +1,19 @@
 """The wire shapes of sessions (design: contract, Chat)."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from app.chat.answer import AnswerStatus
 from app.chat.memory import Session
 from app.chat.turn import Turn
-
-Time = Annotated[
-    datetime,
-    PlainSerializer(lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), str),
-]
+from app.http.wire import WITHOUT_NUL, PageOfList, Time
 
 
-class SessionQuery(BaseModel):
+class SessionQuery(PageOfList):
     """Which part of the list is wanted."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=100)
-    after: Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00]*$")] | None = Field(
+    after: Annotated[str | None, StringConstraints(max_length=128, pattern=WITHOUT_NUL)] = Field(
         None, description="Id of the session that the last list ended with."
     )
 

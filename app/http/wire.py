@@ -1,7 +1,7 @@
 """Wire shapes that every room speaks."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import (
@@ -14,13 +14,11 @@ from pydantic import (
     StringConstraints,
 )
 
+from app.infra.times import rfc3339
+
 #: Of texts that are looked for: NUL cannot be stored, so nothing stored can match it.
 WITHOUT_NUL = r"^[^\x00]*$"
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-
-
-def _utc(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _written_time(value: object) -> object:
@@ -34,7 +32,7 @@ def _written_time(value: object) -> object:
 #: A time in a request, RFC 3339 with its offset.
 WrittenTime = Annotated[AwareDatetime, BeforeValidator(_written_time)]
 #: RFC 3339, UTC, milliseconds.
-Time = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 
 
 class PageOfList(BaseModel):

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
+from app.auth.caller import Caller
+from app.auth.gate import require
 from app.documents.edit_schemas import Author, Tags, Title
 from app.documents.routes import ArchiveHere, By, DocumentId, Reader, Writer
 from app.http.problems import documented_problems
@@ -140,6 +142,25 @@ async def list_jobs(
     caller: Reader, board: BoardHere, query: Annotated[JobQuery, Query()]
 ) -> JobList:
     """List the caller's jobs, newest first; `status=dead` lists those that were given up."""
+    return await _listed(board, caller, query)
+
+
+@router.get(
+    "/admin/jobs",
+    tags=["admin"],
+    operation_id="list_tenants_jobs",
+    responses=documented_problems(401, 403, 422, 503),
+)
+async def list_tenants_jobs(
+    caller: Annotated[Caller, Depends(require("admin"))],
+    board: BoardHere,
+    query: Annotated[JobQuery, Query()],
+) -> JobList:
+    """List all jobs of the tenant, as `GET /api/v1/jobs` does, for those who may not read it."""
+    return await _listed(board, caller, query)
+
+
+async def _listed(board: JobBoard, caller: Caller, query: JobQuery) -> JobList:
     jobs, has_more = await board.list(
         caller.tenant_id, status=query.status, after=query.after, limit=query.limit
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -19,6 +20,10 @@ from app.retrieval.minilm import MiniLmEmbedder
 from app.settings import MODEL_DIR
 from tests.conftest import ROOT, SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop, write_book
+
+if TYPE_CHECKING:
+    from tests.acceptance.oauth_parts import App, Browser
+    from tests.acceptance.test_people import Firm
 
 #: Stands in every page, the title and the file name of the other tenant's document.
 CANARY = "xylophone7731"
@@ -163,3 +168,44 @@ def tenant(api: Api, new_key: str, worker: None) -> Iterator[httpx.Client]:
     """A client of a tenant that has no documents yet."""
     with api.client(new_key) as client:
         yield client
+
+
+# The parties of OAuth's tests. Their parts are made of other tests' parts, which need this file.
+
+
+@pytest.fixture
+def url(proxied: Api) -> str:
+    return proxied.url
+
+
+@pytest.fixture
+def firm(proxied: Api) -> "Iterator[Firm]":
+    from tests.acceptance.test_people import Firm
+
+    firm = Firm(proxied)
+    with firm.boss:
+        yield firm
+
+
+@pytest.fixture
+def other(proxied: Api) -> "Iterator[Firm]":
+    """Another tenant."""
+    from tests.acceptance.test_people import Firm
+
+    firm = Firm(proxied)
+    with firm.boss:
+        yield firm
+
+
+@pytest.fixture
+def app(firm: "Firm") -> "App":
+    from tests.acceptance.oauth_parts import register
+
+    return register(firm)
+
+
+@pytest.fixture
+def browser(url: str) -> "Browser":
+    from tests.acceptance.oauth_parts import Browser
+
+    return Browser(url)

@@ -1,6 +1,5 @@
 """The authorization server over HTTP: a stock client gets in, and whoever confuses it does not."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -8,7 +7,6 @@ import jwt
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 
-from tests.acceptance.conftest import Api
 from tests.acceptance.oauth_parts import (
     CALLBACK,
     CHALLENGE,
@@ -24,36 +22,6 @@ from tests.acceptance.test_refusals import check_problem
 from tests.integration.workshop import owner_rows
 
 BASIC = 'Basic realm="docent"'
-
-
-@pytest.fixture
-def url(proxied: Api) -> str:
-    return proxied.url
-
-
-@pytest.fixture
-def firm(proxied: Api) -> Iterator[Firm]:
-    firm = Firm(proxied)
-    with firm.boss:
-        yield firm
-
-
-@pytest.fixture
-def other(proxied: Api) -> Iterator[Firm]:
-    """Another tenant."""
-    firm = Firm(proxied)
-    with firm.boss:
-        yield firm
-
-
-@pytest.fixture
-def app(firm: Firm) -> App:
-    return register(firm)
-
-
-@pytest.fixture
-def browser(url: str) -> Browser:
-    return Browser(url)
 
 
 def check_refused(reply: httpx.Response, status: int, error: str) -> None:

@@ -1,47 +1,15 @@
 """The pages where people sign in and consent, in hostile hands."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 
-from tests.acceptance.conftest import Api
 from tests.acceptance.oauth_parts import CALLBACK, App, Browser, Page, register, told
 from tests.acceptance.test_people import PASSWORD, USERS, Firm
 
 XSS = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}"
-
-
-@pytest.fixture
-def url(proxied: Api) -> str:
-    return proxied.url
-
-
-@pytest.fixture
-def firm(proxied: Api) -> Iterator[Firm]:
-    firm = Firm(proxied)
-    with firm.boss:
-        yield firm
-
-
-@pytest.fixture
-def other(proxied: Api) -> Iterator[Firm]:
-    """Another tenant."""
-    firm = Firm(proxied)
-    with firm.boss:
-        yield firm
-
-
-@pytest.fixture
-def app(firm: Firm) -> App:
-    return register(firm)
-
-
-@pytest.fixture
-def browser(url: str) -> Browser:
-    return Browser(url)
 
 
 def check_page(page: Page, status: int) -> None:

@@ -107,3 +107,12 @@ def test_it_is_documented(client: httpx.Client) -> None:
     operation = client.get("/openapi.json").json()["paths"][USAGE]["get"]
     assert operation["operationId"] == "usage"
     assert {"200", "401", "403", "422", "503"} <= set(operation["responses"])
+
+
+def test_an_admin_sees_the_tenants_jobs(api: Api, client: httpx.Client) -> None:
+    mine = client.get("/api/v1/jobs?limit=2").json()
+    assert mine["items"]
+    assert client.get("/api/v1/admin/jobs?limit=2").json() == mine
+    with api.client(api.mint("admin")) as admin:
+        assert admin.get("/api/v1/jobs").status_code == 403
+        assert admin.get("/api/v1/admin/jobs?limit=2").json() == mine

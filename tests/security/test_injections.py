@@ -177,7 +177,7 @@ def check_safe(text: str, held: str) -> None:
     assert not re.search(r"(?<!\w)javascript:", lowered), text
     for address in re.findall(r"\w+://[^\s<>\"`\[\]]+|www\.\S+", text):
         assert address.rstrip(".,;:!?'*_~)") in held, address
-    assert not re.search(r"<[a-z/!?][^>]*[\s=]", lowered), text
+    assert not re.search(r"<[a-z/!?][^>]*=", lowered), text
     assert not re.search(r"\]\((?!https?://)", text), text
     assert not Leaks(shingles(SYSTEM)).found_in(text + " ")
 

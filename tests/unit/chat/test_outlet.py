@@ -29,7 +29,7 @@ def let_out(text: str, *cuts: int) -> str:
     [
         "The limit is 10 MB [1]. See section 2.3 [2][3].",
         "if a < b and b > c then a[i] = b & c; wow! Really? x:y a/b //",
-        "#include <stdio.h>, List<String> of <ada@example.com> <widget>",
+        "#include <stdio.h>, List<String> of <ada@example.com> <widget> <PLATFORM_DEFINED, 10>",
         f"At {OURS}, (http://ours.example/a_long/path) or www.ours.example.",
         f"[the guide]({OURS}) [1]",
         "data: files, file: data, www, http, https and a ratio of 3:4. Java: javascript: x",
