@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.chat import invisible
 from app.chat.invisible import visible
 
 
@@ -55,3 +56,13 @@ def test_only_invisible_characters_are_taken_out(text: str) -> None:
     seen = [c for c in text if unicodedata.category(c)[0] in "LNPS" and c not in blank]
     assert [c for c in left if c in set(seen)] == seen
     assert not any(unicodedata.category(c) == "Cc" and c not in "\n\t\r\x85" for c in left)
+
+
+@given(
+    st.text(st.characters(), max_size=30), st.sampled_from(["\u200d", "\ufe0f", "\U000e0067", ""])
+)
+def test_what_is_not_suspected_has_nothing_to_lose(text: str, more: str) -> None:
+    """The quick look and the thorough one agree."""
+    text = text + more + text
+    if not invisible._SUSPECT.search(text):
+        assert invisible._INVISIBLE.sub("", text) == text
