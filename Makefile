@@ -84,7 +84,7 @@ migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --ignore=tests/faults --ignore=tests/fuzz --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --cov --cov-report=term:skip-covered
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults

@@ -47,6 +47,8 @@ structlog.configure(
 ROOT = Path(__file__).parents[1]
 #: Keys the hashes of API keys in every test.
 SECRET = "a secret of the tests, long enough"
+#: Files of few tests that take minutes.
+LONGEST = {"test_corpus_machine.py", "test_jobs.py", "test_budget_machine.py"}
 HOME_VARIABLE = "DOCENT_TEST_HOME"
 HOME_PREFIX = "docent-tests-"
 
@@ -70,6 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and (home := os.environ.pop(HOME_VARIABLE, None)):
         remove_home(Path(home))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files with the longest tests begin first, or one of them ends the suite alone."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
