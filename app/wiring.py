@@ -31,6 +31,7 @@ from app.infra.metrics import Metrics
 from app.infra.metrics_backends import open_metrics
 from app.infra.postgres import Pool, fetch_all, open_pool
 from app.infra.redis import Guarded, answers, open_redis
+from app.infra.redis_line import open_line
 from app.infra.sampling import sampling
 from app.infra.servers import urls_of
 from app.ingestion.announcer import Announcer
@@ -172,7 +173,7 @@ async def open_house(
         embedder = _closed_by(stack, build_embedder(settings, threads=embedding_threads))
         await check_index(pool, embedder)
         retriever = Retriever(pool, embedder, metrics=metrics)
-        shared = Guarded(redis, metrics=metrics)
+        shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
         budgets = _closed_by(
             stack,
             Budgets(

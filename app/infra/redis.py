@@ -40,6 +40,7 @@ async def open_redis(url: str, *, timeout_s: float) -> AsyncIterator[Redis]:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
+            protocol=2,  # which `redis_line.py` speaks too
         )
     except ValueError as error:
         raise ConfigurationError(
