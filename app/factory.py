@@ -20,6 +20,7 @@ from app.auth.oauth.routes import router as oauth_router
 from app.auth.oauth.token_routes import router as token_router
 from app.auth.people.admin_routes import router as roster_router
 from app.auth.people.routes import router as people_router
+from app.auth.workspaces.routes import router as workspaces_router
 from app.chat.answer_routes import router as answer_router
 from app.chat.cache_routes import router as cache_router
 from app.chat.openai_routes import router as openai_router
@@ -64,6 +65,7 @@ _ROUTERS = (
     people_router,
     keys_router,
     roster_router,
+    workspaces_router,
     audit_router,
     clients_router,
     oauth_router,

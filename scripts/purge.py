@@ -19,6 +19,7 @@ from app.documents.corpus import stray_quotes, stray_turns
 from app.errors import AppError
 from app.infra.blobs import BlobInfo, open_blobs
 from app.infra.postgres import open_pool, tenant_transaction
+from app.infra.reach import EVERYTHING, reaching
 from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, servers, urls_of
 from app.retrieval.cited import QuotedPlaces
@@ -60,7 +61,9 @@ async def purge_bytes(settings: Settings, tenant: str | None, *, really: bool) -
         open_blobs(settings, pool) as blobs,
     ):
         for tenant_id in _tenants(settings, tenant):
-            for blob in await _unneeded(pool, blobs, tenant_id):
+            with reaching(EVERYTHING):
+                unneeded = await _unneeded(pool, blobs, tenant_id)
+            for blob in unneeded:
                 count, size_bytes = count + 1, size_bytes + blob.size_bytes
                 if really:
                     await _remove(settings, blobs, blob)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from app.infra.reach import EVERYTHING, SHARED
+
 KeyScope = Literal["chat", "docs:read", "docs:write", "admin"]
 ALL_SCOPES: tuple[KeyScope, ...] = ("chat", "docs:read", "docs:write", "admin")
 
@@ -32,11 +34,22 @@ class Caller:
     requests_per_minute: int | None = None
     #: The program that acts, for its user or for itself; None for keys and our own login.
     client_id: str | None = None
+    #: Whether its tenant had documents that not everybody there sees, when the request came.
+    restricted: bool = False
 
     @property
     def kind(self) -> Kind:
         """What its credential is."""
         return _KINDS.get(self.id.partition("_")[0], "key")
+
+    @property
+    def reach(self) -> str:
+        """How far it sees into its tenant's documents, as ``app/infra/reach.py`` has it.
+
+        Administrators see everything; a user what is theirs and their workspaces'; a credential of
+        nobody's what the whole tenant sees.
+        """
+        return EVERYTHING if "admin" in self.scopes else self.user_id or SHARED
 
     @property
     def acts_as_owner(self) -> bool:

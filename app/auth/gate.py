@@ -18,6 +18,7 @@ from app.auth.credentials import Credentials
 from app.auth.watch import StreamWatch
 from app.errors import AppError, NotAllowed, NotAuthenticated
 from app.http.problems import problem_response
+from app.infra.reach import reaching
 
 OPEN_PATHS = frozenset(
     {
@@ -45,7 +46,7 @@ WEBSOCKET_PATH = "/ws"
 
 
 class Gate:
-    """Puts the caller into the request's state, or answers 401.
+    """Puts the caller into the request's state, and bounds what its queries see, or answers 401.
 
     When the database is down nobody can be authenticated, and the answer is 503. While a stream of
     events is sent, the credential is checked again, see :class:`StreamWatch`.
@@ -73,7 +74,8 @@ class Gate:
         scope.setdefault("state", {})["caller"] = caller
         watch = StreamWatch(scope, send, caller, lambda: known.caller(token))
         try:
-            await self._app(scope, receive, watch.send)
+            with reaching(caller.reach):
+                await self._app(scope, receive, watch.send)
         except asyncio.CancelledError:
             if not watch.took_back_its_cancellation():
                 raise

@@ -59,6 +59,7 @@ class KeyRing:
             tenant_budget_usd=row["tenant_budget_usd"],
             key_budget_usd=row["key_budget_usd"],
             corpus_revision=row["corpus_revision"],
+            restricted=row["restricted"],
             user_id=row["user_id"],
             role=row["role"],
             requests_per_minute=row["requests_per_minute"],

@@ -179,6 +179,7 @@ class Tokens:
             claims.scopes & frozenset(holder["scopes"]),
             tenant_budget_usd=holder["tenant_budget_usd"],
             corpus_revision=holder["corpus_revision"],
+            restricted=holder["restricted"],
             user_id=holder["user_id"],
             role=holder["role"],
             client_id=holder["client_id"],

@@ -17,6 +17,7 @@ from app.auth.people.registration import Registration
 from app.auth.people.roster import Roster
 from app.auth.signing_keys import SigningKeys
 from app.auth.tokens import Tokens
+from app.auth.workspaces.service import Workspaces
 from app.infra.postgres import Pool
 from app.settings import Settings
 
@@ -29,6 +30,7 @@ class People:
     registration: Registration
     account: Account
     roster: Roster
+    workspaces: Workspaces
     invitations: Invitations
     signing_keys: SigningKeys
     tokens: Tokens
@@ -61,6 +63,7 @@ def assemble_people(settings: Settings, pool: Pool, secret: bytes, attempts: Att
         registration=Registration(pool, passwords, attempts, invitations, mode=mode),
         account=Account(pool, passwords, logins),
         roster=Roster(pool, passwords),
+        workspaces=Workspaces(pool),
         invitations=invitations,
         signing_keys=keys,
         tokens=tokens,

@@ -64,7 +64,8 @@ class AnswerCache:
         """Under what the answer is kept; None when it is this caller's alone.
 
         That is an answer within a conversation, one of another time, and one that was paid with a
-        key of the caller's.
+        key of the caller's. Callers share answers while all of them see the same documents; once
+        any of their tenant's is restricted, those share who reach as far.
         """
         if not self._ttl_s or question.history or question.as_of or question.keys:
             return None
@@ -76,6 +77,7 @@ class AnswerCache:
             question.temperature,
             question.max_tokens,
             question.top_k,
+            caller.reach if caller.restricted else None,
         ]
         digest = hashlib.sha256(orjson.dumps(asked)).hexdigest()
         return CacheKey(caller.tenant_id, f"{caller.corpus_revision}:{digest}")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from app.infra.blobs import BlobStore
 from app.infra.postgres import Pool, tenant_transaction
+from app.infra.reach import EVERYTHING, reaching
 
 #: Ids shown of each kind of finding.
 SAMPLES = 10
@@ -90,6 +91,13 @@ async def check_corpus(
     Raises:
         Unavailable: the database, the blob store or Redis is away.
     """
+    with reaching(EVERYTHING):
+        return await _check(pool, blobs, tenant_id, quoted=quoted, memory=memory)
+
+
+async def _check(
+    pool: Pool, blobs: BlobStore, tenant_id: str, *, quoted: Cites, memory: Cites
+) -> list[Finding]:
     findings = []
     async with tenant_transaction(pool, tenant_id) as connection:
         for name, statement in CHECKS.items():
@@ -119,14 +127,19 @@ async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> dict[str, se
         Unavailable: the database or Redis is away.
     """
     cited = await memory.cited(tenant_id)
-    async with tenant_transaction(pool, tenant_id) as connection:
-        cursor = await connection.execute("SELECT id FROM documents WHERE deleted_at IS NULL")
-        present = {row["id"] for row in await cursor.fetchall()}
+    with reaching(EVERYTHING):  # what one caller does not see is not gone
+        present = await _present(pool, tenant_id)
     gone = {
         answer_id: {document_id for document_id, _ in versions} - present
         for answer_id, versions in cited.items()
     }
     return {answer_id: documents for answer_id, documents in gone.items() if documents}
+
+
+async def _present(pool: Pool, tenant_id: str) -> set[str]:
+    async with tenant_transaction(pool, tenant_id) as connection:
+        cursor = await connection.execute("SELECT id FROM documents WHERE deleted_at IS NULL")
+        return {row["id"] for row in await cursor.fetchall()}
 
 
 async def stray_quotes(pool: Pool, quoted: Cites, tenant_id: str) -> list[str]:
@@ -136,10 +149,15 @@ async def stray_quotes(pool: Pool, quoted: Cites, tenant_id: str) -> list[str]:
         Unavailable: the database or Redis is away.
     """
     cited = await quoted.cited(tenant_id)  # first: versions come while we look, and none goes
+    with reaching(EVERYTHING):
+        known = await _known(pool, tenant_id)
+    return [answer_id for answer_id, versions in cited.items() if not versions <= known]
+
+
+async def _known(pool: Pool, tenant_id: str) -> set[tuple[str, int]]:
     async with tenant_transaction(pool, tenant_id) as connection:
         cursor = await connection.execute("SELECT document_id, number FROM document_versions")
-        known = {(row["document_id"], row["number"]) for row in await cursor.fetchall()}
-    return [answer_id for answer_id, versions in cited.items() if not versions <= known]
+        return {(row["document_id"], row["number"]) for row in await cursor.fetchall()}
 
 
 def _finding(name: str, ids: list[str]) -> Finding:

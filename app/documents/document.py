@@ -7,6 +7,25 @@ from typing import Literal
 
 Status = Literal["queued", "processing", "ready", "failed", "deleted"]
 VersionStatus = Literal["queued", "processing", "ready", "failed", "cancelled", "dead"]
+#: Who sees a document: everybody of the tenant, a workspace's members, or its owner.
+Visibility = Literal["tenant", "workspace", "private"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Who sees a document besides administrators."""
+
+    visibility: Visibility = "tenant"
+    #: With ``workspace``, and only then.
+    workspace_id: str | None = None
+    #: The user who uploaded it; None for a key of nobody's.
+    owner_id: str | None = None
+
+    @property
+    def space(self) -> str:
+        """One word for who sees it, as the database has it: empty for the tenant."""
+        seen_by = {"tenant": "", "workspace": self.workspace_id, "private": self.owner_id}
+        return seen_by[self.visibility] or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,9 @@ class Document:
     error_code: str | None
     error_detail: str | None
     url: str | None
+    visibility: Visibility
+    workspace_id: str | None
+    owner_id: str | None
     warnings: tuple[FileWarning, ...]
     created_at: datetime
     updated_at: datetime
@@ -93,6 +115,8 @@ class NewFile:
     author: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: Of a new document; a next version changes nothing of it.
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +132,8 @@ class Claimed:
     media_type: str
     sha256: bytes
     claim: str
+    #: Whose the document is to see; see :class:`Sharing`.
+    space: str
     #: The newest published version, which this one is compared with; None = none was.
     base_version: int | None
 

@@ -2,12 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
-from app.documents.document import Removed, Version, VersionStatus
+from app.documents.document import Removed, Sharing, Version, VersionStatus, Visibility
 from app.documents.schemas import LARGEST, DocumentError, PageQuery, WarningOut
 from app.documents.store import Edit
-from app.http.wire import Time
+from app.errors import InvalidRequest
+from app.http.wire import WITHOUT_NUL, Time
 
 # Lines of text that can be stored: no control characters, so that they stay one line.
 LINE = r"^[^\x00-\x1f\x7f]*$"
@@ -26,6 +34,7 @@ def _filled_line(max_length: int) -> StringConstraints:
 
 Title = Annotated[str, _filled_line(500)]
 Author = Annotated[str, _line(200)]
+WorkspaceId = Annotated[str, StringConstraints(max_length=64, pattern=WITHOUT_NUL)]
 Tag = Annotated[str, _filled_line(64)]
 Metadata = Annotated[
     dict[Annotated[str, _filled_line(64)], Annotated[str, _line(1000)] | None],
@@ -48,6 +57,37 @@ MAX_TAGS = 50
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 
 
+def _check_sharing(visibility: Visibility | None, workspace_id: str | None) -> None:
+    if (visibility == "workspace") != (workspace_id is not None):
+        raise ValueError("workspace_id goes with the visibility 'workspace', and only with it")
+
+
+class SharingIn(BaseModel):
+    """Who is to see a new document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Visibility = Field(
+        "tenant", description="`private`: the caller's user alone, and administrators."
+    )
+    workspace_id: WorkspaceId | None = Field(None, description="With `workspace`, and only then.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "SharingIn":
+        _check_sharing(self.visibility, self.workspace_id)
+        return self
+
+    def to_sharing(self, user_id: str | None) -> Sharing:
+        """The sharing of a document that the user of that id uploads.
+
+        Raises:
+            InvalidRequest: it is to be private, and the caller is no user.
+        """
+        if self.visibility == "private" and user_id is None:
+            raise InvalidRequest("Only a user has private documents; this credential is nobody's.")
+        return Sharing(self.visibility, self.workspace_id, user_id)
+
+
 class DocumentEdit(BaseModel):
     """What is to change; fields left out stay as they are."""
 
@@ -57,12 +97,22 @@ class DocumentEdit(BaseModel):
     author: Author | None = Field(None, description="null takes it away")
     tags: list[Tag] | None = Field(None, max_length=MAX_TAGS, description="all of them")
     metadata: Metadata | None = Field(None, description="Names to set; null takes one away.")
+    visibility: Visibility | None = Field(
+        None, description="Who sees it; its owner and administrators say so."
+    )
+    workspace_id: WorkspaceId | None = Field(None, description="With `workspace`, and only then.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "DocumentEdit":
+        _check_sharing(self.visibility, self.workspace_id)
+        return self
 
     def to_edit(self) -> Edit:
         """What the archive is asked to do."""
         tags = None if self.tags is None else tuple(dict.fromkeys(self.tags))
         clears = "author" in self.model_fields_set and not self.author
-        return Edit(self.title, self.author, clears, tags, self.metadata)
+        sharing = self.visibility and Sharing(self.visibility, self.workspace_id)
+        return Edit(self.title, self.author, clears, tags, self.metadata, sharing)
 
 
 class RemovedOut(BaseModel):

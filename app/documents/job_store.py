@@ -5,6 +5,7 @@ last works on the version, and what others still write changes nothing.
 """
 
 import secrets
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from app.documents.document import Claimed
@@ -31,6 +32,14 @@ async def find_job(connection: Connection, job_id: str) -> Job | None:
     )
     row = await cursor.fetchone()
     return None if row is None else job_of(row)
+
+
+async def seen_documents(connection: Connection, document_ids: Collection[str]) -> set[str]:
+    """Those of ``document_ids`` that the transaction reaches."""
+    cursor = await connection.execute(
+        "SELECT id FROM documents WHERE id = ANY (%s)", (list(document_ids),)
+    )
+    return {row["id"] for row in await cursor.fetchall()}
 
 
 async def newest_job(connection: Connection, document_id: str) -> Job | None:
@@ -84,7 +93,7 @@ async def claim_version(connection: Connection, document_id: str, version: int) 
         " AND v.status IN ('queued', 'processing') AND d.deleted_at IS NULL"
         " AND v.number > coalesce(b.number, 0)"
         " RETURNING v.document_id, v.number AS version, d.title, d.index_title, v.filename,"
-        " v.media_type, v.sha256, v.claim, b.number AS base_version",
+        " v.media_type, v.sha256, v.claim, d.space, b.number AS base_version",
         {"claim": secrets.token_hex(16), "id": document_id, "version": version},
     )
     row = await cursor.fetchone()
@@ -182,3 +191,18 @@ async def requeue_version(connection: Connection, document_id: str, version: int
     )
     row = await cursor.fetchone()
     return None if row is None else job_of(row)
+
+
+async def outcomes(
+    connection: Connection, versions: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """(document, version) → status, progress and error of versions that are being waited for."""
+    cursor = await connection.execute(
+        "SELECT v.document_id, v.number, v.status, v.step, v.pages_done, v.page_count,"
+        " v.chunks_embedded, v.chunks_reused, v.error_code, v.error_detail"
+        " FROM document_versions v"
+        " JOIN unnest(%s::text[], %s::integer[]) AS w (document_id, number)"
+        " USING (document_id, number)",
+        ([document_id for document_id, _ in versions], [number for _, number in versions]),
+    )
+    return {(row["document_id"], row["number"]): row for row in await cursor.fetchall()}

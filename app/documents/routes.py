@@ -66,6 +66,8 @@ async def list_documents(
         status=query.status,
         title_part=query.q,
         include_deleted=query.include_deleted,
+        visibility=query.visibility,
+        workspace_id=query.workspace_id,
     )
     documents, has_more = await archive.list(caller.tenant_id, listing)
     items = [DocumentOut.of(document) for document in documents]
@@ -187,12 +189,12 @@ async def get_content(
 @router.patch(
     "/{document_id}",
     operation_id="edit_document",
-    responses=documented_problems(401, 403, 404, 413, 415, 422, 503),
+    responses=documented_problems(401, 403, 404, 409, 413, 415, 422, 503),
 )
 async def edit_document(
     caller: Writer, archive: ArchiveHere, by: By, document_id: DocumentId, body: DocumentEdit
 ) -> DocumentOut:
-    """Change a document's title, author, tags or metadata."""
+    """Change a document's title, author, tags, metadata, or who sees it."""
     edit = body.to_edit()
     return DocumentOut.of(await archive.edit(caller.tenant_id, document_id, edit, by=by))
 

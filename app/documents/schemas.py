@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.documents.document import Document, FileWarning, Status, StoredPage
+from app.documents.document import Document, FileWarning, Status, StoredPage, Visibility
 from app.http.wire import Time
 
 
@@ -52,6 +52,9 @@ class DocumentOut(BaseModel):
                 "status": "ready",
                 "error": None,
                 "url": None,
+                "visibility": "tenant",
+                "workspace_id": None,
+                "owner_id": None,
                 "warnings": [],
                 "uploaded_at": "2026-11-21T09:00:00Z",
                 "updated_at": "2026-11-21T09:00:00Z",
@@ -73,6 +76,9 @@ class DocumentOut(BaseModel):
     status: Status
     error: DocumentError | None
     url: str | None
+    visibility: Visibility
+    workspace_id: str | None = Field(description="Whose members see it, with `workspace`.")
+    owner_id: str | None = Field(description="The user who uploaded it; null = a key of nobody's.")
     warnings: list[WarningOut]
     uploaded_at: Time
     updated_at: Time
@@ -98,6 +104,9 @@ class DocumentOut(BaseModel):
             status=document.status,
             error=error,
             url=document.url,
+            visibility=document.visibility,
+            workspace_id=document.workspace_id,
+            owner_id=document.owner_id,
             warnings=WarningOut.all_of(document.warnings),
             uploaded_at=document.created_at,
             updated_at=document.updated_at,
@@ -119,6 +128,8 @@ class ListQuery(BaseModel):
     status: Status | None = None
     q: _Text = Field(None, description="Part of the title or file name.")
     include_deleted: bool = False
+    visibility: Visibility | None = None
+    workspace_id: _Text = None
 
 
 #: PostgreSQL's integer; larger numbers are not versions or pages of anything.

@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from app.auth.audit import OPERATOR, AuditEvent, Origin, record
@@ -10,9 +11,10 @@ from app.documents.document import Document, Removed, StoredPage, Version
 from app.documents.job import Job
 from app.documents.job_store import cancel_jobs
 from app.documents.page_image import NoPageImage, render_page
+from app.documents.sharing import SourceTaken, share
 from app.documents.store import Edit, Listing
 from app.documents.version_store import activate_version, list_versions, record_activation
-from app.errors import Conflict, NotFound
+from app.errors import NotFound
 from app.infra.blobs import BlobStore
 from app.infra.postgres import Connection, Pool, tenant_transaction
 from app.retrieval.chunk_table import NO_VERSION, show_version
@@ -38,12 +40,6 @@ class PageNotFound(NotFound):
     """The document has no such page in that version."""
 
     code = "page_not_found"
-
-
-class SourceTaken(Conflict):
-    """Another document has been ingested from the same place since."""
-
-    code = "source_taken"
 
 
 class Announces(Protocol):
@@ -97,9 +93,22 @@ class Archive:
     async def edit(
         self, tenant_id: str, document_id: str, edit: Edit, *, by: Origin = OPERATOR
     ) -> Document:
-        """Change what is said of a document; its text and index stay as they are."""
+        """Change what is said of a document, and who sees it; its text and index stay as they are.
+
+        Raises:
+            NotAllowed: who sees it is to change, and the caller neither owns it nor administrates.
+            WorkspaceNotFound: it is to be a workspace's that the caller does not see.
+            NoOwner: it is to be its owner's alone, and has none.
+            SourceTaken: those who are to see it have another one from the same place.
+        """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            await _locked(connection, tenant_id, document_id)
+            document = await _locked(connection, tenant_id, document_id)
+            if edit.sharing is not None:
+                sharing = replace(edit.sharing, owner_id=document.owner_id)
+                await share(connection, document, sharing)
+                said = {"visibility": sharing.visibility, "workspace_id": sharing.workspace_id}
+                event = AuditEvent(tenant_id, "document.share", by, document_id, details=said)
+                await record(connection, event)
             await store.edit_document(connection, document_id, edit)
             await record(connection, AuditEvent(tenant_id, "document.edit", by, document_id))
             return await _present(connection, tenant_id, document_id)

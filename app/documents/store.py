@@ -9,11 +9,12 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from app.documents.document import Document, FileWarning, StoredPage
+from app.documents.document import Document, FileWarning, Sharing, StoredPage, Visibility
 from app.infra.postgres import Connection
 
 _DOCUMENTS = """
     SELECT d.id, d.title, d.filename, d.media_type, d.author, d.tags, d.metadata, d.url,
+           d.visibility, d.workspace_id, d.owner_id,
            v.number AS version, v.page_count, v.size_bytes, v.sha256,
            CASE WHEN d.deleted_at IS NOT NULL THEN 'deleted'
                 WHEN d.current_version IS NOT NULL THEN 'ready'
@@ -37,6 +38,8 @@ class Listing:
     status: str | None = None
     title_part: str | None = None
     include_deleted: bool = False
+    visibility: Visibility | None = None
+    workspace_id: str | None = None
 
 
 async def list_documents(
@@ -48,6 +51,10 @@ async def list_documents(
         conditions.append("d.deleted_at IS NULL")
     if listing.tag is not None:
         conditions.append("d.tags @> ARRAY[%(tag)s::text]")
+    if listing.visibility is not None:
+        conditions.append("d.visibility = %(visibility)s")
+    if listing.workspace_id is not None:
+        conditions.append("d.workspace_id = %(workspace_id)s")
     if listing.title_part is not None:
         conditions.append(
             "(strpos(lower(d.title), lower(%(title_part)s)) > 0"
@@ -69,6 +76,8 @@ async def list_documents(
             "tag": listing.tag,
             "title_part": listing.title_part,
             "status": listing.status,
+            "visibility": listing.visibility,
+            "workspace_id": listing.workspace_id,
         },
     )
     return [_document(row) for row in await cursor.fetchall()]
@@ -117,6 +126,8 @@ class Edit:
     tags: tuple[str, ...] | None = None
     #: Names with their new values; None takes a name away.
     metadata: Mapping[str, str | None] | None = None
+    #: Who sees it; the owner stays who it is.
+    sharing: Sharing | None = None
 
 
 async def edit_document(connection: Connection, document_id: str, edit: Edit) -> None:
@@ -141,6 +152,23 @@ async def edit_document(connection: Connection, document_id: str, edit: Edit) ->
     )
 
 
+async def share_document(connection: Connection, document_id: str, sharing: Sharing) -> bool:
+    """Say who sees a document; False when one from the same source is there already."""
+    cursor = await connection.execute(
+        "UPDATE documents d SET visibility = %(visibility)s, workspace_id = %(workspace)s,"
+        " updated_at = now() WHERE id = %(id)s AND NOT EXISTS (SELECT FROM documents o"
+        " WHERE o.tenant_id = d.tenant_id AND o.space = %(space)s AND o.source = d.source"
+        " AND o.deleted_at IS NULL AND o.id <> d.id)",
+        {
+            "id": document_id,
+            "visibility": sharing.visibility,
+            "workspace": sharing.workspace_id,
+            "space": sharing.space,
+        },
+    )
+    return cursor.rowcount == 1
+
+
 async def lock_document(
     connection: Connection, tenant_id: str, document_id: str
 ) -> Document | None:
@@ -163,6 +191,7 @@ async def unmark_deleted(connection: Connection, document_id: str) -> bool:
     cursor = await connection.execute(
         "UPDATE documents d SET deleted_at = NULL, updated_at = now() WHERE id = %s"
         " AND NOT EXISTS (SELECT FROM documents o WHERE o.tenant_id = d.tenant_id"
+        " AND o.space = d.space"
         " AND o.source = d.source AND o.deleted_at IS NULL AND o.id <> d.id)",
         (document_id,),
     )

@@ -55,12 +55,13 @@ _NEWEST = """SELECT DISTINCT ON (d.id) d.source, d.id AS document_id, v.number A
 
 
 async def newest_by_source(
-    connection: Connection, tenant_id: str, sources: Sequence[str]
+    connection: Connection, tenant_id: str, sources: Sequence[str], *, space: str = ""
 ) -> dict[str, Newest]:
-    """Source → newest version of the document that was found there before."""
+    """Source → newest version of the document in ``space`` that was found there before."""
     cursor = await connection.execute(
-        f"{_NEWEST} AND d.tenant_id = %s AND d.source = ANY (%s) ORDER BY d.id, v.number DESC",
-        (tenant_id, list(sources)),
+        f"{_NEWEST} AND d.tenant_id = %s AND d.source = ANY (%s) AND d.space = %s"
+        " ORDER BY d.id, v.number DESC",
+        (tenant_id, list(sources), space),
     )
     return {row.pop("source"): Newest(**row) for row in await cursor.fetchall()}
 
@@ -72,7 +73,8 @@ async def deleted_sources(
     cursor = await connection.execute(
         "SELECT DISTINCT d.source, v.sha256 FROM documents d"
         " JOIN document_versions v ON v.document_id = d.id"
-        " WHERE d.tenant_id = %s AND d.source = ANY (%s) AND d.deleted_at IS NOT NULL",
+        " WHERE d.tenant_id = %s AND d.source = ANY (%s) AND d.space = ''"
+        " AND d.deleted_at IS NOT NULL",
         (tenant_id, list(sources)),
     )
     return {(row["source"], row["sha256"]) for row in await cursor.fetchall()}
@@ -93,15 +95,20 @@ async def take_turn(connection: Connection, tenant_id: str, name: str) -> None:
     )
 
 
-async def newest_with_bytes(connection: Connection, tenant_id: str, sha256: bytes) -> Newest | None:
-    """A document whose newest version has these bytes, and is not one that was gone back from."""
+async def newest_with_bytes(
+    connection: Connection, tenant_id: str, sha256: bytes, *, space: str
+) -> Newest | None:
+    """A document whose newest version has these bytes, and is not one that was gone back from.
+
+    Only those of ``space``: nobody learns that another keeps the same file to themselves.
+    """
     cursor = await connection.execute(
-        f"SELECT * FROM ({_NEWEST} AND d.tenant_id = %(tenant)s AND d.id IN"  # noqa: S608 - constants
+        f"SELECT * FROM ({_NEWEST} AND d.tenant_id = %(tenant)s AND d.space = %(space)s AND d.id IN"  # noqa: S608 - constants
         " (SELECT document_id FROM document_versions"
         "  WHERE tenant_id = %(tenant)s AND sha256 = %(sha256)s)"
         " ORDER BY d.id, v.number DESC) AS newest WHERE sha256 = %(sha256)s"
         " AND (status <> 'ready' OR version = current_version) ORDER BY document_id LIMIT 1",
-        {"tenant": tenant_id, "sha256": sha256},
+        {"tenant": tenant_id, "sha256": sha256, "space": space},
     )
     return _newest(await cursor.fetchone())
 
@@ -117,10 +124,12 @@ async def add_document(connection: Connection, tenant_id: str, file: NewFile) ->
     """Record a document, or find the one at the file's source; its id. It has no version yet."""
     cursor = await connection.execute(
         "INSERT INTO documents (id, tenant_id, source, url, title, index_title, filename,"
-        " media_type, author, tags, metadata)"
+        " media_type, author, tags, metadata, visibility, workspace_id, owner_id)"
         " VALUES (%(id)s, %(tenant)s, %(source)s, %(url)s, coalesce(%(title)s, %(fallback)s),"
-        " %(title)s, %(filename)s, %(media_type)s, %(author)s, %(tags)s, %(metadata)s)"
-        " ON CONFLICT (tenant_id, source) WHERE deleted_at IS NULL DO UPDATE SET updated_at = now()"
+        " %(title)s, %(filename)s, %(media_type)s, %(author)s, %(tags)s, %(metadata)s,"
+        " %(visibility)s, %(workspace)s, %(owner)s)"
+        " ON CONFLICT (tenant_id, space, source) WHERE deleted_at IS NULL"
+        " DO UPDATE SET updated_at = now()"
         " RETURNING id",
         {
             "id": new_id("doc"),
@@ -134,6 +143,9 @@ async def add_document(connection: Connection, tenant_id: str, file: NewFile) ->
             "author": file.author,
             "tags": list(file.tags),
             "metadata": Jsonb(dict(file.metadata)),
+            "visibility": file.sharing.visibility,
+            "workspace": file.sharing.workspace_id,
+            "owner": file.sharing.owner_id,
         },
     )
     row = await cursor.fetchone()
@@ -172,21 +184,6 @@ async def add_version(
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101
     return row["number"], row["job_id"]
-
-
-async def outcomes(
-    connection: Connection, versions: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """(document, version) → status, progress and error of versions that are being waited for."""
-    cursor = await connection.execute(
-        "SELECT v.document_id, v.number, v.status, v.step, v.pages_done, v.page_count,"
-        " v.chunks_embedded, v.chunks_reused, v.error_code, v.error_detail"
-        " FROM document_versions v"
-        " JOIN unnest(%s::text[], %s::integer[]) AS w (document_id, number)"
-        " USING (document_id, number)",
-        ([document_id for document_id, _ in versions], [number for _, number in versions]),
-    )
-    return {(row["document_id"], row["number"]): row for row in await cursor.fetchall()}
 
 
 async def publish_version(

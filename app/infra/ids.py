@@ -21,6 +21,7 @@ Prefix = Literal[
     "cli",
     "fam",
     "sig",
+    "wsp",
 ]
 
 #: 26 letters of five random bits are 130 bits: above the 128 that guessing is measured by.

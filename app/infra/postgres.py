@@ -16,6 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from app.errors import ConfigurationError, Unavailable
+from app.infra.reach import current_reach
 
 Connection = psycopg.AsyncConnection[DictRow]
 #: Seconds the client waits beyond the statement timeout, for a server that cannot even time out.
@@ -176,7 +177,7 @@ def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
 
 @asynccontextmanager
 async def tenant_transaction(pool: Pool, tenant_id: str) -> AsyncIterator[Connection]:
-    """A transaction that sees and writes the rows of one tenant only.
+    """A transaction that sees and writes the rows of one tenant only, as far as the task reaches.
 
     Raises:
         DatabaseUnavailable: when the database goes away; nothing has been written then.
@@ -190,8 +191,14 @@ async def tenant_transaction(pool: Pool, tenant_id: str) -> AsyncIterator[Connec
 
 
 async def enter_tenant(connection: Connection, tenant_id: str) -> None:
-    """Show the open transaction the rows of ``tenant_id``, until it ends."""
-    await connection.execute("SELECT set_config('app.tenant', %s, true)", (tenant_id,))
+    """Show the open transaction the rows of ``tenant_id``, until it ends.
+
+    Of its documents those that the running task reaches (``app/infra/reach.py``).
+    """
+    await connection.execute(
+        "SELECT set_config('app.tenant', %s, true), set_config('app.reach', %s, true)",
+        (tenant_id, current_reach()),
+    )
 
 
 async def copy_rows(

@@ -1,5 +1,7 @@
 """The job board: callers look up jobs, cancel them, and have them tried again."""
 
+from collections.abc import Collection
+
 from app.documents.job import Job, JobStatus
 from app.documents.job_store import (
     cancel_jobs,
@@ -7,6 +9,7 @@ from app.documents.job_store import (
     list_jobs,
     newest_job,
     requeue_version,
+    seen_documents,
 )
 from app.documents.service import DocumentNotFound
 from app.errors import Conflict, NotFound
@@ -64,6 +67,13 @@ class JobBoard:
         if found is None:
             raise DocumentNotFound
         return found
+
+    async def out_of_sight(self, tenant_id: str, document_ids: Collection[str]) -> set[str]:
+        """Those documents of ``document_ids`` that the caller may not see, or no more."""
+        if not document_ids:
+            return set()
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            return set(document_ids) - await seen_documents(connection, document_ids)
 
     async def list(
         self, tenant_id: str, *, status: JobStatus | None, after: str | None, limit: int

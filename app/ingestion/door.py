@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.auth.caller import Caller
-from app.documents.edit_schemas import MAX_TAGS, Author, Tags, Title
+from app.documents.document import Sharing
+from app.documents.edit_schemas import MAX_TAGS, Author, SharingIn, Tags, Title
 from app.errors import InvalidRequest, WrongType
 from app.http.idempotency import Idempotency, KeyedRequest, fingerprint, idempotency_key
 from app.infra.fetch import FetchLimits, fetch
@@ -20,6 +21,8 @@ from app.ingestion.intake import Taken, Upload
 from app.ingestion.schemas import Accepted, UrlUpload
 
 _FIELDS = frozenset({"file", "title", "author", "tags"})
+#: Of a new document only.
+_SHARING = frozenset(SharingIn.model_fields)
 _TITLE = TypeAdapter[str | None](Title | None)
 _AUTHOR = TypeAdapter[str | None](Author | None)
 _TAGS = TypeAdapter[list[str]](Tags)
@@ -59,11 +62,17 @@ class Door:
             content,
             asked.title,
             asked.author,
+            self._shared(asked).space,
             *asked.tags,
         )
         keyed = KeyedRequest(self._caller.tenant_id, self._caller.id, key, what)
         once: Idempotency = self._request.app.state.house.idempotency
         return await once.once(keyed, work)
+
+    def _shared(self, asked: Upload | UrlUpload) -> Sharing:
+        if isinstance(asked, UrlUpload):
+            return asked.to_sharing(self._caller.user_id)
+        return asked.sharing
 
     async def _accepted(self, taken: Taken) -> Response:
         house, tenant_id = self._request.app.state.house, self._caller.tenant_id
@@ -73,13 +82,13 @@ class Door:
         headers = {} if job is None else {"Location": f"/api/v1/jobs/{job.id}"}
         return Response(body, 200 if job is None else 202, headers, "application/json")
 
-    async def file(self, form: FormData) -> Upload:
+    async def file(self, form: FormData, *, new: bool) -> Upload:
         """The file of a multipart form.
 
         Raises:
             InvalidRequest: a field is missing, unknown, repeated or not valid.
         """
-        unknown = sorted(set(form) - _FIELDS)
+        unknown = sorted(set(form) - _FIELDS - (_SHARING if new else set()))
         if unknown:
             raise _invalid(unknown[0][:64], "Unknown field", "extra_forbidden")
         files = form.getlist("file")
@@ -91,10 +100,18 @@ class Door:
             title=_checked("title", _TITLE, _one(form, "title")),
             author=_checked("author", _AUTHOR, _one(form, "author")),
             tags=tuple(dict.fromkeys(_checked("tags", _TAGS, form.getlist("tags")))),
+            sharing=self._sharing(form),
         )
 
-    async def multipart(self) -> Upload:
-        """The upload in a multipart body.
+    def _sharing(self, form: FormData) -> Sharing:
+        said = {name: _one(form, name) for name in _SHARING if name in form}
+        try:
+            return SharingIn.model_validate(said).to_sharing(self._caller.user_id)
+        except ValidationError as error:
+            raise _first_of(error, "body") from error
+
+    async def multipart(self, *, new: bool) -> Upload:
+        """The upload in a multipart body; of a ``new`` document it may say who sees it.
 
         Raises:
             WrongType: it is something else.
@@ -104,9 +121,9 @@ class Door:
             raise WrongType("Send multipart/form-data with the field 'file'.")
         try:
             async with self._request.form(
-                max_files=1, max_fields=MAX_TAGS + 3, max_part_size=_MAX_FIELD_BYTES
+                max_files=1, max_fields=MAX_TAGS + 5, max_part_size=_MAX_FIELD_BYTES
             ) as form:
-                return await self.file(form)
+                return await self.file(form, new=new)
         except HTTPException as error:
             raise InvalidRequest(f"The form could not be read: {error.detail}") from error
         except UnicodeError as error:  # the header may name any codec of Python's
@@ -147,6 +164,7 @@ class Door:
             title=asked.title,
             author=asked.author,
             tags=tuple(dict.fromkeys(asked.tags)),
+            sharing=self._shared(asked),
         )
 
 

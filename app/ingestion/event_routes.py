@@ -1,5 +1,6 @@
 """Progress as it happens: server-sent events of one job, and the WebSocket of a whole tenant."""
 
+import time
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
@@ -71,6 +72,7 @@ class Progress:
         self._topic = job.document_id
         self._told: dict[str, Any] = {}
         self._ended = False
+        self._read_at = time.monotonic()
 
     async def frames(self, after: str | None) -> AsyncGenerator[bytes, None]:
         """Frames until the job has ended; the job is read when events cannot be relied on."""
@@ -82,15 +84,21 @@ class Progress:
             while not self._ended:
                 taken = await subscription.take(wait_s)
                 wait_s = _REREAD_S if self._events.live else _REREAD_ALONE_S
+                # Read now and then in any case: who may see it no more is told nothing more of it.
+                if not taken or LOST in taken or time.monotonic() - self._read_at > _REREAD_S:
+                    for data in await self._present(None):
+                        yield data
                 for event in taken:
                     for data in self._heard(event):
                         yield data
-                if not taken or LOST in taken:
-                    for data in await self._present(None):
-                        yield data
 
     async def _present(self, event_id: str | None) -> list[bytes]:
-        """The job as the database has it, unless that was told already."""
+        """The job as the database has it, unless that was told already.
+
+        Raises:
+            JobNotFound: the client may not see it any more.
+        """
+        self._read_at = time.monotonic()
         try:
             job = await self._board.get(self._tenant_id, self._job_id)
         except DatabaseUnavailable:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.documents.version_store import deleted_sources, newest_by_source, outcomes
+from app.documents.job_store import outcomes
+from app.documents.version_store import deleted_sources, newest_by_source
 from app.errors import AppError, InvalidRequest, Unavailable
 from app.infra.postgres import Pool, tenant_transaction
 from app.ingestion.intake import Intake, Upload

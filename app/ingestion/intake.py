@@ -7,10 +7,11 @@ accepted is never forgotten, and what was not leaves at most bytes that nothing 
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.auth.audit import OPERATOR, AuditEvent, Origin, record
-from app.documents.document import NewFile
+from app.auth.workspaces.store import hold_workspace
+from app.documents.document import NewFile, Sharing
 from app.documents.job_store import requeue_version
 from app.documents.service import DocumentNotFound
 from app.documents.store import Edit, edit_document, lock_document
@@ -66,6 +67,7 @@ class Upload:
     title: str | None = None
     author: str | None = None
     tags: tuple[str, ...] = ()
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 class Intake:
@@ -80,21 +82,26 @@ class Intake:
     async def add(self, tenant_id: str, upload: Upload, *, by: Origin = OPERATOR) -> Taken:
         """Take in a document, or the next version of the one at ``upload.source``.
 
-        A file without a source whose bytes are the newest version of a document is that document.
+        A file without a source whose bytes are the newest version of a document, of one that the
+        same people see, is that document.
 
         Raises:
+            WorkspaceNotFound: it is to be a workspace's that the caller does not see.
             EmptyFile, TooLarge, UnsupportedFormat: nothing is kept then.
             Unavailable: the database or the blob store is away; the same call may succeed later.
         """
         file = await self._keep(tenant_id, upload)
         async with tenant_transaction(self._pool, tenant_id) as connection:
+            space = file.sharing.space
+            if file.sharing.workspace_id is not None:
+                await hold_workspace(connection, file.sharing.workspace_id)
             # Whoever brings the same waits here, so that twenty at once become one document.
             if file.source is None:
-                await take_turn(connection, tenant_id, file.sha256.hex())
-                newest = await newest_with_bytes(connection, tenant_id, file.sha256)
+                await take_turn(connection, tenant_id, f"{space}/{file.sha256.hex()}")
+                newest = await newest_with_bytes(connection, tenant_id, file.sha256, space=space)
             else:
-                await take_turn(connection, tenant_id, file.source)
-                found = await newest_by_source(connection, tenant_id, [file.source])
+                await take_turn(connection, tenant_id, f"{space}/{file.source}")
+                found = await newest_by_source(connection, tenant_id, [file.source], space=space)
                 newest = found.get(file.source)
             return await self._accept(connection, tenant_id, newest, file, by)
 
@@ -143,6 +150,7 @@ class Intake:
             title=upload.title,
             author=upload.author,
             tags=upload.tags,
+            sharing=upload.sharing,
         )
 
     async def _accept(

@@ -18,6 +18,7 @@ from procrastinate.exceptions import ConnectorException
 
 from app.errors import AppError
 from app.infra.postgres import Connection, DatabaseUnavailable, Pool, fetch_all, tenant_transaction
+from app.infra.reach import EVERYTHING, reaching
 from app.ingestion.pipeline import Pipeline
 from app.ingestion.webhooks import WEBHOOK_QUEUE
 
@@ -125,13 +126,17 @@ class Worker:
         )(self._ingest)
 
     async def run(self, *, until_empty: bool = False) -> None:
-        """Work on jobs until cancelled, or until none is left.
+        """Work on jobs until cancelled, or until none is left; every document is within reach.
 
         A database that goes away is waited for; its loss is logged each time it is noticed.
 
         Raises:
             DatabaseUnavailable: only with ``until_empty``.
         """
+        with reaching(EVERYTHING):
+            await self._run(until_empty=until_empty)
+
+    async def _run(self, *, until_empty: bool) -> None:
         reaper = asyncio.create_task(self._reap())
         try:
             # Apart, so that a receiver that hangs holds up nobody's document.

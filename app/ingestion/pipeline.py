@@ -26,6 +26,7 @@ from app.documents.version_store import publish_version, record_activation, set_
 from app.infra.blobs import BlobStore
 from app.infra.metrics import Metrics
 from app.infra.postgres import Pool, tenant_transaction
+from app.infra.reach import reaching
 from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.formats import detect
@@ -154,7 +155,7 @@ class Pipeline:
         parsed = await self._parse(tenant_id, claimed)
         title = claimed.index_title or parsed.title or claimed.title
         chunks = await self._chunk(tenant_id, claimed, parsed, title)
-        difference = await self._compare(tenant_id, claimed.document_id, chunks)
+        difference = await self._compare(tenant_id, claimed, chunks)
         embedded = await self._embed(tenant_id, claimed, parsed, difference)
         await self._publish(tenant_id, claimed, parsed, title, difference, embedded)
 
@@ -187,12 +188,14 @@ class Pipeline:
         return [new_chunk(chunk, title) for chunk in chunks]
 
     async def _compare(
-        self, tenant_id: str, document_id: str, chunks: Sequence[NewChunk]
+        self, tenant_id: str, claimed: Claimed, chunks: Sequence[NewChunk]
     ) -> _Difference:
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            current: dict[ChunkKey, str] = await newest_chunks(connection, document_id)
-            missing = [chunk for chunk in chunks if chunk.key not in current]
-            vectors = await known_vectors(connection, {chunk.digest for chunk in missing})
+            current: dict[ChunkKey, str] = await newest_chunks(connection, claimed.document_id)
+        missing = [chunk for chunk in chunks if chunk.key not in current]
+        with reaching(claimed.space):  # how many were known is told, so none of what others keep
+            async with tenant_transaction(self._pool, tenant_id) as connection:
+                vectors = await known_vectors(connection, {chunk.digest for chunk in missing})
         wanted = {chunk.key for chunk in chunks}
         outdated = [chunk_id for key, chunk_id in current.items() if key not in wanted]
         return _Difference(outdated, missing, vectors, len(chunks) - len(missing))

@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from app.auth.caller import Caller
 from app.auth.gate import require
-from app.documents.edit_schemas import Author, Tags, Title
+from app.documents.document import Visibility
+from app.documents.edit_schemas import Author, Tags, Title, WorkspaceId
 from app.documents.routes import ArchiveHere, By, DocumentId, Reader, Writer
 from app.http.problems import documented_problems
 from app.ingestion.board import JobBoard
@@ -19,7 +20,7 @@ from app.ingestion.schemas import Accepted, JobList, JobOut, JobQuery, UrlUpload
 router = APIRouter(prefix="/api/v1")
 
 JobId = Annotated[str, Path(max_length=64, examples=["job_ks2v7m4q6x3y5z7a2b4c6d8e9f"])]
-_BODY = {
+_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -39,11 +40,21 @@ _BODY = {
         },
     }
 }
+_FORM = _BODY["requestBody"]["content"]["multipart/form-data"]["schema"]
 _BODY_OR_URL = {
     "requestBody": {
         "required": True,
         "content": {
-            **_BODY["requestBody"]["content"],  # type: ignore[dict-item]
+            "multipart/form-data": {
+                "schema": {
+                    **_FORM,
+                    "properties": {
+                        **_FORM["properties"],
+                        "visibility": TypeAdapter(Visibility).json_schema(),
+                        "workspace_id": TypeAdapter(WorkspaceId).json_schema(),
+                    },
+                }
+            },
             "application/json": {"schema": UrlUpload.model_json_schema()},
         },
     }
@@ -94,7 +105,7 @@ async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere, by
     A file whose bytes are a document's newest version is that document; nothing is done twice. A
     URL that was fetched before becomes the next version of the same document.
     """
-    asked = await (door.named() if door.is_json() else door.multipart())
+    asked = await (door.named() if door.is_json() else door.multipart(new=True))
 
     async def take(upload: Upload) -> Taken:
         return await intake.add(caller.tenant_id, upload, by=by)
@@ -124,7 +135,7 @@ async def replace_document(
     Title, author and tags, where they are sent, are changed at once, as `PATCH` does.
     """
     await archive.get(caller.tenant_id, document_id)  # before ten megabytes are read
-    upload = await door.multipart()
+    upload = await door.multipart(new=False)
 
     async def take(upload: Upload) -> Taken:
         return await intake.replace(caller.tenant_id, document_id, upload, by=by)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.documents.document import Document
-from app.documents.edit_schemas import MAX_TAGS, Author, Tag, Title
+from app.documents.edit_schemas import MAX_TAGS, Author, SharingIn, Tag, Title
 from app.documents.job import Job, JobStatus
 from app.documents.schemas import DocumentOut
 from app.http.wire import Time
@@ -117,10 +117,8 @@ class Accepted(BaseModel):
         return cls(document=DocumentOut.of(document), job=shape, unchanged=job is None)
 
 
-class UrlUpload(BaseModel):
+class UrlUpload(SharingIn):
     """A document to be fetched."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     title: Title | None = None

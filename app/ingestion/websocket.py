@@ -19,6 +19,8 @@ from app.auth.watch import RECHECK_S, check_rights
 from app.documents.job import Job
 from app.errors import AppError, InvalidRequest, NotAllowed, NotAuthenticated, TooLarge
 from app.infra.events import LOST, Event, EventHub, Subscription
+from app.infra.postgres import DatabaseUnavailable
+from app.infra.reach import reaching
 from app.ingestion.board import JobBoard
 from app.ingestion.schemas import JobOut
 
@@ -79,7 +81,8 @@ class Conversation:
                 if self._events.count(caller.tenant_id, BROADCAST) >= MAX_CONNECTIONS:
                     raise Closing(TRY_LATER)  # noqa: TRY301 - closed in one place
                 async with self._events.subscribe(caller.tenant_id, [BROADCAST]) as subscription:
-                    await self._serve(caller, subscription)
+                    with reaching(caller.reach):
+                        await self._serve(caller, subscription)
             except Closing as closing:
                 # The client may have gone already; the server says that with a RuntimeError.
                 with suppress(RuntimeError, WebSocketDisconnect):
@@ -118,7 +121,7 @@ class Conversation:
         tasks = {
             asyncio.create_task(self._listen(caller, subscription)),
             asyncio.create_task(self._tell(caller, subscription)),
-            asyncio.create_task(self._watch(caller)),
+            asyncio.create_task(self._watch(caller, subscription)),
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -129,9 +132,13 @@ class Conversation:
         for task in done:
             task.result()
 
-    async def _watch(self, caller: Caller) -> None:
+    async def _watch(self, caller: Caller, subscription: Subscription) -> None:
         while True:
             await asyncio.sleep(RECHECK_S)
+            followed = subscription.topics - {BROADCAST}
+            with suppress(DatabaseUnavailable):  # the credential cannot be checked either
+                for document_id in await self._board.out_of_sight(caller.tenant_id, followed):
+                    subscription.remove(document_id)
             try:
                 check_rights(caller, await self._caller())
             except NotAllowed as error:

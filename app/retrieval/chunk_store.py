@@ -23,6 +23,7 @@ from psycopg.pq import Format
 from pydantic import Field, PrivateAttr, SkipValidation
 
 from app.infra.postgres import Pool, fetch_all
+from app.infra.reach import current_reach
 from app.retrieval.passage import Passage, Scope
 
 #: Chunks each ranking brings to the fusion.
@@ -38,7 +39,8 @@ _SEARCH = """SELECT id, document_id, version, title, filename, tags, url, page,
     start_offset AS start, end_offset AS "end", heading, text, boxes, score, similarity, dense_rank,
     text_rank FROM search_chunks(
     %(tenant_id)s, %(embedding)s, %(question)s, %(top_k)s::integer, %(candidates)s::integer,
-    %(document_ids)s, %(tags)s, %(as_of)s, %(text_weight)s::real, %(rank_constant)s::real)"""
+    %(document_ids)s, %(tags)s, %(as_of)s, %(text_weight)s::real, %(rank_constant)s::real,
+    %(reach)s)"""
 
 
 class HalfVector(bytes):
@@ -141,6 +143,7 @@ class ChunkStore(PGVectorStore):
             "as_of": scope.as_of,
             "text_weight": 1 - weight,
             "rank_constant": RANK_CONSTANT,
+            "reach": current_reach(),
         }
         rows = await fetch_all(self._pool, _SEARCH, values)
         return VectorStoreQueryResult(

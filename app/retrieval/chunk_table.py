@@ -97,7 +97,7 @@ async def newest_chunks(connection: Connection, document_id: str) -> dict[ChunkK
 
 
 async def known_vectors(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Vector]:
-    """Vectors the tenant already has, by digest, whatever document or version they came from."""
+    """Vectors within reach, by digest, whatever document or version they came from."""
     cursor = await connection.execute(
         "SELECT DISTINCT ON (digest) digest, embedding::real[] AS vector FROM chunks"
         " WHERE digest = ANY (%s)",

@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 
 from app.documents.corpus import check_corpus
 from app.documents.job import Job
-from app.documents.service import DocumentNotFound, SourceTaken, VersionNotFound
+from app.documents.service import DocumentNotFound, VersionNotFound
+from app.documents.sharing import SourceTaken
 from app.errors import Unavailable
 from app.infra.blobs import PostgresBlobs
 from app.infra.postgres import Connection

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -69,6 +69,10 @@ class Board:
             if tenant == tenant_id and job.document_id == document_id:
                 return job
         raise DocumentNotFound
+
+    async def out_of_sight(self, tenant_id: str, document_ids: Collection[str]) -> set[str]:
+        seen = {job.document_id for (tenant, _), job in self.jobs.items() if tenant == tenant_id}
+        return set(document_ids) - seen
 
 
 class Service:

@@ -4,7 +4,7 @@ The tables come from the database's own catalogue, so that a new one without a p
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,11 +13,14 @@ from psycopg.types.json import Jsonb
 
 from app.auth.keys import create_key
 from app.infra.postgres import Connection, tenant_transaction
+from app.infra.reach import EVERYTHING, reaching
 from tests.conftest import FreshDatabase
 from tests.integration.workshop import Workshop, open_workshop, owner_rows, write_book
 
 #: Tables that belong to nobody: one row about the index, and Alembic's.
 SHARED = {"index_info", "alembic_version", "signing_keys"}
+#: An answer that failed is not kept, a workspace may be empty, and members leave.
+REMOVABLE = {"idempotent_requests", "workspaces", "workspace_members"}
 _OTHER_ROWS = (
     "INSERT INTO idempotent_requests (tenant_id, caller, key, fingerprint, holder, lease_until)"
     " VALUES (%s, 'c', 'k', '', 'h', now())",
@@ -40,6 +43,9 @@ _OTHER_ROWS = (
     "INSERT INTO authorization_codes (code_hash, tenant_id, client_id, user_id, redirect_uri,"
     " challenge, scopes, expires_at)"
     " VALUES (%s::bytea, %s, 'cli' || %s, 'usr' || %s, 'r', 'c', '{}', 'infinity')",
+    "INSERT INTO workspaces (id, tenant_id, name) VALUES ('wsp' || %s, %s, 'w')",
+    "INSERT INTO workspace_members (tenant_id, workspace_id, user_id, manager)"
+    " VALUES (%s, 'wsp' || %s, 'usr' || %s, false)",
     "INSERT INTO audit_events (id, tenant_id, action, outcome) VALUES ('aud' || %s, %s, 'a', 'ok')",
     "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
     " VALUES ('d' || %s, %s, 'whk' || %s, 'document.ready', '{}', 'queued')",
@@ -59,6 +65,13 @@ async def tenants(
                 for statement in _OTHER_ROWS:
                     shop.rows(statement, *[shop.tenant_id] * statement.count("%s"))
         yield ada, bob
+
+
+@pytest.fixture
+def everything() -> Iterator[None]:
+    """A task that sees all of a tenant's documents and workspaces."""
+    with reaching(EVERYTHING):
+        yield
 
 
 def tables(url: str) -> dict[str, str]:
@@ -123,10 +136,12 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
         "forget_answers",
         "forget_lapsed_tokens",
         "forget_old_requests",
+        "hidden_documents",
         "next_job_round",
         "note_key_uses",
         "open_tenant",
         "rank_by_text",
+        "reached_workspaces",
         "stranded_versions",
         "tenant_of_issuer",
     ]
@@ -198,6 +213,7 @@ async def test_a_tenant_does_not_outlive_its_transaction(
         assert await cursor.fetchone() == {"count": 0}
 
 
+@pytest.mark.usefixtures("everything")
 async def test_a_tenant_sees_its_own_rows_only(tenants: tuple[Workshop, Workshop]) -> None:
     for mine, other in (tenants, reversed(tenants)):
         async with tenant_transaction(mine.pool, mine.tenant_id) as connection:
@@ -208,6 +224,7 @@ async def test_a_tenant_sees_its_own_rows_only(tenants: tuple[Workshop, Workshop
                 assert other.rows(f"SELECT 1 FROM {table} WHERE {column} = %s", other.tenant_id)
 
 
+@pytest.mark.usefixtures("everything")
 async def test_a_tenant_writes_its_own_rows_only(tenants: tuple[Workshop, Workshop]) -> None:
     ada, bob = tenants
     async with tenant_transaction(ada.pool, ada.tenant_id) as connection:
@@ -233,7 +250,7 @@ async def test_a_tenant_writes_its_own_rows_only(tenants: tuple[Workshop, Worksh
             assert await refused(connection, f"UPDATE {table} SET {column} = %s", bob.tenant_id), (
                 f"{table}: given away"
             )
-            if table != "idempotent_requests":  # an answer that failed is not kept
+            if table not in REMOVABLE:
                 assert await refused(connection, f"DELETE FROM {table}"), f"{table}: deleted"
             if not await refused(connection, f"UPDATE {table} SET {column} = {column}"):
                 cursor = await connection.execute(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.documents.corpus import check_corpus, corpus_stats
-from app.documents.service import DocumentNotFound, SourceTaken, VersionNotFound
+from app.documents.service import DocumentNotFound, VersionNotFound
+from app.documents.sharing import SourceTaken
 from app.documents.store import Edit
 from app.ingestion.board import JobFinished, JobNotFound, JobNotRetryable
 from app.ingestion.intake import EmptyFile, UnsupportedFormat, Upload, clean_filename

@@ -195,6 +195,7 @@ BY_TEXT = {
     "v_weights": "ARRAY[7::float8]",
     "v_match": "'rare7'::tsquery",
     "v_mean_length": "6",
+    "v_hidden": "'{}'::text[]",
 }
 
 
@@ -208,6 +209,7 @@ async def test_a_large_tenant_is_searched_by_the_vector_index(library: Library, 
         plan = await plan_of(connection, "rank_by_vector", BIG, by_vector(library, BIG))
     assert "Index Scan using chunks_embedding on chunks" in plan
     assert "Order By: (embedding <=>" in plan
+    assert "ANY (document_id = (hashed SubPlan" in plan, "who sees what is asked once, not per row"
 
 
 async def test_a_small_tenant_is_searched_exactly(library: Library, pool: Pool) -> None:

@@ -1,0 +1,1 @@
+"""Workspaces: parts of a tenant, whose members share documents with each other only."""
