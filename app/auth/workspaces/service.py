@@ -53,11 +53,9 @@ class Workspaces:
             raise NotAllowed("A key of nobody's makes no workspaces: it would not see them.")
         tenant_id = caller.tenant_id
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            workspace_id = await store.add_workspace(connection, tenant_id, name)
-            if caller.user_id is not None:
-                await store.put_member(
-                    connection, tenant_id, workspace_id, caller.user_id, manager=True
-                )
+            workspace_id = await store.add_workspace(
+                connection, tenant_id, name, manager_id=caller.user_id
+            )
             await record(connection, AuditEvent(tenant_id, "workspace.create", by, workspace_id))
             return await get_workspace(connection, tenant_id, workspace_id)
 

@@ -98,8 +98,10 @@ async def hold_workspace(connection: Connection, workspace_id: str) -> None:
         raise WorkspaceNotFound
 
 
-async def add_workspace(connection: Connection, tenant_id: str, name: str) -> str:
-    """Record a workspace that nobody belongs to yet; its id.
+async def add_workspace(
+    connection: Connection, tenant_id: str, name: str, *, manager_id: str | None
+) -> str:
+    """Record a workspace, and the user who manages it, if any; its id.
 
     Raises:
         NameTaken: the tenant has one that is called so.
@@ -112,6 +114,13 @@ async def add_workspace(connection: Connection, tenant_id: str, name: str) -> st
         )
     except psycopg.errors.UniqueViolation as error:
         raise NameTaken from error
+    if manager_id is not None:
+        # Not `put_member`: to update a row on conflict one has to see it, and nobody does yet.
+        await connection.execute(
+            "INSERT INTO workspace_members (tenant_id, workspace_id, user_id, manager)"
+            " VALUES (%s, %s, %s, true)",
+            (tenant_id, workspace_id, manager_id),
+        )
     return workspace_id
 
 
