@@ -19,8 +19,9 @@ import websockets
 
 from app.auth.caller import ALL_SCOPES
 from app.auth.keys import create_key
-from tests.acceptance.conftest import CANARY, Api, api  # noqa: F401 - a fixture
+from tests.acceptance.conftest import CANARY, Api, api, worker  # noqa: F401 - fixtures
 from tests.conftest import SECRET
+from tests.integration.workshop import write_book
 
 #: Words and names that are everybody's: no tenant owns them.
 NOT_IDS = {"tag", "model"}
@@ -155,6 +156,9 @@ def victim(api: Api) -> Victim:  # noqa: F811
         client = owner.post("/api/v1/admin/oauth-clients", json={
             "name": CANARY, "redirect_uris": ["https://example.com/back"], "scopes": ["chat"],
         }).raise_for_status().json()  # fmt: skip
+        workspace = owner.post("/api/v1/workspaces", json={"name": CANARY}).json()
+        member = f"/api/v1/workspaces/{workspace['id']}/members/{user['id']}"
+        owner.put(member, json={"manager": True}).raise_for_status()
     with psycopg.connect(api.database.database_url, autocommit=True) as database:
         database.execute(
             "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload, status)"
@@ -168,7 +172,7 @@ def victim(api: Api) -> Victim:  # noqa: F811
             "webhook_id": webhook_id, "delivery_id": "dlv_canary", "answer_id": answer_id,
             "tag": CANARY, "model": "extractive", "session_id": f"ses_{CANARY}",
             "key_id": key_id, "user_id": user["id"], "invitation_id": invited["id"],
-            "client_id": client["id"],
+            "client_id": client["id"], "workspace_id": workspace["id"],
         },
         api.other_key,
         key_of(api, "viewer", ["chat", "docs:read"]),
@@ -253,7 +257,8 @@ def everywhere(*credentials: str) -> Iterator[dict[str, str]]:
 def state_of(api: Api) -> Any:  # noqa: F811
     """What the victim has, as it sees it itself."""
     lists = ("/api/v1/docs?include_deleted=true", "/api/v1/jobs", "/api/v1/webhooks",
-             "/api/v1/docs/tags", f"/api/v1/docs/{api.other_document_id}/versions")  # fmt: skip
+             "/api/v1/docs/tags", "/api/v1/workspaces",
+             f"/api/v1/docs/{api.other_document_id}/versions")  # fmt: skip
     with api.client(api.other_key) as owner:
         return [owner.get(path).raise_for_status().json() for path in lists]
 
@@ -312,7 +317,7 @@ def test_another_tenants_ids_do_not_exist(
                     assert reply.json()["code"].endswith("_not_found"), operation
                     assert CANARY not in without_path(reply), operation
         tried += 1
-    assert tried >= 17
+    assert tried >= 23
     assert state_of(api) == before
 
 
@@ -371,6 +376,144 @@ def test_a_lower_role_is_refused_what_it_may_not_do(
                 reply = viewer.request(operation.method, path, **operation.body())
                 assert reply.status_code == 403, (operation, reply.text)
     assert state_of(api) == before
+
+
+#: In the title, the text and the file name of a document that one user of a tenant keeps private.
+PRIVATE = "quokka5519"
+
+
+@dataclass(frozen=True)
+class Colleagues:
+    """Two editors of the victim's tenant; the one's objects, and the other's credentials."""
+
+    ids: dict[str, str]
+    owner: dict[str, str]
+    others: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def colleagues(
+    api: Api,  # noqa: F811
+    victim: Victim,
+    worker: None,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Colleagues:
+    ann, bob = (signed_in(api, name, CANARY, "editor") for name in ("ann", "bob"))
+    headers = [{"Authorization": f"Bearer {who['access_token']}"} for who in (ann, bob)]
+    text = f"The {PRIVATE} drinks at the pond of the data storage file table."
+    book = write_book(tmp_path_factory.mktemp("ann") / f"{PRIVATE}.pdf", [["The pond", text]])
+    with api.client("", **headers[0]) as owner:
+        sent = owner.post(
+            "/api/v1/docs",
+            files={"file": (book.name, book.read_bytes())},
+            data={"title": PRIVATE, "tags": PRIVATE, "visibility": "private"},
+        )
+        location = sent.raise_for_status().headers["Location"]
+        with owner.stream("GET", f"{location}/events", timeout=120) as events:
+            assert any('"succeeded"' in line for line in events.iter_lines())
+        question = f"Where does the {PRIVATE} drink?"
+        asked = {"question": question, "session_id": "ses_pond", "stream": True}
+        answer = owner.post("/api/v1/chat", json=asked)
+        assert "drinks at the pond" in answer.text
+        answer_id = orjson.loads(answer.text.split("data: ", 2)[1].split("\n")[0])["answer_id"]
+        workspace = owner.post("/api/v1/workspaces", json={"name": PRIVATE}).json()
+    with api.client("", **headers[1]) as other:
+        wanted = {"name": "k", "scopes": ["chat", "docs:read", "docs:write"]}
+        key = other.post("/api/v1/keys", json=wanted).raise_for_status().json()["key"]
+    nobodys = key_of(api, "nobody's", ["chat", "docs:read", "docs:write"])
+    return Colleagues(
+        {
+            "document_id": sent.json()["document"]["id"], "job_id": sent.json()["job"]["id"],
+            "answer_id": answer_id, "workspace_id": workspace["id"],
+            "session_id": "ses_pond", "page": "1", "version": "1", "user_id": ann["user_id"],
+        },
+        headers[0],
+        [headers[1], {"X-API-Key": key}, {"X-API-Key": nobodys}],
+    )  # fmt: skip
+
+
+def theirs(operations: list[Operation], colleagues: Colleagues) -> Iterator[Operation]:
+    """The routes whose path names something of the one colleague's, and that no role forbids."""
+    for operation in operations:
+        named = operation.ids and set(operation.ids) <= set(colleagues.ids)
+        if named and "admin" not in (operation.scopes or ()):
+            yield operation
+
+
+def test_a_colleagues_private_ids_do_not_exist(
+    api: Api,  # noqa: F811
+    operations: list[Operation],
+    colleagues: Colleagues,
+) -> None:
+    tried = 0
+    for operation in theirs(operations, colleagues):
+        path = operation.path
+        for name, value in colleagues.ids.items():
+            path = path.replace("{" + name + "}", value)
+        for headers in colleagues.others:
+            with api.client("", **headers) as other:
+                for query in operation.queries({"version": "1"}):
+                    reply = other.request(operation.method, path + query, **operation.body())
+                    assert reply.status_code == 404, (operation, reply.text)
+                    assert reply.json()["code"].endswith("_not_found"), operation
+                    assert PRIVATE not in without_path(reply), operation
+        if operation.method == "get":
+            with api.client("", **colleagues.owner) as owner:
+                assert owner.get(path).status_code == 200, operation
+        tried += 1
+    assert tried >= 20
+
+
+def test_what_a_colleague_may_ask_holds_nothing_private(
+    api: Api,  # noqa: F811
+    operations: list[Operation],
+    colleagues: Colleagues,
+) -> None:
+    document_id = colleagues.ids["document_id"]
+    question = f"Where does the {PRIVATE} drink?"
+    for headers in colleagues.others:
+        with api.client("", **headers) as other:
+            for operation in operations:
+                if not operation.ids and "{tag}" not in operation.path and operation.scopes:
+                    path = operation.path.replace("{model}", "extractive")
+                    reply = other.request(operation.method, path, **operation.body())
+                    assert reply.status_code < 500, (operation, reply.text)
+                    assert PRIVATE not in reply.text, operation
+                    assert document_id not in reply.text, operation
+            for body in (
+                {"question": question},
+                {"question": question, "stream": True},
+                {"question": question, "filters": {"document_ids": [document_id]}},
+                {"question": question, "filters": {"tags": [PRIVATE]}},
+                {"question": question, "filters": {"as_of": "2099-01-01T00:00:00Z"}},
+            ):
+                reply = other.post("/api/v1/chat", json=body)
+                assert reply.status_code in (200, 422), reply.text
+                assert "drinks at the pond" not in reply.text, body
+            reply = other.post("/api/v1/retrieve", json={"question": question})
+            assert reply.status_code == 200, reply.text
+            assert "drinks at the pond" not in reply.text
+            said = [{"role": "user", "content": question}]
+            asked = {"model": "docent", "messages": said}
+            reply = other.post("/v1/chat/completions", json=asked)
+            assert reply.status_code == 200, reply.text
+            assert "drinks at the pond" not in reply.text
+
+
+async def test_the_websocket_keeps_colleagues_apart(
+    api: Api,  # noqa: F811
+    colleagues: Colleagues,
+) -> None:
+    address = api.url.replace("http", "ws") + "/ws"
+    asked = {"action": "subscribe", "document_id": colleagues.ids["document_id"]}
+    for headers, kind in (
+        (colleagues.owner, "processing_update"),
+        *((other, "error") for other in colleagues.others),
+    ):
+        async with websockets.connect(address, additional_headers=headers) as socket:
+            await socket.send(orjson.dumps(asked).decode())
+            said = orjson.loads(await asyncio.wait_for(socket.recv(), 20))
+            assert said["type"] == kind
 
 
 async def test_the_websocket_keeps_tenants_apart(
