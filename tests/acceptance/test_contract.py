@@ -26,6 +26,7 @@ DOCUMENT = {
     "id": str, "title": str, "filename": str, "media_type": str, "author": (str, type(None)),
     "tags": list, "version": int, "page_count": int, "size_bytes": int, "content_hash": str,
     "metadata": dict, "status": str, "error": type(None), "url": type(None), "warnings": list,
+    "visibility": str, "workspace_id": type(None), "owner_id": type(None),
     "uploaded_at": str, "updated_at": str,
 }  # fmt: skip
 ANSWER = {
