@@ -43,6 +43,7 @@ from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
 from app.limits.budgets import Budgets
+from app.limits.crowd import Crowd, open_crowd
 from app.limits.logins import LoginLimits
 from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
@@ -92,6 +93,7 @@ class House:
     audit: AuditLog
     people: People
     limiter: RateLimiter
+    crowd: Crowd
     provider: Provider
     chat: ChatPipeline
     recordings: Recordings
@@ -230,6 +232,13 @@ async def open_house(
             audit=AuditLog(pool),
             people=people,
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
+            crowd=await stack.enter_async_context(
+                open_crowd(
+                    shared,
+                    at_once=settings.tenant_questions_at_once,
+                    workers=settings.workers,
+                )
+            ),
             provider=provider,
             chat=ChatPipeline(
                 retriever,
