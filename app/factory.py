@@ -177,7 +177,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
                 "X-RateLimit-Reset",
             ],
         )
-    app.add_middleware(RequestContext, observe=observe)
+    tls = settings.issuer.startswith("https:")
+    app.add_middleware(RequestContext, observe=observe, tls=tls)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -211,6 +211,14 @@ async def test_who_is_over_a_limit_is_refused_in_the_shape_of_the_dialect(path: 
         assert (reply.json()["code"], reply.json()["retry_after_s"]) == ("rate_limited", 31)
 
 
+@pytest.mark.parametrize("url", ["https://docs.example.com", "http://docs.example.com", None])
+async def test_browsers_stay_with_https_where_it_is_the_public_url(url: str | None) -> None:
+    async with client_of(made(settings={"public_url": url})) as client:
+        for path in ("/livez", "/api/v1/docs", "/docs"):
+            told = "strict-transport-security" in (await client.get(path)).headers
+            assert told is bool(url and url.startswith("https:"))
+
+
 async def test_a_body_over_the_limit_of_the_settings() -> None:
     async with client_of(made(settings={"max_body_bytes": 1024})) as client:
         reply = await client.post("/api/v1/chat", json={"question": "x" * 1100}, headers=KEY)
