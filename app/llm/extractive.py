@@ -98,9 +98,11 @@ class Extractive:
 def judge(question: str, evidence: Evidence, sources: Sequence[Source]) -> Abstained | None:
     """Why ``evidence`` supports no answer, or None when it does.
 
-    ``no_match``: the sources are about something else. ``weak_match``: they share words with the
-    question, but not enough of what it asks.
+    ``no_match``: the sources are about something else, or not about whom the question names.
+    ``weak_match``: they share words with the question, but not enough of what it asks.
     """
+    if evidence.absent:
+        return "no_match"
     share = 1.0 if seems_english(question) else FOREIGN_SHARE
     if not evidence.ranked or evidence.known < NO_MATCH_KNOWN * share:
         return "no_match"
