@@ -1,7 +1,7 @@
 """`make evaluate DATA=…`: measure retrieval and answers on questions with known answers.
 
     python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--ablation] [--limit N]
-        [--cache DIR] [--json FILE]
+        [--cache DIR] [--json FILE] [--calibrate FILE]
 
 A DIR holds ``questions.jsonl`` beside ``pdfs/`` or ``passages.jsonl``. Everything runs through the
 product's own ingestion, search and chat, on embedded servers of its own that are thrown away after.
@@ -31,6 +31,7 @@ from app.settings import Settings, load_settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
 from scripts.evaluation.ablation import ablate, ablation_table  # noqa: E402
 from scripts.evaluation.answers import ask, summed_up  # noqa: E402
+from scripts.evaluation.calibration import Filled, calibrated  # noqa: E402
 from scripts.evaluation.corpus import Places, fill  # noqa: E402
 from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
@@ -50,6 +51,7 @@ class Options:
     answers: bool = False
     cache: Path | None = None
     ablation: bool = False
+    calibrate: Path | None = None
 
 
 async def evaluate(settings: Settings, options: Options) -> list[Result]:
@@ -58,7 +60,8 @@ async def evaluate(settings: Settings, options: Options) -> list[Result]:
     Raises:
         AppError: a data set or one of its files cannot be read.
     """
-    results = []
+    results: list[Result] = []
+    filled: list[Filled] = []
     threads = settings.embedding_threads or os.cpu_count() or 1
     embedder = build_embedder(settings, threads=threads)
     if options.cache is not None:
@@ -82,6 +85,11 @@ async def evaluate(settings: Settings, options: Options) -> list[Result]:
                     ablation = await ablate(house, tenant_id, places, asked)
                     result = replace(result, ablation=ablation)
                 results.append(result)
+                filled.append(Filled(name, tenant_id, corpus))
+        if options.calibrate is not None:
+            say("calibrating")
+            curve = await calibrated(house, [one for one in filled if one.corpus.lang == "en"])
+            options.calibrate.write_text(curve, encoding="utf-8")
     return results
 
 
@@ -157,6 +165,12 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--limit", type=int, help="only the first N questions of each language")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
     parser.add_argument("--ablation", action="store_true", help="what each technique gains")
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="FILE",
+        help="write abstention's threshold there",
+    )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings between runs")
     parser.add_argument("--answers", action="store_true", help="ask the chat as well")
     return Options(**vars(parser.parse_args(arguments)))

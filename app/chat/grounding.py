@@ -8,6 +8,7 @@ invention from quotation and paraphrase; that a sentence turns its source round 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.llm.sentences import split, tidy
 from app.llm.words import stems
@@ -49,7 +50,7 @@ def ground(text: str, cited: Mapping[int, str]) -> Grounding | None:
         cited: marker → text of the passage.
     """
     count, unsupported = 0, []
-    sources = {marker: _Source.of(passage) for marker, passage in cited.items()}
+    sources = {marker: _Source(passage) for marker, passage in cited.items()}
     for said, markers in _parts(text):
         named = [sources[marker] for marker in markers if marker in sources]
         for start, end in split(said):
@@ -64,15 +65,19 @@ def ground(text: str, cited: Mapping[int, str]) -> Grounding | None:
     return Grounding(round(1 - len(unsupported) / count, 2), tuple(unsupported))
 
 
-@dataclass(frozen=True, slots=True)
 class _Source:
-    text: str
-    words: frozenset[str]
-    figures: frozenset[str]
+    """A cited passage; taken apart only when a sentence is not verbatim in it."""
 
-    @classmethod
-    def of(cls, passage: str) -> "_Source":
-        return cls(tidy(passage), frozenset(stems(passage)), frozenset(_figures(passage)))
+    def __init__(self, passage: str) -> None:
+        self.text = tidy(passage)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(stems(self.text))
+
+    @cached_property
+    def figures(self) -> frozenset[str]:
+        return frozenset(_figures(self.text))
 
 
 def _parts(text: str) -> list[tuple[str, list[int]]]:

@@ -27,7 +27,7 @@ TITLE_CREDIT, SOURCE_CREDIT = 0.35, 0.1
 #: Added when the sentence holds the kind of answer asked for.
 KIND_BONUS = 0.15
 #: Added in proportion to the source's retrieval score, best source = 1.
-SOURCE_BONUS = 0.1
+SOURCE_BONUS = 0.2
 #: Taken from fragments, which do not end as prose does. Costs nothing on prose; PDFs need it.
 FRAGMENT_PENALTY = 0.15
 

@@ -10,11 +10,12 @@ import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
 #: Of every text that shows no language of its own.
 DEFAULT = "english"
-#: Characters that are looked at: a page's beginning tells its language.
-_LOOKED_AT = 2_000
+#: Characters that are looked at: a passage's beginning tells its language.
+_LOOKED_AT = 1_000
 #: A document's language is told by so many of its passages, so many characters of each.
 _SAMPLES, _SAMPLED = 10, 200
 #: Least evidence for a language, in words that only it has.
@@ -126,14 +127,18 @@ def _by_script(text: str) -> str | None:
     scripts: Counter[str] = Counter()
     for character, count in Counter(text).items():
         if character.isalpha():
-            block = min(bisect_right(_STARTS, ord(character)), len(_BLOCKS)) - 1
-            scripts[_BLOCKS[block][1]] += count
+            scripts[_script(character)] += count
     best = max(scripts, key=scripts.__getitem__, default="")
     if best == "russian" and _NOT_RUSSIAN.search(text.lower()):
         return "simple"
     if best == "arabic" and _NOT_ARABIC.search(text):
         return "simple"
     return best or None
+
+
+@lru_cache(maxsize=8_192)
+def _script(character: str) -> str:
+    return _BLOCKS[bisect_right(_STARTS, ord(character)) - 1][1]
 
 
 def _scores(text: str) -> Counter[str]:

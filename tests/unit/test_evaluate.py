@@ -13,6 +13,7 @@ from app.settings import Settings
 from scripts import evaluate
 from scripts.evaluation.ablation import ablation_table, variants
 from scripts.evaluation.answers import Judged, summed_up
+from scripts.evaluation.calibration import auroc
 from scripts.evaluation.dataset import Asked, load, page_place
 from scripts.evaluation.metrics import (
     contains_answer,
@@ -259,3 +260,10 @@ def test_ablations_take_one_thing_away_at_a_time() -> None:
     shown = ablation_table({"xquad en": {"a": values}, "xquad de": {"a": values}, "squad2": {}})
     assert "| **xquad, others** |" in shown
     assert shown.count(".500") == 2
+
+
+def test_auroc_by_hand() -> None:
+    assert auroc([3, 4], [1, 2]) == 1
+    assert auroc([1, 2], [1, 2]) == 0.5
+    assert auroc([1], [1, 2]) == 0.25
+    assert auroc([], [1]) == auroc([1], []) == 0.5
