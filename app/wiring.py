@@ -148,11 +148,14 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T | None:
 async def open_house(
     settings: Settings,
     *,
+    embedder: Embedder | None = None,
     embedding_threads: int = 1,
     statement_timeout_s: float = 5,
     metrics_port: int = 0,
 ) -> AsyncIterator[House]:
     """Build every long-lived object once, and close them in reverse.
+
+    ``embedder`` takes the place of the one that the settings name.
 
     Raises:
         AppError: the database is away, the index is another model's, the settings are wrong.
@@ -172,7 +175,9 @@ async def open_house(
         redis = await stack.enter_async_context(
             open_redis(urls.redis_url, timeout_s=settings.redis_timeout_s)
         )
-        embedder = _closed_by(stack, build_embedder(settings, threads=embedding_threads))
+        embedder = _closed_by(
+            stack, embedder or build_embedder(settings, threads=embedding_threads)
+        )
         await check_index(pool, embedder)
         retriever = Retriever(pool, embedder, metrics=metrics)
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
