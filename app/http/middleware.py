@@ -27,9 +27,9 @@ _SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-#: Whatever is sent is no page: nothing in it runs, loads, or is framed. A page brings its own.
 #: Of an API that is reached over TLS (RFC 6797): a year, for its own name only.
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+#: Whatever is sent is no page: nothing in it runs, loads, or is framed. A page brings its own.
 _POLICY = (
     b"content-security-policy",
     b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
