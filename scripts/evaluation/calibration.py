@@ -1,8 +1,9 @@
 """The threshold of abstention, and the curve it is chosen from.
 
 Three kinds of question are asked: those the data gives an answer to (relevant papers are none);
-those it says have none although a passage comes near (squad2's other half); and those of the other sets, whose subject is
-not there at all. The threshold is the highest at which few of the first are left unanswered.
+those it says have none although a passage comes near (squad2's other half); and those of the other
+sets, whose subject is not there at all. The threshold is the highest at which few of the first are
+left unanswered.
 """
 
 import json
