@@ -1,8 +1,8 @@
 """How candidates are put in order: what speaks for each, and how much each of these counts.
 
 The database finds the candidates of both rankings and gives each its features, numbers from 0 to 1;
-a candidate's score is their weighted sum. The weights are data (``rerank.json``), fitted by
-``scripts/evaluate.py --fit`` on one half of labelled questions and tested on the other: ADR 0019.
+a candidate's score is their weighted sum. The weights are data (``rerank.json``); how they were
+found, and on what, is in ADR 0019.
 """
 
 import json

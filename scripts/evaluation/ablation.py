@@ -63,7 +63,10 @@ async def ablate(
                 house, tenant_id, places, asked.text, variant.mode, ranking=variant.ranking
             )
             rows.setdefault(variant.label, []).append(judge(asked, found))
-    return {label: averaged(judged) for label, judged in rows.items()}
+    # A few questions whose language does not show are served by other weights: no row for those.
+    return {
+        label: averaged(judged) for label, judged in rows.items() if len(judged) == len(questions)
+    }
 
 
 def ablation_table(measured: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:

@@ -1,8 +1,9 @@
 """The threshold of abstention, and the curve it is chosen from.
 
-Three kinds of question are asked: those the data says have an answer; those it says have none
-although a passage comes near (squad2's other half); and those of the other sets, whose subject is
-not there at all. The threshold is the highest at which few of the first are left unanswered.
+Three kinds of question are asked: those the data gives an answer to (relevant papers are none);
+those it says have none although a passage comes near (squad2's other half); and those of the other
+sets, whose subject is not there at all. The threshold is the highest at which few of the first are
+left unanswered.
 """
 
 import json
@@ -15,7 +16,7 @@ from app.llm.abstention import best_cosine, claim_of
 from app.llm.evidence import gather
 from app.retrieval.passage import Scope
 from app.wiring import House
-from scripts.evaluation.dataset import Corpus
+from scripts.evaluation.dataset import Asked, Corpus
 from scripts.evaluation.rankings import SERVED
 
 #: Largest share of answerable questions that may be left unanswered.
@@ -41,8 +42,10 @@ async def calibrated(house: House, filled: Sequence[Filled]) -> str:
         for of in filled:
             claims = await _claims(house, at.tenant_id, of.corpus)
             if at is of:
-                answerable += [claim for claim, known in claims if known]
-                near += [claim for claim, known in claims if not known]
+                answerable += [
+                    claim for claim, asked in claims if asked.answerable and asked.answers
+                ]
+                near += [claim for claim, asked in claims if not asked.answerable]
             elif not {at.name.split()[0], of.name.split()[0]} <= _SHARING:
                 elsewhere += [claim for claim, _ in claims]
     curve = [
@@ -71,14 +74,14 @@ async def calibrated(house: House, filled: Sequence[Filled]) -> str:
     return f'{head},\n "abstains": [\n  {points}\n ]\n}}\n'
 
 
-async def _claims(house: House, tenant_id: str, corpus: Corpus) -> list[tuple[float, bool]]:
-    """What the evidence for each question amounts to, and whether there is an answer."""
+async def _claims(house: House, tenant_id: str, corpus: Corpus) -> list[tuple[float, Asked]]:
+    """What the evidence for each question amounts to."""
     claims = []
     for asked in corpus.questions:
         found = await house.retriever.retrieve(asked.text, Scope(tenant_id), top_k=SERVED)
         sources = as_sources(found.passages)
         evidence = gather(asked.text, sources)
-        claims.append((claim_of(evidence, best_cosine(sources) or 0.0), asked.answerable))
+        claims.append((claim_of(evidence, best_cosine(sources) or 0.0), asked))
     return claims
 
 
