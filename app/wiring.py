@@ -238,11 +238,7 @@ async def open_house(
             people=people,
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
             crowd=await stack.enter_async_context(
-                open_crowd(
-                    shared,
-                    at_once=settings.tenant_questions_at_once,
-                    workers=settings.workers,
-                )
+                open_crowd(shared, settings.tenant_questions_at_once, workers=settings.workers)
             ),
             provider=provider,
             chat=ChatPipeline(

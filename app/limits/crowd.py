@@ -45,7 +45,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])"""
 class Crowd:
     """The questions under way."""
 
-    def __init__(self, redis: Guarded, *, at_once: int, workers: int) -> None:
+    def __init__(self, redis: Guarded, at_once: int, *, workers: int) -> None:
         """Let ``at_once`` questions of a tenant be answered at once; 0 = as many as come."""
         self._redis = redis
         self._at_once = at_once
@@ -122,9 +122,9 @@ class Crowd:
 
 
 @asynccontextmanager
-async def open_crowd(redis: Guarded, *, at_once: int, workers: int) -> AsyncIterator[Crowd]:
+async def open_crowd(redis: Guarded, at_once: int, *, workers: int) -> AsyncIterator[Crowd]:
     """The questions under way in this process, whose places are held until the end."""
-    crowd = Crowd(redis, at_once=at_once, workers=workers)
+    crowd = Crowd(redis, at_once, workers=workers)
     keeping = asyncio.create_task(crowd.keep_places())
     try:
         yield crowd
