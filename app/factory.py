@@ -38,6 +38,7 @@ from app.infra.metrics import Page
 from app.ingestion.event_routes import router as event_router
 from app.ingestion.routes import router as ingestion_router
 from app.ingestion.webhook_routes import router as webhook_router
+from app.limits.crowd import Crowd
 from app.limits.middleware import RateLimits
 from app.limits.rate_routes import router as limits_router
 from app.limits.rates import RateLimiter
@@ -141,6 +142,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         found: RateLimiter = scope["app"].state.house.limiter
         return found
 
+    def crowd(scope: Scope) -> Crowd:
+        found: Crowd = scope["app"].state.house.crowd
+        return found
+
     def observe(scope: Scope, status: int, seconds: float) -> None:
         count_request(scope["app"].state.house.metrics, scope, status, seconds)
 
@@ -151,7 +156,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         upload_bytes=settings.max_file_bytes + _FORM_BYTES,
         is_upload=_is_upload,
     )
-    app.add_middleware(RateLimits, limiter=limiter, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(
+        RateLimits, limiter=limiter, crowd=crowd, trusted_proxies=settings.trusted_proxies
+    )
     app.add_middleware(Gate, credentials=credentials)
     if settings.allow_origins:
         app.add_middleware(
@@ -172,7 +179,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
                 "X-RateLimit-Reset",
             ],
         )
-    app.add_middleware(RequestContext, observe=observe)
+    tls = settings.issuer.startswith("https:")
+    app.add_middleware(RequestContext, observe=observe, tls=tls)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits, Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
 from app.limits.budgets import Budgets
+from app.limits.crowd import Crowd, open_crowd
 from app.limits.logins import LoginLimits
 from app.limits.rates import RateLimiter, limits_of
 from app.llm.completion import Provider
@@ -92,6 +93,7 @@ class House:
     audit: AuditLog
     people: People
     limiter: RateLimiter
+    crowd: Crowd
     provider: Provider
     chat: ChatPipeline
     recordings: Recordings
@@ -146,11 +148,14 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, T]) -> T | None:
 async def open_house(
     settings: Settings,
     *,
+    embedder: Embedder | None = None,
     embedding_threads: int = 1,
     statement_timeout_s: float = 5,
     metrics_port: int = 0,
 ) -> AsyncIterator[House]:
     """Build every long-lived object once, and close them in reverse.
+
+    ``embedder`` takes the place of the one that the settings name.
 
     Raises:
         AppError: the database is away, the index is another model's, the settings are wrong.
@@ -170,7 +175,9 @@ async def open_house(
         redis = await stack.enter_async_context(
             open_redis(urls.redis_url, timeout_s=settings.redis_timeout_s)
         )
-        embedder = _closed_by(stack, build_embedder(settings, threads=embedding_threads))
+        embedder = _closed_by(
+            stack, embedder or build_embedder(settings, threads=embedding_threads)
+        )
         await check_index(pool, embedder)
         retriever = Retriever(pool, embedder, metrics=metrics)
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
@@ -230,6 +237,9 @@ async def open_house(
             audit=AuditLog(pool),
             people=people,
             limiter=RateLimiter(shared, limits_of(settings), workers=settings.workers),
+            crowd=await stack.enter_async_context(
+                open_crowd(shared, settings.tenant_questions_at_once, workers=settings.workers)
+            ),
             provider=provider,
             chat=ChatPipeline(
                 retriever,

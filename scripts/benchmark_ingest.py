@@ -31,7 +31,7 @@ from app.infra.postgres import migrate  # noqa: E402
 from app.infra.servers import owner_url, servers  # noqa: E402
 from app.ingestion.chunk import chunk_pages  # noqa: E402
 from app.ingestion.folder import Progress, find_files, take_in, watch  # noqa: E402
-from app.ingestion.new_chunk import embedded_text, new_chunk  # noqa: E402
+from app.ingestion.new_chunk import embedded_text, new_chunks  # noqa: E402
 from app.ingestion.parse import parse_pdf  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
@@ -93,7 +93,7 @@ async def measure(settings: Settings, folder: Path, options: argparse.Namespace)
     parsed = await parse_pdf(pdf.read_bytes())
     parse_cpu_s = cpu_s() - before
     chunks = chunk_pages(parsed.pages)
-    texts = [embedded_text(new_chunk(chunk, "book")) for chunk in chunks]
+    texts = [embedded_text(chunk) for chunk in new_chunks(chunks, "book")]
     threads = os.cpu_count() or 1
     async with open_house(settings, embedding_threads=threads, statement_timeout_s=600) as house:
         await ceiling(house, texts[:32])

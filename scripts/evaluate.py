@@ -1,6 +1,7 @@
 """`make evaluate DATA=…`: measure retrieval and answers on questions with known answers.
 
-    python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--limit N] [--json FILE]
+    python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--ablation] [--limit N]
+        [--cache DIR] [--json FILE] [--calibrate FILE]
 
 A DIR holds ``questions.jsonl`` beside ``pdfs/`` or ``passages.jsonl``. Everything runs through the
 product's own ingestion, search and chat, on embedded servers of its own that are thrown away after.
@@ -14,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,12 +26,16 @@ from app.errors import AppError  # noqa: E402
 from app.infra.logging import configure_logging  # noqa: E402
 from app.infra.postgres import migrate, tenant_transaction  # noqa: E402
 from app.infra.servers import owner_url, servers  # noqa: E402
+from app.retrieval.models import build_embedder  # noqa: E402
 from app.settings import Settings, load_settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
+from scripts.evaluation.ablation import ablate, ablation_table  # noqa: E402
 from scripts.evaluation.answers import ask, summed_up  # noqa: E402
+from scripts.evaluation.calibration import Filled, calibrated  # noqa: E402
 from scripts.evaluation.corpus import Places, fill  # noqa: E402
 from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
+from scripts.evaluation.remembered import RememberedEmbedder  # noqa: E402
 from scripts.evaluation.report import Result, tables  # noqa: E402
 
 STATEMENT_TIMEOUT_S = 600
@@ -44,6 +49,9 @@ class Options:
     limit: int | None = None
     json: Path | None = None
     answers: bool = False
+    cache: Path | None = None
+    ablation: bool = False
+    calibrate: Path | None = None
 
 
 async def evaluate(settings: Settings, options: Options) -> list[Result]:
@@ -52,10 +60,15 @@ async def evaluate(settings: Settings, options: Options) -> list[Result]:
     Raises:
         AppError: a data set or one of its files cannot be read.
     """
-    results = []
+    results: list[Result] = []
+    filled: list[Filled] = []
+    threads = settings.embedding_threads or os.cpu_count() or 1
+    embedder = build_embedder(settings, threads=threads)
+    if options.cache is not None:
+        embedder = RememberedEmbedder(embedder, options.cache)
     async with open_house(
         settings,
-        embedding_threads=settings.embedding_threads or os.cpu_count() or 1,
+        embedder=embedder,
         statement_timeout_s=STATEMENT_TIMEOUT_S,
     ) as house:
         for folder in options.data:
@@ -66,9 +79,17 @@ async def evaluate(settings: Settings, options: Options) -> list[Result]:
                 tenant_id = await asyncio.to_thread(tenant_named, owner_url(settings), name)
                 places = await fill(house, tenant_id, corpus)
                 say(f"{name}: {len(corpus.questions)} questions")
-                results.append(
-                    await measure(house, tenant_id, name, corpus, places, options.answers)
-                )
+                result = await measure(house, tenant_id, name, corpus, places, options.answers)
+                if options.ablation:
+                    asked = [one for one in corpus.questions if one.answerable]
+                    ablation = await ablate(house, tenant_id, places, asked)
+                    result = replace(result, ablation=ablation)
+                results.append(result)
+                filled.append(Filled(name, tenant_id, corpus))
+        if options.calibrate is not None:
+            say("calibrating")
+            curve = await calibrated(house, [one for one in filled if one.corpus.lang == "en"])
+            options.calibrate.write_text(curve, encoding="utf-8")
     return results
 
 
@@ -143,6 +164,14 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="DIR")
     parser.add_argument("--limit", type=int, help="only the first N questions of each language")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
+    parser.add_argument("--ablation", action="store_true", help="what each technique gains")
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="FILE",
+        help="write abstention's threshold there",
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings between runs")
     parser.add_argument("--answers", action="store_true", help="ask the chat as well")
     return Options(**vars(parser.parse_args(arguments)))
 
@@ -156,6 +185,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"docent: {error.detail}\n")
         return 1
     print(tables(results))
+    if options.ablation:
+        print("\n" + ablation_table({result.name: result.ablation for result in results}))
     if options.json is not None:
         numbers = [result.as_json() for result in results]
         options.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")

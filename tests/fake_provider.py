@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -265,6 +266,23 @@ async def obedient(exchange: Exchange, args: list[str]) -> None:
     await exchange.end()
 
 
+async def recite(exchange: Exchange, args: list[str]) -> None:
+    """``recite:S``: every canary of its prompt, in pieces S seconds apart."""
+    said = " ".join(str(message["content"]) for message in exchange.body.get("messages") or ())
+    canaries = dict.fromkeys(re.findall(r"canary(?:-\w+)+", said))
+    pieces = ["The words are", *(f" {canary}" for canary in canaries), " [1]."]
+    if not exchange.streams:
+        await exchange.send(200, exchange.document("".join(pieces)))
+        return
+    await exchange.start()
+    await exchange.part(exchange.head())
+    for chunk in exchange.contents(pieces):
+        await exchange.part(chunk)
+        await exchange.wait(_number(args, 0, 0))
+    await exchange.part(exchange.tail(len(pieces)))
+    await exchange.end()
+
+
 async def comments(exchange: Exchange, args: list[str]) -> None:
     """OpenRouter at work: comments for ``S`` seconds, then the answer."""
     await exchange.start()
@@ -444,9 +462,9 @@ async def thinking(exchange: Exchange, args: list[str]) -> None:
 BEHAVIOURS: dict[str, Behaviour] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        ok, cited, drip, echo, obedient, comments, slow_headers, slow_first_token, stall, cut,
-        ends_early, dies_with_error, status, groq_429, overflow, error_200, html, not_json, empty,
-        empty_body, big, whole, filtered, sliced, thinking, bad_chunk, flapping,
+        ok, cited, drip, echo, obedient, recite, comments, slow_headers, slow_first_token, stall,
+        cut, ends_early, dies_with_error, status, groq_429, overflow, error_200, html, not_json,
+        empty, empty_body, big, whole, filtered, sliced, thinking, bad_chunk, flapping,
     )
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from app.chat.grounding import Grounding
 from app.llm.completion import Attempt, Message, Usage
 
 AnswerStatus = Literal["complete", "incomplete", "abstained"]
@@ -93,7 +94,14 @@ class Answer:
     usage: Usage
     attempts: tuple[Attempt, ...]
     timings: Timings
+    #: How far its citations carry it; None for an abstention.
+    grounding: Grounding | None = None
     #: The question as it was searched for.
     standalone: str = ""
     #: How it was found among those given before; None for one that was made for this question.
     cached: Literal["exact", "semantic"] | None = None
+
+    @property
+    def groundedness(self) -> float | None:
+        """Share of its sentences that its citations support; None for an abstention."""
+        return None if self.grounding is None else self.grounding.share

@@ -52,6 +52,7 @@ class AnswerRecord(BaseModel):
     history_messages: int = Field(description="Of the conversation, that the prompt began with.")
     status: AnswerStatus
     reason: Reason | None
+    groundedness: float | None = None
     provider: str
     model: str
     cached: Literal["exact", "semantic"] | None

@@ -37,6 +37,8 @@ class Citer:
         #: All quotes so far, in the order of their markers.
         self.citations: list[Citation] = []
         self._markers: dict[tuple[int, int, int], int] = {}
+        #: Marker → text of the passage it names.
+        self.cited: dict[int, str] = {}
         #: Of the passages that were cited.
         self._texts: dict[int, Quotable] = {}
         self._waiting = ""
@@ -86,6 +88,7 @@ class Citer:
         key = (index, start, stop)
         if key not in self._markers:
             self._markers[key] = len(self.citations) + 1
+            self.cited[self._markers[key]] = passage.text
             self.citations.append(
                 _citation(self._markers[key], passage, start, stop, verified=verified)
             )

@@ -7,6 +7,7 @@ import structlog
 from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Reason, Timings
 from app.chat.citations import Citer
 from app.chat.events import ChatEvent, Cited, Restarted, Said
+from app.chat.grounding import ground
 from app.chat.guard import Leaks, shingles
 from app.chat.invisible import visible
 from app.chat.outlet import Outlet
@@ -90,11 +91,12 @@ class Draft:
     def answer(self, completion: Completion, timings: Timings) -> Answer:
         """The finished answer, nobody's yet; its text is exactly what was told."""
         abstained = self.reason is not None
+        text = "".join(self._said)
         status: AnswerStatus = "incomplete" if completion.truncated else "complete"
         return Answer(
             answer_id="",
             session_id="",
-            text="".join(self._said),
+            text=text,
             status="abstained" if abstained else status,
             reason=self.reason,
             citations=tuple(self._citer.citations),
@@ -103,4 +105,5 @@ class Draft:
             usage=Usage() if abstained else completion.usage,
             attempts=completion.attempts,
             timings=timings,
+            grounding=None if abstained else ground(text, self._citer.cited),
         )

@@ -7,6 +7,7 @@ import orjson
 
 from app.chat.answer import Answer, Citation, Timings
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Said
+from app.chat.grounding import Grounding, Unsupported
 from app.llm.completion import Usage
 from app.retrieval.passage import Passage
 from app.retrieval.search import Retrieved
@@ -33,6 +34,7 @@ def encoded(retrieved: Retrieved, answer: Answer) -> bytes:
             "provider": answer.provider,
             "model": answer.model,
             "standalone": answer.standalone,
+            "grounding": answer.grounding,
         }
     )
 
@@ -55,6 +57,7 @@ def events_of(kept: bytes) -> list[ChatEvent]:
         attempts=(),
         timings=_NO_TIME,
         standalone=facts["standalone"],
+        grounding=_grounding(facts.get("grounding")),
         cached="exact",
     )
     begun = Begun("", "", Retrieved(passages, 0.0, 0.0))
@@ -64,6 +67,12 @@ def events_of(kept: bytes) -> list[ChatEvent]:
 def as_cached(answer: Answer) -> Answer:
     """The same answer to another question: it costs nothing and took no attempt."""
     return replace(answer, usage=Usage(), attempts=(), timings=_NO_TIME, cached="exact")
+
+
+def _grounding(kept: dict[str, Any] | None) -> Grounding | None:
+    if kept is None:
+        return None
+    return Grounding(kept["share"], tuple(Unsupported(**one) for one in kept["unsupported"]))
 
 
 def _passage(row: list[Any]) -> Passage:

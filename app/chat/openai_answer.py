@@ -69,6 +69,7 @@ class DocentOut(BaseModel):
 
     status: AnswerStatus
     reason: Reason | None
+    groundedness: float | None
     provider: str
     model: str
     attempts: list[AttemptOut]
@@ -79,6 +80,7 @@ class DocentOut(BaseModel):
         return cls.model_construct(
             status=answer.status,
             reason=answer.reason,
+            groundedness=answer.groundedness,
             provider=answer.provider,
             model=answer.model,
             attempts=[

@@ -14,6 +14,7 @@ from app.chat.openai_schemas import ROUTER_MODEL, CompletionIn, OpenAiModel, Ope
 from app.chat.openai_stream import tell
 from app.chat.routes import Asker, Pipeline, provider
 from app.errors import NotFound
+from app.http.convertors import TEXT
 from app.http.departure import unless_gone
 from app.http.openai_problems import documented_openai_errors
 from app.http.sse import sse_response
@@ -100,7 +101,7 @@ async def list_models(_: Asker, models: Models) -> OpenAiModelList:
 
 
 @router.get(
-    "/models/{model:path}",
+    f"/models/{{model:{TEXT}}}",
     operation_id="retrieve_openai_model",
     responses=documented_openai_errors(401, 403, 404, 422, 503),
 )

@@ -9,6 +9,8 @@ SUPPORT = 0.5
 _CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
 _WORD = re.compile(r"\w+")
+#: A quote with another figure than the claim does not carry it, however many words they share.
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 class Quotable:
@@ -28,13 +30,14 @@ class Quotable:
         for quoted in (said, claim):
             if exact := self._exact(quoted.split()):
                 return *exact, True
-        wanted = _words(claim)
+        wanted, figures = _words(claim), set(_FIGURE.findall(claim))
         best, best_share = _trimmed(self._text, 0, len(self._text)), -1.0
         for start, stop, found in self._sentences:
             share = len(wanted & found) / len(wanted) if wanted else 0.0
             if share > best_share:
                 best, best_share = (start, stop), share
-        return *best, best_share >= SUPPORT
+        carried = best_share >= SUPPORT and figures <= set(_FIGURE.findall(self._text, *best))
+        return *best, carried
 
     def _exact(self, words: list[str]) -> tuple[int, int] | None:
         """Where ``words`` stand in this order, whatever white space is between them."""

@@ -71,6 +71,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
         "history_messages": len(question.history),
         "status": answer.status,
         "reason": answer.reason,
+        "groundedness": answer.groundedness,
         "provider": answer.provider,
         "model": answer.model,
         "cached": answer.cached,

@@ -134,6 +134,13 @@ class CitationOut(BaseModel):
         )
 
 
+class UnsupportedOut(BaseModel):
+    """A sentence that its citations do not carry, and how much of it they do, 0..1."""
+
+    text: str
+    support: float
+
+
 class UsageOut(BaseModel):
     """Tokens as the provider counted them."""
 
@@ -170,6 +177,11 @@ class AnswerOut(BaseModel):
     status: AnswerStatus
     reason: Reason | None
     citations: list[CitationOut]
+    groundedness: float | None = Field(
+        description="Share of the answer's sentences that the passages they cite support, by their"
+        " words and figures; null for an abstention."
+    )
+    unsupported: list[UnsupportedOut] = Field(description="The other sentences.")
     provider: str
     model: str
     cached: Literal["exact", "semantic"] | None
@@ -188,6 +200,11 @@ class AnswerOut(BaseModel):
             status=answer.status,
             reason=answer.reason,
             citations=[CitationOut.of(citation) for citation in answer.citations],
+            groundedness=answer.groundedness,
+            unsupported=[
+                UnsupportedOut.model_construct(text=one.text, support=one.support)
+                for one in (answer.grounding.unsupported if answer.grounding else ())
+            ],
             provider=answer.provider,
             model=answer.model,
             cached=answer.cached,

@@ -13,6 +13,7 @@ from app.chat.session_schemas import (
     SessionTurns,
     TurnOut,
 )
+from app.http.convertors import TEXT
 from app.http.problems import documented_problems
 
 router = APIRouter(prefix="/api/v1/sessions", tags=["chat"])
@@ -45,7 +46,7 @@ async def list_sessions(
 
 
 @router.get(
-    "/{session_id:path}",
+    f"/{{session_id:{TEXT}}}",
     operation_id="get_session",
     responses=documented_problems(401, 403, 404, 422, 503),
 )
@@ -56,7 +57,7 @@ async def get_session(caller: Asker, memory: Remembered, session_id: SessionId) 
 
 
 @router.delete(
-    "/{session_id:path}",
+    f"/{{session_id:{TEXT}}}",
     status_code=204,
     operation_id="reset_session",
     responses=documented_problems(401, 403, 404, 422, 503),

@@ -31,6 +31,7 @@ from app.documents.schemas import (
 )
 from app.documents.service import Archive
 from app.documents.store import Listing
+from app.http.convertors import TEXT
 from app.http.problems import documented_problems
 
 router = APIRouter(prefix="/api/v1/docs", tags=["documents"])
@@ -82,7 +83,7 @@ async def list_tags(caller: Reader, archive: ArchiveHere) -> TagList:
 
 
 @router.patch(
-    "/tags/{tag:path}",
+    f"/tags/{{tag:{TEXT}}}",
     operation_id="rename_tag",
     responses=documented_problems(401, 403, 404, 413, 415, 422, 503),
 )
@@ -95,7 +96,7 @@ async def rename_tag(
 
 
 @router.delete(
-    "/tags/{tag:path}",
+    f"/tags/{{tag:{TEXT}}}",
     operation_id="remove_tag",
     responses=documented_problems(401, 403, 404, 422, 503),
 )

@@ -27,6 +27,8 @@ _SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+#: Of an API that is reached over TLS (RFC 6797): a year, for its own name only.
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 #: Whatever is sent is no page: nothing in it runs, loads, or is framed. A page brings its own.
 _POLICY = (
     b"content-security-policy",
@@ -41,9 +43,11 @@ class RequestContext:
     on every response.
     """
 
-    def __init__(self, app: ASGIApp, *, observe: Observe | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, observe: Observe | None = None, tls: bool = False) -> None:
+        """``tls`` says that callers reach us by https, and are to come back so."""
         self._app = app
         self._observe = observe or (lambda *_: None)
+        self._always = [*_SECURITY_HEADERS, STRICT_TRANSPORT] if tls else _SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request; lifespan and WebSocket events pass."""
@@ -60,7 +64,7 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 ours = [(b"x-request-id", request_id.encode()), *scope["state"].get("headers", ())]
-                message["headers"] = _with(ours, message.get("headers", ()))
+                message["headers"] = _with(ours + self._always, message.get("headers", ()))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -87,7 +91,6 @@ class RequestContext:
 
 def _with(ours: Headers, theirs: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The headers of a response: ours go before its own, but for the policy of a page."""
-    ours += _SECURITY_HEADERS
     names = {name for name, _ in ours}
     kept = [pair for pair in theirs if pair[0] not in names]
     if all(name != _POLICY[0] for name, _ in kept):

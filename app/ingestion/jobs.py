@@ -139,11 +139,16 @@ class Worker:
     async def _run(self, *, until_empty: bool) -> None:
         reaper = asyncio.create_task(self._reap())
         try:
-            # Apart, so that a receiver that hangs holds up nobody's document.
-            await asyncio.gather(
-                self._work_on(QUEUE, self._limits.concurrency, until_empty=until_empty),
-                self._work_on(WEBHOOK_QUEUE, WEBHOOKS_AT_ONCE, until_empty=until_empty),
-            )
+            # Apart, so that a receiver that hangs holds up nobody's document. A group, and no
+            # gather: that would be over, and the pool closed, while one still ends its jobs.
+            async with asyncio.TaskGroup() as working:
+                for queue, concurrency in (
+                    (QUEUE, self._limits.concurrency),
+                    (WEBHOOK_QUEUE, WEBHOOKS_AT_ONCE),
+                ):
+                    working.create_task(self._work_on(queue, concurrency, until_empty=until_empty))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         finally:
             reaper.cancel()
             with suppress(asyncio.CancelledError):
@@ -198,7 +203,9 @@ class Worker:
         except asyncio.CancelledError:
             # We are asked to stop. A job of its own takes over, because Procrastinate would end
             # this one for good; being stopped does not count as a failed attempt.
-            await self._defer_again(tenant_id, document_id, version)
+            # Without a database it is found stranded later.
+            with suppress(DatabaseUnavailable):
+                await self._defer_again(tenant_id, document_id, version)
             raise
         # Whatever it is, the queue goes on with the next job and this document says what happened.
         except Exception as error:

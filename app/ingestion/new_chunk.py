@@ -1,21 +1,36 @@
 """A chunk as it will be stored: what is embedded of it, and the digest that covers exactly that."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 from app.ingestion.page import Chunk
 from app.retrieval.chunk_table import NewChunk
+from app.retrieval.language import languages_of
 
 
-def new_chunk(chunk: Chunk, title: str) -> NewChunk:
-    """The stored form of ``chunk``; its digest covers exactly what is embedded."""
-    boxes = chunk.words.astype("<f4", copy=False).tobytes()
-    unhashed = NewChunk(
-        chunk.page, chunk.start, chunk.end, b"", title, chunk.heading, chunk.text, boxes
+def new_chunks(chunks: Sequence[Chunk], title: str) -> list[NewChunk]:
+    """The stored form of a document's chunks; a digest covers exactly what is embedded."""
+    languages = languages_of([chunk.text for chunk in chunks])
+    return [
+        _new_chunk(chunk, title, language)
+        for chunk, language in zip(chunks, languages, strict=True)
+    ]
+
+
+def _new_chunk(chunk: Chunk, title: str, language: str) -> NewChunk:
+    new = NewChunk(
+        page=chunk.page,
+        start=chunk.start,
+        end=chunk.end,
+        digest=b"",
+        title=title,
+        heading=chunk.heading,
+        text=chunk.text,
+        boxes=chunk.words.astype("<f4", copy=False).tobytes(),
+        language=language,
     )
-    digest = hashlib.sha256(embedded_text(unhashed).encode()).digest()
-    return NewChunk(
-        chunk.page, chunk.start, chunk.end, digest, title, chunk.heading, chunk.text, boxes
-    )
+    return replace(new, digest=hashlib.sha256(embedded_text(new).encode()).digest())
 
 
 def embedded_text(chunk: NewChunk) -> str:

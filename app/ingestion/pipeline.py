@@ -31,7 +31,7 @@ from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.formats import detect
 from app.ingestion.hidden_text import warnings_of
-from app.ingestion.new_chunk import embedded_text, new_chunk
+from app.ingestion.new_chunk import embedded_text, new_chunks
 from app.ingestion.ocr import OcrLimits
 from app.ingestion.page import ParsedFile
 from app.ingestion.parse import ParseError, ParseLimits, parse_file
@@ -185,7 +185,7 @@ class Pipeline:
         chunks = await asyncio.to_thread(
             chunk_pages, parsed.pages, max_words=self._limits.chunk_words
         )
-        return [new_chunk(chunk, title) for chunk in chunks]
+        return await asyncio.to_thread(new_chunks, chunks, title)
 
     async def _compare(
         self, tenant_id: str, claimed: Claimed, chunks: Sequence[NewChunk]

@@ -6,6 +6,7 @@ and all of ``/oauth``.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.auth.caller import Caller
 from app.http.problems import problem_response
 from app.limits.addresses import Network, client_ip
+from app.limits.crowd import Crowd
 from app.limits.rates import RateLimited, RateLimiter, RouteClass, Subject, Use
 
 #: Looking at the limits costs none of them (design: contract, Chat).
@@ -29,10 +31,12 @@ class RateLimits:
         app: ASGIApp,
         *,
         limiter: Callable[[Scope], RateLimiter],
+        crowd: Callable[[Scope], Crowd],
         trusted_proxies: Sequence[Network],
     ) -> None:
         self._app = app
         self._limiter = limiter
+        self._crowd = crowd
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,18 +51,28 @@ class RateLimits:
             return
         ip = client_ip(scope, self._trusted_proxies)
         scope.setdefault("state", {})["ip"] = ip
-        verdict = await self._limiter(scope).take(
-            Subject(ip) if caller is None else _subject(scope, caller, ip),
-            counted=scope["path"] != STATUS_PATH,
-        )
+        subject = Subject(ip) if caller is None else _subject(scope, caller, ip)
+        verdict = await self._limiter(scope).take(subject, counted=scope["path"] != STATUS_PATH)
         scope["state"]["verdict"] = verdict
         if shown := verdict.refused_by or verdict.tightest:
             scope["state"]["headers"] = _headers(shown)
-        if verdict.refused_by is None:
-            await self._app(scope, receive, send)
-        else:
+        if verdict.refused_by is not None:
             refused = _refusal(verdict.refused_by)
             await problem_response(refused, scope)(scope, receive, send)
+        elif subject.tenant_id and subject.route_class == "chat":
+            await self._in_turn(subject.tenant_id, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _in_turn(self, tenant_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a question while the tenant has a place for it."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._crowd(scope).place(tenant_id))
+            except RateLimited as refused:
+                await problem_response(refused, scope)(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
 
 
 def _counts(scope: Scope) -> bool:

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.llm.completion import Source
+from app.llm.premise import is_known, names_in
 from app.llm.question import Kind, holds, kind_of
 from app.llm.sentences import is_item, split, tidy
-from app.llm.words import stems
+from app.llm.words import seems_english, stems
 
 # Weights, chosen by coordinate search on squad2 (346 questions) and xquad-en (236): ADR 0005.
 # Credit for word pairs kept together, and more weight for capitalised words, were tried and lost.
@@ -26,7 +27,7 @@ TITLE_CREDIT, SOURCE_CREDIT = 0.35, 0.1
 #: Added when the sentence holds the kind of answer asked for.
 KIND_BONUS = 0.15
 #: Added in proportion to the source's retrieval score, best source = 1.
-SOURCE_BONUS = 0.1
+SOURCE_BONUS = 0.2
 #: Taken from fragments, which do not end as prose does. Costs nothing on prose; PDFs need it.
 FRAGMENT_PENALTY = 0.15
 
@@ -68,6 +69,8 @@ class Evidence:
     ranked: tuple[Scored, ...]
     #: Weighted share, 0..1, of the question's words that occur in the best single source.
     known: float
+    #: Names in the question that are in none of the sources.
+    absent: tuple[str, ...] = ()
 
 
 def gather(question: str, sources: Sequence[Source]) -> Evidence:
@@ -79,7 +82,18 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
         known=max((asked.known(page.words) for page in read), default=0.0),
+        absent=_absent(question, read) if seems_english(question) else (),
     )
+
+
+def _absent(question: str, read: Sequence["_Read"]) -> tuple[str, ...]:
+    words = frozenset[str]().union(*(page.words for page in read))
+    missing = [name for name in names_in(question) if not is_known(name, words)]
+    if not missing:
+        return ()
+    texts = (f"{page.source.title}{page.source.heading}{page.source.text}" for page in read)
+    squeezed = "".join("".join(texts).split()).casefold()
+    return tuple(" ".join(name) for name in missing if "".join(name).casefold() not in squeezed)
 
 
 def _read(source: Source) -> "_Read":

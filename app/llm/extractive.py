@@ -8,47 +8,30 @@ when all language models are down.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.llm.abstention import Abstention
 from app.llm.completion import (
     Completion,
     CompletionRequest,
     Delta,
     Event,
     ModelInfo,
-    Source,
 )
 from app.llm.evidence import Evidence, Scored, gather
-from app.llm.words import seems_english
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
-#: Below this share of the question's words in any one source, the sources are about something
-#: else. Abstentions on squad2 + xquad-en answerable / NASA documents asked squad2, xquad and
-#: financebench questions: see ADR 0005.
-NO_MATCH_KNOWN = 0.15
-#: Known share + best cosine similarity below which nothing is claimed: wrongly abstains on 3 % of
-#: answerable questions, rightly on 96 % of questions about other things (ADR 0005). Cosines are
-#: all-MiniLM-L6-v2's; another embedding model wants its own threshold.
-WEAK_MATCH_EVIDENCE = 0.8
-#: The same by words alone, for passages that only the text search found.
-WEAK_MATCH_KNOWN = 0.5
-#: Without an English stemmer fewer words are recognised: thresholds for questions in another
-#: language are this share of the above.
-FOREIGN_SHARE = 0.5
 MOST_SENTENCES = 3
 #: A second sentence must score at least this share of the best one's …
-SECOND_SHARE = 0.5
+SECOND_SHARE = 0.45
 #: … and a third, only after two short ones (words in all), this share.
-THIRD_SHARE, SHORT_WORDS = 0.75, 30
+THIRD_SHARE, SHORT_WORDS = 0.6, 40
 #: What cosine similarity to the question adds to a sentence's score, when embedding is on, and how
 #: many of the best sentences are embedded.
 SIMILARITY_BONUS, EMBEDDED_SENTENCES = 0.3, 8
-
-Abstained = Literal["no_match", "weak_match"]
 
 
 class Extractive:
@@ -60,6 +43,7 @@ class Extractive:
     def __init__(self, embed_sentences: EmbedSentences | None = None) -> None:
         """``embed_sentences`` gives unit vectors, float32, (n, dim); None goes by words alone."""
         self._embed = embed_sentences
+        self._abstention = Abstention()
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Itself, always available."""
@@ -72,7 +56,7 @@ class Extractive:
         """Yield the quotes as one delta, then the completion; an abstention has no text."""
         started = perf_counter()
         evidence = gather(request.question, request.sources)
-        abstained = judge(request.question, evidence, request.sources)
+        abstained = self._abstention.judge(request.question, evidence, request.sources)
         if abstained is not None:
             yield Completion(text="", provider=self.name, model=self.name, abstained=abstained)
             return
@@ -93,22 +77,6 @@ class Extractive:
             for scored, gain in zip(best, gains, strict=True)
         ]
         return replace(evidence, ranked=tuple(sorted(ranked, key=lambda s: -s.score)))
-
-
-def judge(question: str, evidence: Evidence, sources: Sequence[Source]) -> Abstained | None:
-    """Why ``evidence`` supports no answer, or None when it does.
-
-    ``no_match``: the sources are about something else. ``weak_match``: they share words with the
-    question, but not enough of what it asks.
-    """
-    share = 1.0 if seems_english(question) else FOREIGN_SHARE
-    if not evidence.ranked or evidence.known < NO_MATCH_KNOWN * share:
-        return "no_match"
-    cosines = [source.similarity for source in sources if source.similarity is not None]
-    if not cosines:
-        return "weak_match" if evidence.known < WEAK_MATCH_KNOWN * share else None
-    claim = evidence.known + max(cosines)
-    return "weak_match" if claim < WEAK_MATCH_EVIDENCE * share else None
 
 
 def quote(ranked: Sequence[Scored]) -> str:

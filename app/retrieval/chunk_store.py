@@ -25,14 +25,14 @@ from pydantic import Field, PrivateAttr, SkipValidation
 from app.infra.postgres import Pool, fetch_all
 from app.infra.reach import current_reach
 from app.retrieval.passage import Passage, Scope
+from app.retrieval.rerank import Ranking, Rankings
 
 #: Chunks each ranking brings to the fusion.
 CANDIDATES = 40
-#: Share of the text ranking, and the constant of the reciprocal ranks, in the middle of a plateau:
-#: fused is no worse than its better half on squad2, cranfield, xquad en and financebench. At 0.5
-#: two chunks with swapped ranks tie, and chance decides (docs/benchmarks/retrieval.md).
-TEXT_WEIGHT = 0.55
+#: The constant of the reciprocal ranks, in the middle of a plateau (docs/benchmarks/retrieval.md).
 RANK_CONSTANT = 20.0
+#: The weights where there is nothing but a rank.
+RANK_ALONE = [1.0]
 
 #: Its columns are the fields of `Passage`, in their order.
 _SEARCH = """SELECT id, document_id, version, title, filename, tags, url, page,
@@ -40,7 +40,7 @@ _SEARCH = """SELECT id, document_id, version, title, filename, tags, url, page,
     text_rank FROM search_chunks(
     %(tenant_id)s, %(embedding)s, %(question)s, %(top_k)s::integer, %(candidates)s::integer,
     %(document_ids)s, %(tags)s, %(as_of)s, %(text_weight)s::real, %(rank_constant)s::real,
-    %(reach)s)"""
+    %(language)s, %(weights)s::real[], %(reach)s)"""
 
 
 class HalfVector(bytes):
@@ -90,13 +90,15 @@ class ChunkNode(TextNode):
 class ChunkStore(PGVectorStore):
     """Searches the current chunks of one tenant; the scope is a :class:`Scope` in ``kwargs``.
 
-    Modes: DEFAULT ranks by vector, TEXT_SEARCH and SPARSE by text, HYBRID fuses both. LlamaIndex's
-    own metadata filters are refused: they would be strings in SQL.
+    Modes: DEFAULT ranks by vector, TEXT_SEARCH and SPARSE by text, HYBRID by both and by what else
+    speaks for a chunk; a :class:`Ranking` in ``kwargs`` takes the place of the question's own.
+    LlamaIndex's own metadata filters are refused: they would be strings in SQL.
     """
 
     _pool: Pool = PrivateAttr()
+    _rankings: Rankings = PrivateAttr()
 
-    def __init__(self, pool: Pool, *, dimension: int) -> None:
+    def __init__(self, pool: Pool, rankings: Rankings, *, dimension: int) -> None:
         super().__init__(
             connection_string="unused:",
             async_connection_string="unused:",
@@ -107,6 +109,7 @@ class ChunkStore(PGVectorStore):
             use_halfvec=True,
         )
         self._pool = pool
+        self._rankings = rankings
 
     @classmethod
     def class_name(cls) -> str:
@@ -131,18 +134,21 @@ class ChunkStore(PGVectorStore):
         scope: Scope = kwargs["scope"]
         by_vector = query.mode in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.HYBRID)
         by_text = query.mode != VectorStoreQueryMode.DEFAULT
-        weight = query.alpha if query.alpha is not None else 1 - TEXT_WEIGHT
+        question = query.query_str or "" if by_text else ""
+        ranking: Ranking = kwargs.get("ranking") or self._rankings.for_question(question)
         values = {
             "tenant_id": scope.tenant_id,
             "embedding": _encoded(query.query_embedding) if by_vector else None,
-            "question": query.query_str if by_text else "",
+            "question": question,
             "top_k": query.similarity_top_k,
             "candidates": max(CANDIDATES if by_text else 0, query.similarity_top_k),
             "document_ids": None if scope.document_ids is None else list(scope.document_ids),
             "tags": None if scope.tags is None else list(scope.tags),
             "as_of": scope.as_of,
-            "text_weight": 1 - weight,
+            "text_weight": ranking.text_weight,
             "rank_constant": RANK_CONSTANT,
+            "language": ranking.language,
+            "weights": list(ranking.weights) if by_text and by_vector else RANK_ALONE,
             "reach": current_reach(),
         }
         rows = await fetch_all(self._pool, _SEARCH, values)

@@ -6,12 +6,14 @@ one of those and is not deleted. Only live chunks are in the indexes and the tex
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from app.infra.ids import new_id
 from app.infra.postgres import Connection, copy_rows
 from app.retrieval.embedding import Vector
+from app.retrieval.language import DEFAULT
 
 #: (page, start, digest): two chunks with the same key are the same chunk in the same place.
 ChunkKey = tuple[int, int, bytes]
@@ -29,6 +31,7 @@ _COLUMNS = (
     "heading",
     "text",
     "boxes",
+    "language",
     "embedding",
 )
 
@@ -57,6 +60,8 @@ _SWITCH = """
         DO UPDATE SET chunk_count = lexemes.chunk_count + excluded.chunk_count
     )
     UPDATE tenants SET corpus_revision = corpus_revision + 1,
+        languages = ARRAY(SELECT unnest(languages) UNION SELECT unnest(%(languages)s::text[])
+                          ORDER BY 1),
         chunk_count = chunk_count + (SELECT coalesce(sum(delta), 0) FROM changed),
         lexeme_total = lexeme_total + (SELECT coalesce(sum(delta * length(tsv)), 0) FROM changed)
     WHERE id = %(tenant_id)s
@@ -77,6 +82,8 @@ class NewChunk:
     heading: str
     text: str
     boxes: bytes
+    #: Its text search configuration (``app/retrieval/language.py``).
+    language: str = DEFAULT
 
     @property
     def key(self) -> ChunkKey:
@@ -141,6 +148,7 @@ async def replace_chunks(
             chunk.heading,
             chunk.text,
             chunk.boxes,
+            chunk.language,
             "[" + ",".join(map(str, vector.tolist())) + "]",
         )
         for chunk, vector in chunks
@@ -149,7 +157,15 @@ async def replace_chunks(
     # The slow part is behind us; from here on other documents' publishers wait.
     await lock_corpus(connection, tenant_id)
     await _switch(
-        connection, tenant_id, document_id, version=version, added=version, outdated=outdated
+        connection,
+        document_id,
+        {
+            "tenant_id": tenant_id,
+            "version": version,
+            "added": version,
+            "outdated": list(outdated),
+            "languages": sorted({chunk.language for chunk, _ in chunks}),
+        },
     )
     # Those that were not live, because an older version was gone back to.
     await connection.execute(
@@ -168,28 +184,20 @@ async def show_version(
     """
     await lock_corpus(connection, tenant_id)
     return await _switch(
-        connection, tenant_id, document_id, version=version, added=NO_VERSION, outdated=()
-    )
-
-
-async def _switch(
-    connection: Connection,
-    tenant_id: str,
-    document_id: str,
-    *,
-    version: int,
-    added: int,
-    outdated: Sequence[str],
-) -> int:
-    cursor = await connection.execute(
-        _SWITCH,
+        connection,
+        document_id,
         {
             "tenant_id": tenant_id,
-            "document_id": document_id,
             "version": version,
-            "added": added,
-            "outdated": list(outdated),
+            "added": NO_VERSION,
+            "outdated": [],
+            "languages": [],
         },
     )
+
+
+async def _switch(connection: Connection, document_id: str, change: dict[str, Any]) -> int:
+    """Run ``_SWITCH``; how many chunks are not live any more."""
+    cursor = await connection.execute(_SWITCH, {"document_id": document_id, **change})
     row = await cursor.fetchone()
     return 0 if row is None else int(row["switched_off"])

@@ -36,7 +36,7 @@ class Passage:
     text: str
     #: float32 (n, 6) as bytes: start, end, x0, y0, x1, y1 of each word; PDF points, from top-left.
     boxes: bytes
-    #: Fused rank score, 0..1; 1 = first in both rankings.
+    #: 0..1: how much speaks for it (``app/retrieval/rerank.py``), comparable within one search.
     score: float
     #: Cosine similarity to the question, -1..1; None when the question was not embedded.
     similarity: float | None

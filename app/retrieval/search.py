@@ -16,6 +16,7 @@ from app.infra.postgres import Pool
 from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.passage import Passage, Scope
+from app.retrieval.rerank import Rankings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Retriever:
         self._embedder = embedder
         self._metrics = metrics or Metrics()
         self.index = VectorStoreIndex.from_vector_store(
-            ChunkStore(pool, dimension=embedder.dimension), embed_model=EmbedderModel(embedder)
+            ChunkStore(pool, Rankings(model=embedder.name), dimension=embedder.dimension),
+            embed_model=EmbedderModel(embedder),
         )
 
     async def retrieve(self, question: str, scope: Scope, *, top_k: int) -> Retrieved:

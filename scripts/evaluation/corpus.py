@@ -21,7 +21,7 @@ from app.errors import AppError
 from app.infra.postgres import Connection, tenant_transaction
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.folder import find_files, take_in, watch
-from app.ingestion.new_chunk import embedded_text, new_chunk
+from app.ingestion.new_chunk import embedded_text, new_chunks
 from app.ingestion.page import Page
 from app.retrieval.chunk_table import NewChunk, replace_chunks
 from app.retrieval.embedding import Vector
@@ -88,9 +88,7 @@ async def _work(house: House, tenant_id: str, versions: list[tuple[str, int]]) -
 
 
 def _chunked(text: Text, max_words: int) -> list[NewChunk]:
-    return [
-        new_chunk(chunk, text.title) for chunk in chunk_pages(_pages(text), max_words=max_words)
-    ]
+    return new_chunks(chunk_pages(_pages(text), max_words=max_words), text.title)
 
 
 def _pages(text: Text) -> list[Page]:

@@ -9,6 +9,7 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
 from app.retrieval.chunk_store import ChunkNode
 from app.retrieval.passage import Scope
+from app.retrieval.rerank import Ranking
 from app.retrieval.search import ChunkRetriever
 from app.wiring import House
 from scripts.evaluation.corpus import Places
@@ -35,14 +36,20 @@ class Found:
 
 
 async def rank(
-    house: House, tenant_id: str, places: Places, question: str, mode: VectorStoreQueryMode
+    house: House,
+    tenant_id: str,
+    places: Places,
+    question: str,
+    mode: VectorStoreQueryMode,
+    *,
+    ranking: Ranking | None = None,
 ) -> list[Found]:
-    """The chunks for ``question``, best first."""
+    """The chunks for ``question``, best first; ``ranking`` in the place of the question's own."""
     retriever = ChunkRetriever(
         house.retriever.index,
         similarity_top_k=DEPTH,
         vector_store_query_mode=mode,
-        vector_store_kwargs={"scope": Scope(tenant_id)},
+        vector_store_kwargs={"scope": Scope(tenant_id), "ranking": ranking},
     )
     # An array where LlamaIndex's type says list, as app/retrieval/search.py hands it on.
     vector: Any = await house.embedder.embed_query(question)

@@ -57,6 +57,8 @@ class Result:
     #: Ranking → metric → value.
     rankings: Mapping[str, Mapping[str, float | None]]
     answers: Mapping[str, float | None] = field(default_factory=dict)
+    #: Variant of the search → metric → value; empty unless it was asked for.
+    ablation: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Everything, with the floors beside it."""
@@ -65,7 +67,7 @@ class Result:
 
 def tables(results: Sequence[Result]) -> str:
     """Both tables, in Markdown that also reads well in a terminal."""
-    parts = [_table(["set", "ranking", *METRICS], _ranking_rows(results))]
+    parts = [table(["set", "ranking", *METRICS], _ranking_rows(results))]
     parts.append(
         "Floors are those of larger splits of the same sets. Pages (or passages) are ranked by"
         " their best chunk; served@5 and contains@5 look at the first five chunks."
@@ -73,8 +75,8 @@ def tables(results: Sequence[Result]) -> str:
     answered = [result for result in results if result.answers]
     if answered:
         names = list(answered[0].answers)
-        rows = [[one.name, *(_shown(one.answers[name]) for name in names)] for one in answered]
-        parts.append(_table(["answers", *names], rows))
+        rows = [[one.name, *(shown(one.answers[name]) for name in names)] for one in answered]
+        parts.append(table(["answers", *names], rows))
     return "\n\n".join(parts)
 
 
@@ -85,21 +87,23 @@ def _ranking_rows(results: Sequence[Result]) -> list[list[str]]:
         rows.append([f"**{one.name}**", size, *("" for _ in METRICS)])
         floors = FLOORS.get(one.name, {})
         for mode, values in one.rankings.items():
-            rows.append(["", mode, *(_shown(values.get(name)) for name in METRICS)])
+            rows.append(["", mode, *(shown(values.get(name)) for name in METRICS)])
             if mode in floors:
-                rows.append(["", "floor", *(_shown(floors[mode].get(name)) for name in METRICS)])
+                rows.append(["", "floor", *(shown(floors[mode].get(name)) for name in METRICS)])
         if "target" in floors:
-            rows.append(["", "target", *(_shown(floors["target"].get(name)) for name in METRICS)])
+            rows.append(["", "target", *(shown(floors["target"].get(name)) for name in METRICS)])
     return rows
 
 
-def _shown(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """A share as it stands in a table; nothing for None."""
     if value is None:
         return ""
     return f"{value:.1f}" if value > 1 else f"{value:.3f}".removeprefix("0")
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
     return "\n".join(

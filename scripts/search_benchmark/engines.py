@@ -15,18 +15,20 @@ from llama_index.vector_stores.postgres import PGVectorStore
 from app.retrieval.chunk_store import (
     _SEARCH,
     CANDIDATES,
+    RANK_ALONE,
     RANK_CONSTANT,
-    TEXT_WEIGHT,
     HalfVector,
 )
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Scope
+from app.retrieval.rerank import Rankings
 from app.retrieval.search import ChunkRetriever, Retriever
 from app.settings import Settings
 from scripts.search_benchmark.corpus import DIMENSION, Corpus
 from scripts.search_benchmark.tables import BIG, STOCK_HNSW
 
 TOP_K = 10
+MODEL = "all-MiniLM-L6-v2"
 #: With this the stock store's graph finds about what ours does.
 WIDE_BEAM = 400
 DENSE, HYBRID = "dense", "hybrid"
@@ -127,8 +129,11 @@ async def bare_engines(url: str, corpus: Corpus, stack: AsyncExitStack) -> list[
             await connection.execute(setting)
         return connection
 
+    rankings = Rankings(model=MODEL)
+
     def call(connection: psycopg.AsyncConnection[Any], *, hybrid: bool) -> Search:
         async def search(i: int) -> list[str]:
+            ranking = rankings.for_question(corpus.questions[i])
             values = {
                 "tenant_id": BIG,
                 "embedding": HalfVector.of(corpus.asked[i]),
@@ -138,8 +143,10 @@ async def bare_engines(url: str, corpus: Corpus, stack: AsyncExitStack) -> list[
                 "document_ids": None,
                 "tags": None,
                 "as_of": None,
-                "text_weight": TEXT_WEIGHT if hybrid else 0,
+                "text_weight": ranking.text_weight if hybrid else 0,
                 "rank_constant": RANK_CONSTANT,
+                "language": ranking.language if hybrid else None,
+                "weights": list(ranking.weights) if hybrid else RANK_ALONE,
             }
             cursor = await connection.execute(_SEARCH, values, binary=True)
             return [row[0] for row in await cursor.fetchall()]

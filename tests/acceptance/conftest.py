@@ -31,9 +31,10 @@ SERVE = """
 import asyncio, signal, socket, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 import uvicorn
+import uvloop
 from app.main import app
 config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-asyncio.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(sys.argv[1]))]))
+uvloop.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(sys.argv[1]))]))
 """
 
 

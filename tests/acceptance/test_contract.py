@@ -31,7 +31,8 @@ DOCUMENT = {
 }  # fmt: skip
 ANSWER = {
     "answer_id": str, "session_id": str, "answer": str, "status": str, "reason": (str, type(None)),
-    "citations": list, "provider": str, "model": str, "cached": type(None), "usage": dict,
+    "citations": list, "groundedness": (float, type(None)), "unsupported": list,
+    "provider": str, "model": str, "cached": type(None), "usage": dict,
     "attempts": list, "timings": dict, "trace_id": str,
 }  # fmt: skip
 CITATION = {

@@ -9,6 +9,7 @@ import pytest
 from app.auth.keys import create_key
 from tests.acceptance.conftest import Api, serving
 from tests.acceptance.test_refusals import check_problem
+from tests.acceptance.test_streaming import Fake, fake, until  # noqa: F401 - a fixture
 from tests.conftest import SECRET, FreshDatabase
 
 STATUS = "/api/v1/rate-limit/status"
@@ -87,3 +88,27 @@ def test_every_answer_of_the_ordinary_api_says_what_is_left(api: Api) -> None:
             client.get(STATUS),
         ):
             assert int(reply.headers["x-ratelimit-remaining"]) > 0
+
+
+def test_so_many_questions_at_once_and_no_more(
+    samples_ingested: FreshDatabase,
+    fake: Fake,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    home, database = tmp_path_factory.mktemp("crowded"), samples_ingested
+    key = create_key(database.database_url, SECRET.encode(), tenant="default", name="crowd")
+    settings = {"LOCAL_LLM_BASE_URL": fake.url, "PROVIDER_ORDER": "local"}
+    fake.behave("slow_first_token:60")
+    with (
+        serving(database, home, TENANT_QUESTIONS_AT_ONCE="1", **settings) as (url, _),
+        httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=60) as client,
+    ):
+        question = {"question": "How many sub seconds are there per second?", "stream": True}
+        with client.stream("POST", "/api/v1/chat", json=question) as first:
+            assert first.status_code == 200
+            refused = client.post("/api/v1/chat", json=question)
+            problem = check_problem(refused, 429, "rate_limited")
+            assert problem["limit"] == "tenant_at_once"
+            assert refused.headers["retry-after"] == "1"
+            assert client.get("/api/v1/models").status_code == 200, "no question"
+        until(lambda: client.post("/api/v1/retrieve", json={"question": "a packet"}).is_success)

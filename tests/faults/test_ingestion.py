@@ -1,6 +1,7 @@
 """Ingestion workers that are killed, stopped or cut off in the middle of a job: nothing is lost."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -115,6 +116,9 @@ def test_stopped_in_the_middle_of_a_job_the_next_worker_does_it(copy: Docent) ->
         ended = current.stop(signal.SIGTERM)
         print(f"worker stopped in mid-job: {time.monotonic() - started:.1f} s")
         assert ended.code == 0, ended.text
+        assert not re.search("Traceback|error|Error", ended.text), "it ends quietly"
+        waiting = "SELECT attempts FROM jobs.procrastinate_jobs WHERE status = 'todo'"
+        assert copy.rows(waiting) == [{"attempts": 0}], "the job waits for the next one already"
     successor = worker(copy)
     print(f"stopped job done by the next worker: {until_ready(copy, document):.1f} s")
     check_one_live_version(copy, document, 1)

@@ -102,6 +102,61 @@ def test_two_processes_migrate_at_once_then_down_then_up(fresh_database: FreshDa
     assert ours(fresh_database) == first
 
 
+def test_chunks_are_told_their_language_and_nothing_is_embedded_again(
+    fresh_database: FreshDatabase,
+) -> None:
+    """Chunks of the version before: their words are cut anew, their vectors and digests stay."""
+    texts = {
+        "de": "Die Häuser der Stadt wurden von den Bürgern gebaut, weil es nicht genug gab.",
+        "zh": "文件大小的上限为十兆字节",
+        "en": "The houses of the town were built by the citizens.",
+    }
+    url = fresh_database.database_url
+    up(fresh_database, "base")
+    up(fresh_database, "0009")
+    owner_rows(url, "INSERT INTO tenants (id, name, chunk_count) VALUES ('ten_1', 'one', 3)")
+    for name, text in texts.items():
+        owner_rows(
+            url,
+            "INSERT INTO documents (id, tenant_id, title, filename, media_type, current_version)"
+            " VALUES (%s, 'ten_1', '', '', '', 1)",
+            name,
+        )
+        owner_rows(
+            url,
+            "INSERT INTO chunks (id, tenant_id, document_id, page, start_offset, end_offset,"
+            " valid_from, live, digest, title, heading, text, boxes, embedding) VALUES"
+            " (%s, 'ten_1', %s, 1, 0, 9, 1, true, 'digest', 'Towns', '', %s, '',"
+            " array_fill(0.5, '{384}')::vector::halfvec)",
+            name,
+            name,
+            text,
+        )
+    kept = "SELECT id, digest, embedding::text FROM chunks ORDER BY id"
+    before = owner_rows(url, kept)
+    up(fresh_database)
+    assert owner_rows(url, kept) == before
+    chunks = owner_rows(url, "SELECT id, language::text, tsv::text FROM chunks")
+    assert {row["id"]: row["language"] for row in chunks} == {
+        "de": "german",
+        "zh": "simple",
+        "en": "english",
+    }
+    words = {row["id"]: row["tsv"] for row in chunks}
+    assert "'haus'" in words["de"]
+    assert "'上限'" in words["zh"]
+    [tenant] = owner_rows(url, "SELECT * FROM tenants")
+    assert tenant["languages"] == ["english", "german", "simple"]
+    assert tenant["corpus_revision"] > 0, "answers that are kept are not given again"
+    [counted] = owner_rows(
+        url,
+        "SELECT count(*) AS wrong FROM (SELECT lexeme, count(*) AS n FROM chunks,"
+        " unnest(tsvector_to_array(tsv)) lexeme GROUP BY 1) c"
+        " FULL JOIN lexemes l USING (lexeme) WHERE c.n IS DISTINCT FROM l.chunk_count",
+    )
+    assert counted["wrong"] == 0
+
+
 def test_the_index_is_made_for_the_model_of_the_settings(fresh_database: FreshDatabase) -> None:
     up(fresh_database, "base")
     migrate(fresh_database.database_url, embedding_model="text-3", embedding_dimension=1536)

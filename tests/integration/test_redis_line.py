@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -179,3 +180,12 @@ async def test_hanging_up_leaves_nobody_waiting(door: RedisDoor) -> None:
         await line.hang_up()
         with pytest.raises(RedisConnectionError):
             await waiting
+
+
+def test_it_runs_on_the_loop_that_serves(servers: ServerUrls, name: str) -> None:
+    async def ask() -> None:
+        async with opened(servers.redis_url) as line:
+            await line.set(name, b"here", ex=60)
+            assert await asyncio.gather(*(line.get(name) for _ in range(20))) == [b"here"] * 20
+
+    uvloop.run(ask())

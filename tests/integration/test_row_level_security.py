@@ -161,7 +161,10 @@ async def test_the_ranking_that_runs_as_the_owner_keeps_to_the_tenant(
         row["id"]
         for row in bob.rows("SELECT id FROM documents WHERE tenant_id = %s", bob.tenant_id)
     }
-    ranked = "SELECT id FROM rank_by_text('disk limit recorder', 50, %s, %s)"
+    ranked = (
+        "SELECT id FROM rank_by_text(ARRAY['disk'::tsquery, 'limit', 'record'],"
+        " ARRAY[1, 1, 1]::float8[], 'disk | limit | record', 9, 50, %s, %s)"
+    )
     async with ada.pool.connection() as connection:
         cursor = await connection.execute(ranked, (None, None))
         assert await cursor.fetchall() == [], "no tenant, no rows"

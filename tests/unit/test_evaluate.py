@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest
+from app.retrieval.rerank import Rankings
 from app.settings import Settings
 from scripts import evaluate
+from scripts.evaluation.ablation import ablation_table, variants
 from scripts.evaluation.answers import Judged, summed_up
+from scripts.evaluation.calibration import auroc
 from scripts.evaluation.dataset import Asked, load, page_place
 from scripts.evaluation.metrics import (
     contains_answer,
@@ -22,7 +25,9 @@ from scripts.evaluation.metrics import (
     reciprocal_rank,
 )
 from scripts.evaluation.rankings import Found, averaged, judge
+from scripts.evaluation.remembered import RememberedEmbedder
 from scripts.evaluation.report import FLOORS, Result, tables
+from tests.fakes import CountingEmbedder
 
 ROOT = Path(__file__).resolve().parents[2]
 places = st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=12)
@@ -229,3 +234,36 @@ def test_the_published_tables_are_those_of_the_published_numbers() -> None:
     rows = json.loads((folder / "retrieval.json").read_text(encoding="utf-8"))
     results = [Result(**{name: row[name] for name in row if name != "floors"}) for row in rows]
     assert tables(results) in (folder / "retrieval.md").read_text(encoding="utf-8")
+
+
+async def test_what_was_embedded_once_is_read_from_a_file(tmp_path: Path) -> None:
+    first = CountingEmbedder()
+    remembered = RememberedEmbedder(first, tmp_path)
+    rows = await remembered.embed_passages(["one text", "another", "one text"])
+    assert first.passages == ["one text", "another"]
+    second = CountingEmbedder()
+    again = RememberedEmbedder(second, tmp_path)
+    assert (await again.embed_passages(["another"]) == rows[1]).all()
+    assert (await again.embed_query("one text") == rows[0]).all()
+    assert second.passages == []
+    assert (await again.embed_passages([])).shape == (0, 384)
+
+
+def test_ablations_take_one_thing_away_at_a_time() -> None:
+    served = Rankings(model="all-MiniLM-L6-v2").for_question("Wie groß darf eine Datei sein?")
+    made = variants(served)
+    assert [one for one in made if one.ranking == served]
+    assert len({one.label for one in made}) == len(made)
+    for one in made:
+        assert sum(one.ranking.weights) == pytest.approx(1)
+    values = {"hit@1": 0.5, "hit@5": 1.0, "MRR@10": 0.7, "nDCG@10": None}
+    shown = ablation_table({"xquad en": {"a": values}, "xquad de": {"a": values}, "squad2": {}})
+    assert "| **xquad, others** |" in shown
+    assert shown.count(".500") == 2
+
+
+def test_auroc_by_hand() -> None:
+    assert auroc([3, 4], [1, 2]) == 1
+    assert auroc([1, 2], [1, 2]) == 0.5
+    assert auroc([1], [1, 2]) == 0.25
+    assert auroc([], [1]) == auroc([1], []) == 0.5

@@ -19,6 +19,7 @@ from app.factory import create_app
 from app.infra.metrics import Metrics
 from app.infra.metrics_prometheus import PrometheusBackend
 from app.infra.postgres import DatabaseUnavailable
+from app.limits.crowd import Crowd
 from app.limits.rates import Limit, Subject, Use, Verdict
 from app.llm.completion import Completion
 from app.settings import Settings
@@ -73,6 +74,7 @@ def made(**changes: Any) -> FastAPI:
         "metrics": Metrics(), "credentials": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE),  # type: ignore[arg-type]
         "recordings": None, "audit": Audit(), "limiter": Unlimited(),
+        "crowd": Crowd(None, at_once=0, workers=1),  # type: ignore[arg-type] - which is not asked
         **changes,
     })  # fmt: skip
 
@@ -209,6 +211,14 @@ async def test_who_is_over_a_limit_is_refused_in_the_shape_of_the_dialect(path: 
         assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limited")
     else:
         assert (reply.json()["code"], reply.json()["retry_after_s"]) == ("rate_limited", 31)
+
+
+@pytest.mark.parametrize("url", ["https://docs.example.com", "http://docs.example.com", None])
+async def test_browsers_stay_with_https_where_it_is_the_public_url(url: str | None) -> None:
+    async with client_of(made(settings={"public_url": url})) as client:
+        for path in ("/livez", "/api/v1/docs", "/docs"):
+            told = "strict-transport-security" in (await client.get(path)).headers
+            assert told is bool(url and url.startswith("https:"))
 
 
 async def test_a_body_over_the_limit_of_the_settings() -> None:

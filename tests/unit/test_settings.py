@@ -35,6 +35,7 @@ GOOD = {
     "user_requests_per_minute": ("0", 0),
     "tenant_requests_per_minute": ("9", 9),
     "key_questions_per_minute": ("9", 9),
+    "tenant_questions_at_once": ("0", 0),
     "tenant_uploads_per_minute": ("9", 9),
     "registration": ("open", "open"),
     "login_failures_per_minute_per_ip": ("9", 9),

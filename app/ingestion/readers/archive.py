@@ -21,7 +21,7 @@ from lxml import etree
 from app.infra.confinement import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lxml.etree import _Element as Element
 
@@ -158,6 +158,11 @@ def child(element: Element | None, *path: str) -> Element | None:
             return None
         element = next((one for one in element if local(one) == name), None)
     return element
+
+
+def texts_in(element: Element) -> Iterator[str]:
+    """Yield the text of an element and of all that is in it."""
+    return map(str, element.itertext())
 
 
 def number(text: str | None, default: int) -> int:

@@ -1,7 +1,8 @@
 """Word documents (ECMA-376 part 1, 17): body, tables, text boxes, notes, headers and footers.
 
-Tracked changes are read as accepted; hidden text, which no reader of the document sees, is not
-read. Namespaces are not compared, so transitional and strict files are the same.
+Tracked changes are read as accepted; hidden text, which no reader of the document sees, and remarks
+in the margin are counted and not read. Namespaces are not compared, so transitional and strict
+files are the same.
 """
 
 from __future__ import annotations
@@ -67,11 +68,13 @@ class Reader:
         }
 
     def blocks(self) -> Iterator[Block]:
-        """Yield headers, the body, footers; what pages repeat, once."""
+        """Yield headers, the body, footers; what pages repeat, once. Remarks are counted."""
         body = self._body if self._body is not None else ()
         yield from self._margins("header")
         yield from self._walk(body)
         yield from self._margins("footer")
+        for remark in self._part("comments"):
+            self.hidden.note(t.text or "" for t in remark.iter("{*}t"))
 
     def _part(self, kind: str) -> Element | Sequence[Element]:
         for target in self._targets.values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -11,11 +13,15 @@ from app.ingestion.readers import html
 from app.ingestion.readers.archive import Archive, child, local, parse_xml, resolve
 from app.ingestion.readers.charset import decode
 from app.ingestion.readers.content import Block, Content, Hidden
+from app.ingestion.readers.looks import Styles, rules_in
+from app.ingestion.readers.style_sheet import applies, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lxml.etree import _Element as Element
+
+    from app.ingestion.readers.style_sheet import Rule
 
 CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 CHAPTERS = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
@@ -66,13 +72,33 @@ def chapters(archive: Archive, names: list[str], hidden: Hidden) -> Iterator[Blo
         Refused: ``encrypted`` when a chapter is under digital rights management.
     """
     locked = encrypted_names(archive)
+    rules = cache(partial(rules_of_sheet, archive))  # chapters have mostly the same ones
     for name in names:
         if name.lower() in locked:
             raise Refused("encrypted")
         data = archive.read(name)
         if data:
             yield Block("", page=True)
-            yield from html.blocks(chapter_tree(data), hidden)
+            tree = chapter_tree(data)
+            linked = chain.from_iterable(map(rules, linked_sheets(tree, name)))
+            styles = Styles(chain(linked, rules_in(tree)))
+            yield from html.blocks(tree, hidden, styles)
+
+
+def linked_sheets(tree: Element, source: str) -> Iterator[str]:
+    """Yield the members that are the style sheets of a chapter."""
+    for link in tree.iter("{*}link"):
+        if "stylesheet" in link.get("rel", "").lower() and applies(link.get("media", "")):
+            yield resolve(source, link.get("href", ""))
+
+
+def rules_of_sheet(archive: Archive, name: str) -> Sequence[Rule]:
+    """Return the rules of a style sheet; one that is missing or damaged has none."""
+    try:
+        data = archive.read(name)
+    except Refused:
+        return ()
+    return tuple(rules_of(decode(data or b"")))
 
 
 def encrypted_names(archive: Archive) -> set[str]:

@@ -5,15 +5,16 @@ The tree is walked without recursion, since a page may nest as deeply as it like
 
 from __future__ import annotations
 
-import re
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from app.infra.confinement import Refused
-from app.ingestion.readers.archive import local, number
+from app.ingestion.readers.archive import local, number, texts_in
 from app.ingestion.readers.charset import decode
 from app.ingestion.readers.content import Block, Content, Hidden, one_line
+from app.ingestion.readers.looks import Look, Styles, rules_in
 from app.ingestion.readers.tables import Grid, table_blocks
 
 if TYPE_CHECKING:
@@ -33,16 +34,9 @@ INLINE = frozenset(("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "c
 TIGHT = ("li", "dd", "dt", "tr", "option")
 #: Tables that hold these, or a cell as long as this, place text on a page: they are no tables.
 LAYOUT, MAX_CELL = ("table", "h1", "h2", "h3", "form"), 1_500
-#: Inline styles, without white space, that leave nothing to be seen.
-UNSEEN = {
-    "display": re.compile("none"),
-    "visibility": re.compile("hidden|collapse"),
-    "opacity": re.compile(r"0?\.?0+"),
-    "font-size": re.compile(r"[01]?(?:\.\d+)?(?:px|pt)|0?\.?0+[a-z%]*"),
-    "text-indent": re.compile(r"-\d{3,}[a-z.\d]*"),
-}
-WHITES = frozenset(("white", "#fff", "#ffffff", "rgb(255,255,255)", "rgba(255,255,255,1)"))
 SKIPPED_ROLES = ("navigation", "search", "menu")
+#: A page that hides all of itself is shown by its script.
+WHOLE = ("html", "body")
 
 
 def read(data: bytes, _limits: Mapping[str, int]) -> Content:
@@ -56,7 +50,7 @@ def read(data: bytes, _limits: Mapping[str, int]) -> Content:
     author = next((m for m in root.iter("meta") if m.get("name", "").lower() == "author"), None)
     hidden = Hidden()
     return Content(
-        blocks(root, hidden),
+        blocks(root, hidden, Styles(rules_in(root))),
         one_line(title.text or "") if title is not None else "",
         author.get("content", "") if author is not None else "",
         hidden=hidden,
@@ -83,16 +77,20 @@ def parse_html(text: str) -> Element:
     return root
 
 
-def blocks(root: Element, hidden: Hidden | None = None) -> Iterator[Block]:
+def blocks(root: Element, hidden: Hidden, styles: Styles) -> Iterator[Block]:
     """Yield the tree's blocks; what is hidden in it is counted in ``hidden``."""
-    return Walk(hidden or Hidden()).blocks(root)
+    return Walk(hidden, styles).blocks(root)
 
 
 class Walk:
     """One walk over a tree: text is gathered until an element begins or ends a block."""
 
-    def __init__(self, hidden: Hidden) -> None:
+    def __init__(self, hidden: Hidden, styles: Styles, around: Look | None = None) -> None:
+        """``around`` is how the element looks in which the tree stands."""
         self._hidden = hidden
+        self._styles = styles
+        #: Of the elements that are open.
+        self._looks = [around or Look()]
         self._parts: list[str] = []
         self._level = 0
         self._tight = False
@@ -105,22 +103,33 @@ class Walk:
         walk = etree.iterwalk(root, events=("start", "end"))
         for event, element in walk:
             name = local(element)
-            if event == "start":
-                if is_unread(element, name):
-                    if name not in UNREAD and is_hidden(element):
-                        self._hidden.note(element.itertext())
-                    walk.skip_subtree()
-                elif name == "table" and (rows := table_rows(element, self._hidden)) is not None:
-                    yield from self._flush()
-                    yield from table_blocks(*rows)
-                    walk.skip_subtree()
-                else:
-                    yield from self._enter(element, name)
-            else:
-                yield from self._leave(element, name)
+            if event == "end":
+                if not self._looks.pop().gone:
+                    yield from self._leave(name)
                 if element is not root:
                     self._write(element.tail)
+            elif not self._see(element, name):
+                walk.skip_subtree()
+            elif name == "table" and (rows := self._table_rows(element)) is not None:
+                yield from self._flush()
+                yield from table_blocks(*rows)
+                walk.skip_subtree()
+            else:
+                yield from self._enter(element, name)
         yield from self._flush()
+
+    def _see(self, element: Element, name: str) -> bool:
+        """Note how an element looks; whether its readers see anything of it."""
+        if is_unread(element, name):
+            look = Look(gone=True)
+        else:
+            look = self._styles.look(element, self._looks[-1])
+            if name in WHOLE:
+                look = look._replace(gone=False, visible=True, legible=True)
+            if look.gone:
+                self._hidden.note(texts_in(element))
+        self._looks.append(look)
+        return not look.gone
 
     def _enter(self, element: Element, name: str) -> Iterator[Block]:
         if name == "br":
@@ -139,7 +148,7 @@ class Walk:
             self._lists.append(number(element.get("start"), 1) if name == "ol" else None)
         elif name == "pre":
             self._pre += 1
-        elif name == "li":
+        elif name == "li" and self._looks[-1].shows:
             self._parts.append(self._marker())
         self._tight = name in TIGHT
 
@@ -151,8 +160,8 @@ class Walk:
         self._lists[-1] = count + 1
         return f"{count}. "
 
-    def _leave(self, element: Element, name: str) -> Iterator[Block]:
-        if name in INLINE or not name or is_unread(element, name):
+    def _leave(self, name: str) -> Iterator[Block]:
+        if name in INLINE:
             return
         yield from self._flush()
         self._level = 0
@@ -163,6 +172,9 @@ class Walk:
 
     def _write(self, text: str | None) -> None:
         if not text:
+            return
+        if not self._looks[-1].shows:
+            self._hidden.note([text])
             return
         if self._pre:
             self._parts.append(text)
@@ -178,62 +190,51 @@ class Walk:
             yield Block(text, self._level, tight=self._tight and not self._level)
             self._tight = False
 
+    def _table_rows(self, table: Element) -> tuple[list[list[str | None]], int | None] | None:
+        """Return a table's rows and how many are its header; None when it only places text."""
+        if next(table.iterdescendants(*LAYOUT), None) is not None:
+            return None
+        grid, before = Grid(), self._hidden.chars
+        headers, counting = 0, True
+        for row in table.iter("{*}tr"):
+            look = self._look_below(table, row)
+            if look.gone:
+                self._hidden.note(texts_in(row))
+                continue
+            cells = [cell for cell in row if local(cell) in ("td", "th")]
+            texts = [self._cell_text(cell, look) for cell in cells]
+            if any(len(text) > MAX_CELL for text in texts):
+                self._hidden.chars = before
+                return None
+            grid.add([
+                (text, number(cell.get("colspan"), 1), number(cell.get("rowspan"), 1))
+                for text, cell in zip(texts, cells, strict=True)
+            ])  # fmt: skip
+            parent = row.getparent()
+            in_head = parent is not None and local(parent) == "thead"
+            counting &= in_head or (bool(cells) and all(local(cell) == "th" for cell in cells))
+            headers += counting
+        if max(map(len, grid.rows), default=0) <= 1:
+            self._hidden.chars = before
+            return None
+        return grid.rows, headers or None
+
+    def _look_below(self, table: Element, row: Element) -> Look:
+        """Return the look of a row, which may lie in a group of rows; the table's is the last."""
+        look = self._looks[-1]
+        between = takewhile(lambda above: above is not table, row.iterancestors())
+        for element in (*reversed([*between]), row):
+            look = look if look.gone else self._styles.look(element, look)
+        return look
+
+    def _cell_text(self, cell: Element, around: Look) -> str:
+        """Return a cell's text in one line."""
+        walk = Walk(self._hidden, self._styles, around)
+        return " ".join(one_line(block.text) for block in walk.blocks(cell))
+
 
 def is_unread(element: Element, name: str) -> bool:
     """Whether an element holds nothing that a reader of the page reads."""
     if not name or name in UNREAD:
         return True
-    if not element.attrib:
-        return False
-    return (
-        element.get("role") in SKIPPED_ROLES
-        or element.get("aria-hidden") == "true"
-        or is_hidden(element)
-    )
-
-
-def is_hidden(element: Element) -> bool:
-    """Whether an element says of itself that it is not shown, or not so that it is seen."""
-    if "hidden" in element.attrib:
-        return True
-    style = "".join(element.get("style", "").lower().split())
-    if not style:
-        return False
-    rules = dict(rule.partition(":")[::2] for rule in style.split(";"))
-    values = {name: value.removesuffix("!important") for name, value in rules.items()}
-    color = values.get("color", "")
-    ground = values.get("background-color") or values.get("background", "")
-    return (
-        any(pattern.fullmatch(values.get(name, "")) for name, pattern in UNSEEN.items())
-        or color == "transparent"
-        or (color in WHITES and ground in WHITES)
-    )
-
-
-def table_rows(table: Element, hidden: Hidden) -> tuple[list[list[str | None]], int | None] | None:
-    """Return a table's rows and how many are its header; None when it only places text."""
-    if next(table.iterdescendants(*LAYOUT), None) is not None:
-        return None
-    grid = Grid()
-    headers, counting = 0, True
-    for row in table.iter("{*}tr"):
-        cells = [cell for cell in row if local(cell) in ("td", "th")]
-        texts = [cell_text(cell, hidden) for cell in cells]
-        if any(len(text) > MAX_CELL for text in texts):
-            return None
-        grid.add([
-            (text, number(cell.get("colspan"), 1), number(cell.get("rowspan"), 1))
-            for text, cell in zip(texts, cells, strict=True)
-        ])  # fmt: skip
-        parent = row.getparent()
-        in_head = parent is not None and local(parent) == "thead"
-        counting &= in_head or (bool(cells) and all(local(cell) == "th" for cell in cells))
-        headers += counting
-    if max(map(len, grid.rows), default=0) <= 1:
-        return None
-    return grid.rows, headers or None
-
-
-def cell_text(cell: Element, hidden: Hidden) -> str:
-    """Return a cell's text in one line."""
-    return " ".join(one_line(block.text) for block in Walk(hidden).blocks(cell))
+    return element.get("role") in SKIPPED_ROLES or element.get("aria-hidden") == "true"

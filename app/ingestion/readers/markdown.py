@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from app.infra.confinement import Refused
 from app.ingestion.readers import html
 from app.ingestion.readers.charset import decode
-from app.ingestion.readers.content import Block, Content
+from app.ingestion.readers.content import Block, Content, Hidden
+from app.ingestion.readers.looks import Styles, rules_in
 from app.ingestion.readers.tables import table_blocks
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ def read(data: bytes, _limits: Mapping[str, int]) -> Content:
     text = decode(data).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     front = FRONT.match(text)
     found = [Block(front[1])] if front else []
-    found += Reader().blocks(text[front.end() :] if front else text)
+    reader = Reader()
+    found += reader.blocks(text[front.end() :] if front else text)
     title = next((block.text for block in found if block.level == 1), "")
-    return Content(found, title)
+    return Content(found, title, hidden=reader.hidden)
 
 
 class Reader:
@@ -45,6 +47,8 @@ class Reader:
         self._marker = ""
         self._tight = False
         self._lists: list[int | None] = []
+        #: Hidden text, as far as the blocks were read.
+        self.hidden = Hidden()
 
     def blocks(self, text: str) -> Iterator[Block]:
         """Yield the blocks of a text."""
@@ -59,7 +63,7 @@ class Reader:
             elif token.type in VERBATIM:
                 yield self._block(token.content, 0)
             elif token.type == "html_block":
-                yield from markup(token.content)
+                yield from markup(token.content, self.hidden)
             elif token.type == "table_open":
                 yield from table_blocks(*self._table(tokens))
             else:
@@ -115,9 +119,10 @@ def plain(tokens: Sequence[Token]) -> Iterator[str]:
             yield token.content
 
 
-def markup(text: str) -> Iterator[Block]:
+def markup(text: str, hidden: Hidden) -> Iterator[Block]:
     """Yield the blocks of HTML inside the text; a comment has none."""
     try:
-        yield from html.blocks(html.parse_html(text))
+        tree = html.parse_html(text)
+        yield from html.blocks(tree, hidden, Styles(rules_in(tree)))
     except Refused:
         return

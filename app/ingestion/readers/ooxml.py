@@ -9,6 +9,8 @@ from app.infra.confinement import Refused
 from app.ingestion.readers.archive import child, local, resolve
 
 if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
     from app.ingestion.readers.archive import Archive
 
 PROPERTIES = "docProps/core.xml"
@@ -61,3 +63,8 @@ def properties(archive: Archive) -> tuple[str, str]:
 def text_of(element: object) -> str:
     """Return an element's own text."""
     return str(getattr(element, "text", None) or "")
+
+
+def reference(entry: Element) -> str:
+    """Return the relationship that an entry of a list names; its own ``id`` is a number."""
+    return next((str(v) for k, v in entry.attrib.items() if str(k).endswith("}id")), "")

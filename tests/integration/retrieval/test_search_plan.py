@@ -22,6 +22,7 @@ from app.infra.postgres import Connection, Pool, open_pool, tenant_transaction
 from app.retrieval.chunk_store import ChunkStore, HalfVector
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Passage, Scope
+from app.retrieval.rerank import Rankings
 from app.retrieval.search import ChunkRetriever, Retriever
 from tests.conftest import FreshDatabase
 
@@ -191,12 +192,14 @@ CURRENT = {
 }
 BY_TEXT = {
     **CURRENT,
-    "v_queries": "ARRAY['rare7'::tsquery]",
-    "v_weights": "ARRAY[7::float8]",
-    "v_match": "'rare7'::tsquery",
-    "v_mean_length": "6",
+    "p_queries": "ARRAY['rare7'::tsquery]",
+    "p_weights": "ARRAY[7::float8]",
+    "p_match": "'rare7'::tsquery",
+    "p_mean_length": "6",
     "v_hidden": "'{}'::text[]",
 }
+#: The call of `rank_by_text` for words that every chunk has.
+COMMON = "rank_by_text(ARRAY['common'::tsquery], ARRAY[1::float8], 'common', 6, 500, {}, NULL)"
 
 
 def by_vector(library: Library, tenant: str) -> dict[str, str]:
@@ -236,7 +239,7 @@ async def test_words_are_searched_by_the_text_index(library: Library, pool: Pool
 
 
 async def test_the_vector_ranking_agrees_with_an_exact_scan(library: Library, pool: Pool) -> None:
-    store = ChunkStore(pool, dimension=384)
+    store = ChunkStore(pool, Rankings(model="oracle"), dimension=384)
     hits = 0
     for n in range(0, 400, 20):
         embedding: Any = library.vectors[BIG][n]
@@ -337,11 +340,11 @@ async def test_the_rankings_show_the_transactions_tenant_only(
     async with pool.connection() as connection, connection.transaction():
         if tenant is not None:
             await connection.execute("SELECT set_config('app.tenant', %s, true)", (tenant,))
-        for call, value in (
-            ("rank_by_text(%s, 500, NULL, NULL)", "common weather"),
-            ("rank_by_text(%s, 500, '{ten_big_doc_1}', NULL)", "common weather"),
-            ("rank_by_vector(%s, 500, NULL, NULL)", vector),
+        for call, values in (
+            (COMMON.format("NULL"), ()),
+            (COMMON.format("'{ten_big_doc_1}'"), ()),
+            ("rank_by_vector(%s, 500, NULL, NULL)", (vector,)),
         ):
-            rows = await (await connection.execute(f"SELECT id FROM {call}", (value,))).fetchall()
+            rows = await (await connection.execute(f"SELECT id FROM {call}", values)).fetchall()
             assert all(row["id"].startswith(SMALL) for row in rows), call
             assert bool(rows) == (tenant == SMALL and "doc" not in call), call

@@ -62,7 +62,8 @@ def test_the_whole_answer() -> None:
             }],
         }}],
         "usage": {"prompt_tokens": 800, "completion_tokens": 60, "total_tokens": 860},
-        "docent": {"status": "complete", "reason": None, "provider": "groq", "model": "llama",
+        "docent": {"status": "complete", "reason": None, "groundedness": None,
+                   "provider": "groq", "model": "llama",
                    "attempts": [{"provider": "groq", "model": "llama", "outcome": "ok",
                                  "ms": 8.0}]},
     }  # fmt: skip

@@ -329,3 +329,14 @@ async def test_questions_are_cleaned_bounded_and_noted() -> None:
     assert [labels for labels, _ in recorder.of(FLAGGED)] == [("override",)] * 2
     with pytest.raises(InvalidRequest):
         await pipeline.answer(ADA, replace(QUESTION, text="x" * 100))
+
+
+async def test_an_answer_says_how_far_its_citations_carry_it() -> None:
+    text = "The limit is 10 MB [1]. The moon is made of green cheese [1]."
+    events = await told(Delta(text), said(text))
+    grounding = events[-1].answer.grounding
+    assert grounding.share == 0.5
+    assert [one.text for one in grounding.unsupported] == ["The moon is made of green cheese"]
+    assert events[-1].answer.groundedness == 0.5
+    abstained = await told(said("", abstained="no_match"))
+    assert abstained[-1].answer.groundedness is None

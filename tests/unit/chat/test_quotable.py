@@ -3,6 +3,7 @@
 import re
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,3 +44,15 @@ def test_spans_cover_a_text_without_sentences() -> None:
     text = Quotable("Sentence 1. Sentence 2. Sentence 3.")
     starts = [text.locate(f"sentence {n}")[0] for n in (1, 2, 3)]
     assert all(before < after for before, after in pairwise(starts))
+
+
+@pytest.mark.parametrize(
+    ("said", "verified"),
+    [
+        ("At most 10 MB may be in one file.", True),
+        ("At most 20 MB may be in one file.", False),
+        ("At most ten MB may be in one file.", True),
+    ],
+)
+def test_a_quote_with_another_figure_does_not_carry_the_claim(said: str, verified: bool) -> None:
+    assert Quotable("One file may be of 10 MB at most.").locate(said)[2] is verified

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.chat.answer import Answer, Timings
+from app.chat.grounding import Grounding, Unsupported
 from app.chat.schemas import AnswerOut, ChatIn, ModelOut, PassageOut, RetrieveIn, RetrieveOut
 from app.llm.completion import Attempt, Completion, ModelInfo, Usage
 from app.retrieval.search import Retrieved
@@ -135,6 +136,7 @@ def test_an_answer_has_every_member_of_the_contract() -> None:
         completion.usage,
         completion.attempts,
         Timings(2.123, 3.456, None, 815.0, 825.349),
+        grounding=Grounding(0.5, (Unsupported("So it is.", 0.0),)),
     )
     shown = AnswerOut.of(answer, "r1")
     body = shown.model_dump(mode="json")
@@ -148,6 +150,7 @@ def test_an_answer_has_every_member_of_the_contract() -> None:
             "tags": ["safety"], "page": 12, "quote": "The limit is 10 MB", "start": 100, "end": 118,
             "boxes": [], "score": 0.9, "verified": True, "url": None,
         }],
+        "groundedness": 0.5, "unsupported": [{"text": "So it is.", "support": 0.0}],
         "provider": "groq", "model": "m", "cached": None,
         "usage": {"prompt_tokens": 812, "completion_tokens": 64, "cost_usd": None},
         "attempts": [{"provider": "groq", "model": "m", "outcome": "ok", "ms": 820.0}],

@@ -73,6 +73,12 @@ async def test_every_answer_says_how_it_may_be_used() -> None:
     assert "frame-ancestors 'none'" in policy
 
 
+async def test_callers_over_tls_are_to_come_back_so() -> None:
+    assert (await call(RequestContext(echo))).header("strict-transport-security") is None
+    reply = await call(RequestContext(echo, tls=True))
+    assert reply.header("strict-transport-security") == "max-age=31536000"
+
+
 async def test_a_page_has_a_policy_of_its_own() -> None:
     async def page(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-security-policy", b"default-src 'self'"), (b"x-frame-options", b"x")]

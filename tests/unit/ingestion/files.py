@@ -12,7 +12,9 @@ X = f'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r=
 ODF = (
     'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
     'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
-    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"'
+    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" '
+    'xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" '
+    'xmlns:fo="urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0"'
 )
 
 
@@ -58,17 +60,18 @@ def docx(body: str = paragraph("All is well"), **members: str) -> bytes:
     )
 
 
-def pptx(*slides: str) -> bytes:
+def pptx(*slides: str, more: str = "", ground: str = "") -> bytes:
+    """``more`` are attributes of every slide, ``ground`` is the first thing in it."""
     members = {
-        f"ppt/slides/slide{n}.xml": f"<p:sld {P}><p:cSld><p:spTree>{text}</p:spTree></p:cSld>"
-        "</p:sld>"
+        f"ppt/slides/slide{n}.xml": f"<p:sld {P} {more}><p:cSld>{ground}<p:spTree>{text}"
+        "</p:spTree></p:cSld></p:sld>"
         for n, text in enumerate(slides)
     }
     ids = "".join(f'<p:sldId id="{n}" r:id="r{n}"/>' for n in range(len(slides)))
     return archive(
         {
             "ppt/presentation.xml": f"<p:presentation {P}><p:sldIdLst>{ids}</p:sldIdLst>"
-            "</p:presentation>",
+            '<p:sldSz cx="9144000" cy="6858000"/></p:presentation>',
             "ppt/_rels/presentation.xml.rels": relations(
                 {f"r{n}": ("slide", f"slides/slide{n}.xml") for n in range(len(slides))}
             ),
@@ -84,7 +87,7 @@ def shape(text: str, kind: str = "body") -> str:
     )
 
 
-def xlsx(rows: str, merged: str = "") -> bytes:
+def xlsx(rows: str, merged: str = "", before: str = "", state: str = "visible") -> bytes:
     types = (
         '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
         '<Default Extension="xml" ContentType="application/xml"/></Types>'
@@ -96,30 +99,33 @@ def xlsx(rows: str, merged: str = "") -> bytes:
             "_rels/.rels": relations({"r": ("officeDocument", "xl/workbook.xml")}).replace(
                 "urn:r", package
             ),
-            "xl/workbook.xml": f'<workbook {X}><sheets><sheet name="Prices" sheetId="1" r:id="r1"/>'
+            "xl/workbook.xml": f'<workbook {X}><sheets><sheet name="Prices" sheetId="1" '
+            f'state="{state}" r:id="r1"/>'
             "</sheets></workbook>",
             "xl/_rels/workbook.xml.rels": relations(
                 {"r1": ("worksheet", "worksheets/sheet1.xml"), "r2": ("styles", "styles.xml")}
             ).replace("urn:r", package),
             "xl/styles.xml": f'<styleSheet {X}><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/>'
             "</cellXfs></styleSheet>",
-            "xl/worksheets/sheet1.xml": f"<worksheet {X}><sheetData>{rows}</sheetData>{merged}"
-            "</worksheet>",
+            "xl/worksheets/sheet1.xml": f"<worksheet {X}>{before}<sheetData>{rows}</sheetData>"
+            f"{merged}</worksheet>",
         }
     )
 
 
-def odt(body: str) -> bytes:
+def odt(body: str, styles: str = "", **members: str) -> bytes:
     return archive(
         {
             "mimetype": "application/vnd.oasis.opendocument.text",
-            "content.xml": f"<office:document-content {ODF}><office:body><office:text>{body}"
-            "</office:text></office:body></office:document-content>",
+            "content.xml": f"<office:document-content {ODF}><office:automatic-styles>{styles}"
+            f"</office:automatic-styles><office:body><office:text>{body}</office:text>"
+            "</office:body></office:document-content>",
+            **members,
         }
     )
 
 
-def epub(*chapters: str) -> bytes:
+def epub(*chapters: str, **members: str) -> bytes:
     items = "".join(
         f'<item id="c{n}" href="c{n}.xhtml" media-type="application/xhtml+xml"/>'
         for n in range(len(chapters))
@@ -132,5 +138,6 @@ def epub(*chapters: str) -> bytes:
             "</rootfiles></container>",
             "O/p.opf": f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>",
             **{f"O/c{n}.xhtml": text for n, text in enumerate(chapters)},
+            **members,
         }
     )

@@ -36,8 +36,12 @@ async def test_a_stranger_is_counted_where_something_is_done(
 ) -> None:
     async def local(scope: Scope, receive: Receive, send: Send) -> None:
         scope["client"] = ("127.0.0.1", 4711)
-        await RateLimits(inside, limiter=lambda _: Full(), trusted_proxies=[])(  # type: ignore[arg-type,return-value]
-            scope, receive, send
+        limits = RateLimits(
+            inside,
+            limiter=lambda _: Full(),  # type: ignore[arg-type,return-value]
+            crowd=lambda _: None,  # type: ignore[arg-type,return-value]
+            trusted_proxies=[],
         )
+        await limits(scope, receive, send)
 
     assert (await call(local, method=method, path=path)).status == status

@@ -1,12 +1,10 @@
 -- The search keeps to what its caller reaches. Vectors are ranked, and rows read, under the policies;
--- the ranking by text runs as the owner, past them, and leaves out the same documents itself.
+-- the ranking by text runs as the owner, past them, and leaves out the same documents itself. A process
+-- of the version before names no reach, and finds what the whole tenant sees.
 
--- SECURITY DEFINER, for the index's sake: under row-level security PostgreSQL refuses to use an
--- index for an operator that is not marked leakproof, and @@ is not: every search read the whole
--- table (22 ms at 10,000 chunks, 170 at 100,000, against 3). The policy's condition is in the
--- statements instead; what leaves is ids and ranks, and the rows are then read under the policy.
 CREATE OR REPLACE FUNCTION rank_by_text(
-    p_question text, p_candidates integer, p_documents text[], p_versions integer[]
+    p_queries tsquery[], p_weights double precision[], p_match tsquery,
+    p_mean_length double precision, p_candidates integer, p_documents text[], p_versions integer[]
 )
 RETURNS TABLE (id text, rank integer)
 LANGUAGE plpgsql STABLE ROWS 40 SECURITY DEFINER
@@ -16,31 +14,9 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_tenant text := current_setting('app.tenant', true);
-    v_queries tsquery[];
-    v_weights double precision[];
-    v_match tsquery;
-    v_mean_length double precision;
     v_hidden text[];
 BEGIN
-    IF p_question = '' THEN
-        RETURN;
-    END IF;
-    -- The rarest words first, until the chunks that hold them are as many as are worth ranking: a
-    -- word in a third of the corpus decides nothing and costs the most.
-    SELECT array_agg(w.query), array_agg(w.idf),
-           (string_agg(w.query::text, ' | ' ORDER BY w.chunk_count)
-               FILTER (WHERE w.reach <= 500 OR w.nth = 1))::tsquery,
-           max(w.mean_length)
-    INTO v_queries, v_weights, v_match, v_mean_length
-    FROM (SELECT lexeme_query(l.lexeme) AS query, l.chunk_count,
-                 ln(1 + (t.chunk_count - l.chunk_count + 0.5) / (l.chunk_count + 0.5)) AS idf,
-                 sum(l.chunk_count) OVER rarest AS reach, row_number() OVER rarest AS nth,
-                 t.lexeme_total::float8 / greatest(t.chunk_count, 1) AS mean_length
-          FROM unnest(to_tsvector('english', p_question)) q
-          JOIN lexemes l ON l.tenant_id = v_tenant AND l.lexeme = q.lexeme AND l.chunk_count > 0
-          JOIN tenants t ON t.id = v_tenant
-          WINDOW rarest AS (ORDER BY l.chunk_count, l.lexeme)) w;
-    IF v_match IS NULL THEN
+    IF p_match IS NULL THEN
         RETURN;
     END IF;
     v_hidden := ARRAY(SELECT hidden_documents());
@@ -50,11 +26,11 @@ BEGIN
     SELECT m.id, row_number() OVER (ORDER BY m.weight DESC, m.id)::integer
     FROM (SELECT c.id,
                  (SELECT sum(w.idf * ts_rank('{1,1,1,1}', c.tsv, w.query))
-                  FROM unnest(v_queries, v_weights) AS w (query, idf))
-                 / (0.5::float8 + 0.5::float8 * length(c.tsv) / v_mean_length) AS weight
+                  FROM unnest(p_queries, p_weights) AS w (query, idf))
+                 / (0.5::float8 + 0.5::float8 * length(c.tsv) / p_mean_length) AS weight
           FROM (SELECT c.id, setweight(c.tsv, 'D') AS tsv  -- unpacks it once, not once a word
                 FROM chunks c
-                WHERE c.tsv @@ v_match AND c.tenant_id = v_tenant
+                WHERE c.tsv @@ p_match AND c.tenant_id = v_tenant
                   AND c.document_id <> ALL (v_hidden)
                   AND (p_documents IS NULL OR c.document_id = ANY (p_documents))
                   AND ((p_versions IS NULL AND c.live)
@@ -80,7 +56,9 @@ CREATE FUNCTION search_chunks(
     p_as_of timestamptz,         -- null: the current versions
     p_text_weight real,
     p_rank_constant real,
-    p_reach text DEFAULT ''      -- as app.reach
+    p_language text DEFAULT NULL,        -- the question's; null: not known
+    p_weights real[] DEFAULT '{1}',      -- of the candidates' features
+    p_reach text DEFAULT ''              -- as app.reach
 )
 RETURNS TABLE (
     id text, document_id text, version integer, title text, filename text, tags text[], url text,
@@ -114,25 +92,25 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    WITH fused AS MATERIALIZED (
-        -- Reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), scaled so that 1 is first in both.
-        SELECT coalesce(d.id, l.id) AS id, d.rank AS dense_rank, l.rank AS text_rank,
-               (coalesce((1 - p_text_weight) / (p_rank_constant + d.rank), 0)
-                + coalesce(p_text_weight / (p_rank_constant + l.rank), 0))
-               * (p_rank_constant + 1) AS score
-        FROM rank_by_vector(p_embedding, p_candidates, v_documents, v_versions) d
-        FULL JOIN rank_by_text(p_question, p_candidates, v_documents, v_versions) l ON l.id = d.id
-        ORDER BY score DESC, 1
+    WITH best AS MATERIALIZED (
+        SELECT j.id, j.dense_rank, j.text_rank,
+               (SELECT sum(u.feature * u.weight)
+                FROM unnest(j.features, p_weights) AS u (feature, weight)) AS score
+        FROM judged_candidates(p_embedding, p_question, p_language, p_candidates, v_documents,
+                               v_versions, p_text_weight, p_rank_constant) j
+        ORDER BY score DESC, j.id
         LIMIT p_top_k
     )
     SELECT c.id, c.document_id, coalesce(v.number, d.current_version), d.title, d.filename, d.tags,
            d.url, c.page, c.start_offset, c.end_offset, c.heading, c.text, c.boxes,
-           f.score::real, (1 - (c.embedding <=> p_embedding))::real, f.dense_rank, f.text_rank
-    FROM fused f
-    JOIN chunks c ON c.id = f.id
+           b.score::real, (1 - (c.embedding <=> p_embedding))::real, b.dense_rank, b.text_rank
+    FROM best b
+    JOIN chunks c ON c.id = b.id
     JOIN documents d ON d.id = c.document_id AND d.deleted_at IS NULL
     LEFT JOIN unnest(v_documents, v_versions) AS v (document_id, number)
         ON v_versions IS NOT NULL AND v.document_id = c.document_id
-    ORDER BY f.score DESC, c.id;
+    ORDER BY b.score DESC, c.id;
 END
 $$;
+REVOKE ALL ON FUNCTION search_chunks FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION search_chunks TO docent_app;

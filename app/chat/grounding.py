@@ -1,0 +1,107 @@
+"""How much of an answer its citations carry: each sentence held against the passages it cites.
+
+By words and figures alone, so that it costs no model and holds for every provider: a sentence is
+supported when the cited passages have at least half of its words, and every figure in it. It tells
+invention from quotation and paraphrase; that a sentence turns its source round it does not see.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from app.llm.sentences import split, tidy
+from app.llm.words import stems
+
+#: Share of a sentence's words that the passages it cites must have.
+SUPPORTED = 0.5
+#: The most that a sentence gets which has a figure its passages do not have.
+WRONG_FIGURE = 0.4
+_MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])+")
+_NUMBER = re.compile(r"\[(\d{1,3})\]")
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+#: What may stand behind a marker of the sentence before it.
+_SENTENCE_REST = " \t\r\n.,;:!?"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A sentence that its citations do not carry."""
+
+    text: str
+    #: 0..1: how much of it they do; 0 for one without a citation.
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """How well an answer is grounded."""
+
+    #: Share of its sentences that are supported.
+    share: float
+    unsupported: tuple[Unsupported, ...]
+
+
+def ground(text: str, cited: Mapping[int, str]) -> Grounding | None:
+    """Hold ``text`` against what its markers name; None when there is no sentence in it.
+
+    Args:
+        text: with markers; those behind a sentence are for all that was said since the last ones.
+        cited: marker → text of the passage.
+    """
+    count, unsupported = 0, []
+    sources = {marker: _Source(passage) for marker, passage in cited.items()}
+    for said, markers in _parts(text):
+        named = [sources[marker] for marker in markers if marker in sources]
+        for start, end in split(said):
+            sentence = tidy(said[start:end])
+            if not any(map(str.isalnum, sentence)):
+                continue
+            count += 1
+            if (support := _support(sentence, named)) < SUPPORTED:
+                unsupported.append(Unsupported(sentence, round(support, 2)))
+    if not count:
+        return None
+    return Grounding(round(1 - len(unsupported) / count, 2), tuple(unsupported))
+
+
+class _Source:
+    """A cited passage; taken apart only when a sentence is not verbatim in it."""
+
+    def __init__(self, passage: str) -> None:
+        self.text = tidy(passage)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(stems(self.text))
+
+    @cached_property
+    def figures(self) -> frozenset[str]:
+        return frozenset(_figures(self.text))
+
+
+def _parts(text: str) -> list[tuple[str, list[int]]]:
+    """What was said, each with the markers behind it; none behind the last."""
+    parts, at = [], 0
+    for found in _MARKERS.finditer(text):
+        said = text[at : found.start()].lstrip(_SENTENCE_REST)
+        parts.append((said, [int(number) for number in _NUMBER.findall(found[0])]))
+        at = found.end()
+    return [*parts, (text[at:].lstrip(_SENTENCE_REST), [])]
+
+
+def _support(sentence: str, sources: list[_Source]) -> float:
+    """How much of ``sentence`` the ``sources`` have together, 0..1."""
+    if any(sentence in source.text for source in sources):
+        return 1.0
+    words = set(stems(sentence))
+    if not words or not sources:
+        return 0.0
+    held = frozenset[str]().union(*(source.words for source in sources))
+    share = len(words & held) / len(words)
+    figures = frozenset[str]().union(*(source.figures for source in sources))
+    return share if _figures(sentence) <= figures else min(share, WRONG_FIGURE)
+
+
+def _figures(text: str) -> set[str]:
+    return {figure.replace(",", "") for figure in _FIGURE.findall(text)}

@@ -1,0 +1,138 @@
+"""How many questions of one tenant are answered at once, over all workers.
+
+Each question under way has a place in the tenant's list in Redis, which lapses unless its process
+renews it, so that a process that was killed holds nobody's place for long. While Redis is away each
+worker has its share of the places.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.infra.ids import new_id
+from app.infra.redis import Guarded, RedisAway
+from app.infra.times import rfc3339
+from app.limits.rates import RateLimited
+
+#: A place whose process is gone is free again after this.
+LEASE_MS = 15_000
+_RENEWED_S = 5.0
+#: What a client that was refused is told to wait.
+_AGAIN_S = 1
+
+#: KEYS: a tenant's places. ARGV: how many there are, a lease in ms, a name. Whether it got one.
+_ENTER = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1"""
+#: KEYS: the places of a tenant. ARGV: a lease in ms, names. Holds their places for another lease.
+_RENEW = """
+local clock = redis.call('TIME')
+local until_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], until_ms, ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])"""
+
+
+class Crowd:
+    """The questions under way."""
+
+    def __init__(self, redis: Guarded, at_once: int, *, workers: int) -> None:
+        """Let ``at_once`` questions of a tenant be answered at once; 0 = as many as come."""
+        self._redis = redis
+        self._at_once = at_once
+        self._share = max(at_once // workers, 1)
+        #: Of this process: tenant → names of the places it has.
+        self._here: dict[str, set[str]] = {}
+        self._scripts: dict[str, Any] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def place(self, tenant_id: str) -> AsyncIterator[None]:
+        """A place among the tenant's questions, until the context ends.
+
+        Raises:
+            RateLimited: all are taken.
+        """
+        if not self._at_once:
+            yield
+            return
+        name = new_id("ans")
+        here = self._here.setdefault(tenant_id, set())
+        try:
+            values = [self._at_once, LEASE_MS, name]
+            free = bool(await self._run(_ENTER, tenant_id, values))
+        except RedisAway:
+            free = len(here) < self._share
+        if not free:
+            raise self._refusal()
+        here.add(name)
+        try:
+            yield
+        finally:
+            here.discard(name)
+            if not here and self._here.get(tenant_id) is here:
+                del self._here[tenant_id]
+            # A task of its own: whoever is cancelled leaves, too, and nobody waits for it.
+            leaving = asyncio.create_task(self._leave(tenant_id, name))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    def _refusal(self) -> RateLimited:
+        error = RateLimited(
+            f"{self._at_once} questions of this tenant are being answered already; ask again when "
+            "one of them is.",
+            limit="tenant_at_once",
+            reset_at=rfc3339(datetime.now(UTC) + timedelta(seconds=_AGAIN_S)),
+        )
+        error.retry_after_s = _AGAIN_S
+        return error
+
+    async def _leave(self, tenant_id: str, name: str) -> None:
+        with suppress(RedisAway):
+            await self._redis.run(lambda redis: redis.zrem(_key(tenant_id), name))
+
+    async def emptied(self) -> None:
+        """Wait until every place that was left is free for others."""
+        await asyncio.gather(*self._leaving)
+
+    async def keep_places(self) -> None:
+        """Hold the places of this process, until cancelled."""
+        while True:
+            await asyncio.sleep(_RENEWED_S)
+            for tenant_id, names in list(self._here.items()):
+                with suppress(RedisAway):
+                    await self._run(_RENEW, tenant_id, [LEASE_MS, *names])
+
+    async def _run(self, text: str, tenant_id: str, values: list[Any]) -> Any:  # noqa: ANN401 - a script's reply
+        return await self._redis.run(partial(self._command, text, _key(tenant_id), values))
+
+    async def _command(self, text: str, key: str, values: list[Any], redis: Redis) -> Any:  # noqa: ANN401 - as above
+        if text not in self._scripts:
+            self._scripts[text] = redis.register_script(text)
+        return await self._scripts[text](keys=[key], args=values)
+
+
+@asynccontextmanager
+async def open_crowd(redis: Guarded, at_once: int, *, workers: int) -> AsyncIterator[Crowd]:
+    """The questions under way in this process, whose places are held until the end."""
+    crowd = Crowd(redis, at_once, workers=workers)
+    keeping = asyncio.create_task(crowd.keep_places())
+    try:
+        yield crowd
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await crowd.emptied()
+
+
+def _key(tenant_id: str) -> str:
+    return f"under_way:{tenant_id}"
