@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from app.llm.sentences import split, tidy
-from app.llm.words import stems
+from app.llm.words import figures, stems
 
 #: Share of a sentence's words that the passages it cites must have.
 SUPPORTED = 0.5
@@ -19,7 +19,6 @@ SUPPORTED = 0.5
 WRONG_FIGURE = 0.4
 _MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])+")
 _NUMBER = re.compile(r"\[(\d{1,3})\]")
-_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 #: What may stand behind a marker of the sentence before it.
 _SENTENCE_REST = " \t\r\n.,;:!?"
 
@@ -77,7 +76,7 @@ class _Source:
 
     @cached_property
     def figures(self) -> frozenset[str]:
-        return frozenset(_figures(self.text))
+        return frozenset(figures(self.text))
 
 
 def _parts(text: str) -> list[tuple[str, list[int]]]:
@@ -99,9 +98,5 @@ def _support(sentence: str, sources: list[_Source]) -> float:
         return 0.0
     held = frozenset[str]().union(*(source.words for source in sources))
     share = len(words & held) / len(words)
-    figures = frozenset[str]().union(*(source.figures for source in sources))
-    return share if _figures(sentence) <= figures else min(share, WRONG_FIGURE)
-
-
-def _figures(text: str) -> set[str]:
-    return {figure.replace(",", "") for figure in _FIGURE.findall(text)}
+    told = frozenset[str]().union(*(source.figures for source in sources))
+    return share if figures(sentence) <= told else min(share, WRONG_FIGURE)

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
+from app.llm.words import figures
+
 #: Share of a sentence's words that its quote must hold to count as support.
 SUPPORT = 0.5
 _CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
 _WORD = re.compile(r"\w+")
-#: A quote with another figure than the claim does not carry it, however many words they share.
-_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 class Quotable:
@@ -30,13 +30,14 @@ class Quotable:
         for quoted in (said, claim):
             if exact := self._exact(quoted.split()):
                 return *exact, True
-        wanted, figures = _words(claim), set(_FIGURE.findall(claim))
+        wanted = _words(claim)
         best, best_share = _trimmed(self._text, 0, len(self._text)), -1.0
         for start, stop, found in self._sentences:
             share = len(wanted & found) / len(wanted) if wanted else 0.0
             if share > best_share:
                 best, best_share = (start, stop), share
-        carried = best_share >= SUPPORT and figures <= set(_FIGURE.findall(self._text, *best))
+        # A quote with another figure does not carry a claim, however many words they share.
+        carried = best_share >= SUPPORT and figures(claim) <= figures(self._text[slice(*best)])
         return *best, carried
 
     def _exact(self, words: list[str]) -> tuple[int, int] | None:

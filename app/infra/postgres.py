@@ -28,6 +28,14 @@ class Pool(AsyncConnectionPool[Connection]):
 
     deadline_s: float = 60.0
 
+    async def putconn(self, conn: Connection) -> None:
+        """Give a connection back, whoever is cancelled meanwhile.
+
+        The pool waits for its lock, and a cancellation that came then left it one connection short
+        for good.
+        """
+        await asyncio.shield(super().putconn(conn))
+
     async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's
         """A connection, to be given back by :meth:`putconn`.
 

@@ -42,6 +42,7 @@ FILLER = frozenset(  # a block of words reads better than a list
 )
 
 _ENDINGS = (("ment", 4), ("ness", 4), ("ing", 3), ("ed", 3), ("ly", 4), ("er", 4), ("or", 4))
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @lru_cache(maxsize=32_768)
@@ -110,3 +111,8 @@ def seems_english(text: str) -> bool:
     if text.isascii() and len(found) < 4:  # noqa: PLR2004 - "disk quota", "hello"
         return True
     return any(word.casefold() in FILLER for word in found if len(word) > 1)
+
+
+def figures(text: str) -> set[str]:
+    """The numbers in ``text``, without the commas between thousands."""
+    return {figure.replace(",", "") for figure in _FIGURE.findall(text)}

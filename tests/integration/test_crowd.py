@@ -76,6 +76,11 @@ async def test_whoever_is_cancelled_leaves(fleet: list[Crowd], tenant_id: str) -
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await fleet[0].emptied()
+    async with AsyncExitStack() as stack:
+        for _ in range(7):
+            await stack.enter_async_context(fleet[1].place(tenant_id))
+        with pytest.raises(RateLimited):  # nobody has more places than there are
+            await stack.enter_async_context(fleet[1].place(tenant_id))
 
 
 async def test_places_of_the_dead_are_free_again_and_those_of_the_living_are_not(
