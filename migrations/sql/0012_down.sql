@@ -1,3 +1,37 @@
+CREATE FUNCTION rank_by_vector(
+    p_embedding halfvec, p_candidates integer, p_documents text[], p_versions integer[]
+)
+RETURNS TABLE (id text, rank integer)
+LANGUAGE plpgsql STABLE ROWS 40
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant text := current_setting('app.tenant', true);
+BEGIN
+    IF p_embedding IS NULL THEN
+        RETURN;
+    END IF;
+    -- With custom plans the constant halves of the conditions fold away, so that a search of the
+    -- current versions is left with "live" and can use the partial index.
+    RETURN QUERY
+    SELECT n.id, row_number() OVER (ORDER BY n.distance, n.id)::integer
+    FROM (SELECT c.id, c.embedding <=> p_embedding AS distance
+          FROM chunks c
+          WHERE c.tenant_id = v_tenant
+            AND (p_documents IS NULL OR c.document_id = ANY (p_documents))
+            AND ((p_versions IS NULL AND c.live)
+                 OR (p_versions IS NOT NULL AND EXISTS (
+                     SELECT FROM unnest(p_documents, p_versions) AS v (document_id, number)
+                     WHERE v.document_id = c.document_id AND c.valid_from <= v.number
+                       AND (c.valid_to IS NULL OR c.valid_to > v.number))))
+          ORDER BY c.embedding <=> p_embedding
+          LIMIT p_candidates) n;
+END
+$$;
+REVOKE ALL ON FUNCTION rank_by_vector FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rank_by_vector TO docent_app;
+
 DROP FUNCTION find_api_key, find_token_family;
 CREATE FUNCTION find_api_key(p_key_hash bytea)
 RETURNS TABLE (id text, tenant_id text, key_hash bytea, scopes text[],

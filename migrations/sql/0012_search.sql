@@ -1,8 +1,43 @@
 -- The search keeps to what its caller reaches. Vectors are ranked, and rows read, under the policies;
 -- the ranking by text runs as the owner, past them, and leaves out the same documents itself. A process
 -- of the version before names no reach, and finds what the whole tenant sees.
+-- A search by vectors alone does not read the question's words any more (0.8 of 6.5 ms).
 
-CREATE OR REPLACE FUNCTION rank_by_text(
+DROP FUNCTION search_chunks, judged_candidates, rank_by_text, rank_by_vector;
+
+CREATE FUNCTION rank_by_vector(
+    p_embedding halfvec, p_candidates integer, p_documents text[], p_versions integer[]
+)
+RETURNS TABLE (id text, rank integer, similarity double precision)  -- cosine, -1 to 1
+LANGUAGE plpgsql STABLE ROWS 40
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant text := current_setting('app.tenant', true);
+BEGIN
+    IF p_embedding IS NULL THEN
+        RETURN;
+    END IF;
+    -- With custom plans the constant halves of the conditions fold away, so that a search of the
+    -- current versions is left with "live" and can use the partial index.
+    RETURN QUERY
+    SELECT n.id, row_number() OVER (ORDER BY n.distance, n.id)::integer, 1 - n.distance
+    FROM (SELECT c.id, c.embedding <=> p_embedding AS distance
+          FROM chunks c
+          WHERE c.tenant_id = v_tenant
+            AND (p_documents IS NULL OR c.document_id = ANY (p_documents))
+            AND ((p_versions IS NULL AND c.live)
+                 OR (p_versions IS NOT NULL AND EXISTS (
+                     SELECT FROM unnest(p_documents, p_versions) AS v (document_id, number)
+                     WHERE v.document_id = c.document_id AND c.valid_from <= v.number
+                       AND (c.valid_to IS NULL OR c.valid_to > v.number))))
+          ORDER BY c.embedding <=> p_embedding
+          LIMIT p_candidates) n;
+END
+$$;
+
+CREATE FUNCTION rank_by_text(
     p_queries tsquery[], p_weights double precision[], p_match tsquery,
     p_mean_length double precision, p_candidates integer, p_documents text[], p_versions integer[]
 )
@@ -44,7 +79,57 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION search_chunks;
+-- The best of both rankings, fused, each with what speaks for it: numbers from 0 to 1 whose weighted
+-- sum is its score (app/retrieval/rerank.py names and weighs them). When one ranking alone is
+-- asked for there is only the fused rank.
+CREATE FUNCTION judged_candidates(
+    p_embedding halfvec, p_question text, p_language text, p_candidates integer,
+    p_documents text[], p_versions integer[], p_text_weight real, p_rank_constant real
+)
+RETURNS TABLE (id text, dense_rank integer, text_rank integer, features real[])
+LANGUAGE plpgsql STABLE ROWS 40
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v record;
+BEGIN
+    IF p_question = '' THEN
+        RETURN QUERY
+        SELECT d.id, d.rank, NULL::integer,
+               ARRAY[(1 - p_text_weight) * (p_rank_constant + 1) / (p_rank_constant + d.rank)]::real[]
+        FROM rank_by_vector(p_embedding, p_candidates, p_documents, p_versions) d;
+        RETURN;
+    END IF;
+    SELECT * INTO v FROM question_words(p_question, p_language);
+    RETURN QUERY
+    WITH fused AS MATERIALIZED (
+        -- Reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), scaled so that 1 is first in both.
+        SELECT coalesce(d.id, l.id) AS id, d.rank AS dense_rank, l.rank AS text_rank,
+               d.similarity,
+               (coalesce((1 - p_text_weight) / (p_rank_constant + d.rank), 0)
+                + coalesce(p_text_weight / (p_rank_constant + l.rank), 0))
+               * (p_rank_constant + 1) AS score
+        FROM rank_by_vector(p_embedding, p_candidates, p_documents, p_versions) d
+        FULL JOIN rank_by_text(v.queries, v.weights, v.match, v.mean_length, p_candidates,
+                                p_documents, p_versions) l ON l.id = d.id
+        ORDER BY score DESC, 1
+        LIMIT p_candidates
+    )
+    SELECT f.id, f.dense_rank, f.text_rank,
+           CASE WHEN p_embedding IS NULL THEN ARRAY[f.score]::real[]
+                ELSE ARRAY[f.score,
+                    greatest(coalesce(f.similarity, 1 - (c.embedding <=> p_embedding)), 0),
+                    coalesce((SELECT sum(u.idf)
+                              FROM (SELECT c.tsv || ''::tsvector AS tsv OFFSET 0) t  -- unpacked once
+                              JOIN unnest(v.queries, v.weights) AS u (query, idf)
+                                  ON t.tsv @@ u.query), 0) / v.total]::real[]
+           END
+    FROM fused f
+    JOIN chunks c ON c.id = f.id;
+END
+$$;
+
 CREATE FUNCTION search_chunks(
     p_tenant text,
     p_embedding halfvec,         -- null: text only
@@ -112,5 +197,5 @@ BEGIN
     ORDER BY b.score DESC, c.id;
 END
 $$;
-REVOKE ALL ON FUNCTION search_chunks FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION search_chunks TO docent_app;
+REVOKE ALL ON FUNCTION search_chunks, judged_candidates, rank_by_text, rank_by_vector FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION search_chunks, judged_candidates, rank_by_text, rank_by_vector TO docent_app;

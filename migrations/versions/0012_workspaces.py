@@ -16,6 +16,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Delete softly what is not the whole tenant's: it must not become everybody's."""
-    run_sql("DROP FUNCTION search_chunks, judged_candidates, rank_by_text, question_words")
+    run_sql(
+        "DROP FUNCTION search_chunks, judged_candidates, rank_by_text, rank_by_vector,"
+        " question_words"
+    )
     run_file("0011_search.sql")
     run_file("0012_down.sql")

@@ -12,6 +12,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from llama_index.vector_stores.postgres import PGVectorStore
 
+from app.infra.reach import SHARED
 from app.retrieval.chunk_store import (
     _SEARCH,
     CANDIDATES,
@@ -147,6 +148,7 @@ async def bare_engines(url: str, corpus: Corpus, stack: AsyncExitStack) -> list[
                 "rank_constant": RANK_CONSTANT,
                 "language": ranking.language if hybrid else None,
                 "weights": list(ranking.weights) if hybrid else RANK_ALONE,
+                "reach": SHARED,
             }
             cursor = await connection.execute(_SEARCH, values, binary=True)
             return [row[0] for row in await cursor.fetchall()]
