@@ -218,3 +218,27 @@ async def test_nobodys_document_cannot_be_private(office: Office) -> None:
     edit = Edit(sharing=Sharing("private"))
     with reaching(EVERYTHING), pytest.raises(NoOwner):
         await office.shop.archive.edit(office.shop.tenant_id, taken.document_id, edit)
+
+
+async def test_what_a_search_says_of_its_tenant_ends_with_it(office: Office) -> None:
+    """A tenant without restricted documents is searched past one policy, and only searched so."""
+    shop = office.shop
+    with psycopg.connect(shop.url, autocommit=True) as owner:
+        owner.execute(
+            "UPDATE documents SET visibility = 'tenant', workspace_id = NULL WHERE tenant_id = %s",
+            (shop.tenant_id,),
+        )
+        owner.execute("SET ROLE docent_app")
+        with owner.transaction():
+            owner.execute(
+                "SELECT search_chunks(%s, NULL, 'vault', 10, 40, NULL, NULL, NULL, 1, 20)",
+                (shop.tenant_id,),
+            )
+            [(left,)] = owner.execute("SELECT current_setting('app.unrestricted')").fetchall()
+            assert left == ""
+            owner.execute(
+                "UPDATE documents SET visibility = 'private' WHERE id = %s",
+                (office.documents["ann"],),
+            )
+            [(seen,)] = owner.execute("SELECT count(*) FROM documents").fetchall()
+    assert seen == len(office.documents) - 1

@@ -136,6 +136,7 @@ def test_the_applications_role_has_no_way_around(database: FreshDatabase) -> Non
         "forget_answers",
         "forget_lapsed_tokens",
         "forget_old_requests",
+        "has_restricted_documents",
         "hidden_documents",
         "next_job_round",
         "note_key_uses",
