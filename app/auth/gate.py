@@ -28,6 +28,8 @@ OPEN_PATHS = frozenset(
         "/metrics",
         "/openapi.json",
         "/docs",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
         "/api/v1/auth/register",
         "/api/v1/auth/login",
         "/oauth/authorize",
