@@ -92,7 +92,7 @@ test-faults: setup-dev ## Kill and freeze the real processes of whole copies (mi
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document (FUZZ_S=300 seconds)
 	$(BIN)/python -m pytest -q tests/fuzz
 
-check: setup-dev lint types contracts dead-code test test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code test-fuzz test test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .

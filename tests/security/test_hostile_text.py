@@ -7,6 +7,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from app.auth.keys import create_key
 from tests.acceptance.conftest import CANARY, Api, api  # noqa: F401 - a fixture
@@ -187,6 +190,42 @@ def test_what_is_stored_is_what_was_sent_and_is_found_again(client: httpx.Client
             assert renamed.json() == {"documents": 1}, repr(tag)
 
     keep()
+
+
+def test_the_nastiest_texts_in_a_form(
+    client: httpx.Client,
+    operations: list[Operation],  # noqa: F811
+) -> None:
+    upload = next(one for one in operations if one.said["operationId"] == "upload_document")
+    form = upload.said["requestBody"]["content"]["multipart/form-data"]["schema"]
+    if "$ref" in form:
+        form = upload.schema["components"]["schemas"][form["$ref"].rsplit("/", 1)[1]]
+    names = sorted(set(form["properties"]) - {"file"})
+    assert len(names) > 3
+    for number, text in enumerate(NASTY):
+        file = {"file": ("a.txt", f"Text {number}.".encode())}
+        for name in (names[number % len(names)], "unknown"):
+            check(client.post(upload.path, data={name: text}, files=file), (name, text[:50]))
+        named = {"file": (text, f"Name {number}.".encode(), "text/plain")}
+        check(client.post(upload.path, files=named), ("filename", text[:50]))
+
+
+def test_the_nastiest_texts_over_a_websocket(api: Api, client: httpx.Client) -> None:  # noqa: F811
+    """Answered with an error or by closing the connection; the next one is served."""
+    headers = {"X-API-Key": client.headers["X-API-Key"]}
+    for text in NASTY:
+        known = json.dumps({"action": "subscribe", "document_id": text})
+        for message in (text, known, json.dumps({"action": text}), text.encode()):
+            with connect(
+                f"{api.url.replace('http', 'ws')}/ws", additional_headers=headers
+            ) as socket:
+                with suppress(ConnectionClosed):
+                    socket.send(message)
+                    said = json.loads(socket.recv(timeout=10))
+                    assert said["type"] == "error", said
+                    assert "code word" not in str(said)
+            assert socket.close_code != 1011, repr(message[:50])
+    assert client.get("/api/v1/docs").status_code == 200
 
 
 @pytest.mark.parametrize("session", ["a\nb", "\n", "a/b", "/a", "a b", "%2F", "\u202ea", "a\r"])
