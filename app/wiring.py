@@ -53,7 +53,7 @@ from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
 from app.retrieval.index_info import check_index
 from app.retrieval.models import build_embedder
-from app.retrieval.search import Retriever
+from app.retrieval.search import Retriever, open_retriever
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -179,7 +179,7 @@ async def open_house(
             stack, embedder or build_embedder(settings, threads=embedding_threads)
         )
         await check_index(pool, embedder)
-        retriever = Retriever(pool, embedder, metrics=metrics)
+        retriever = await stack.enter_async_context(open_retriever(pool, embedder, metrics))
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
         budgets = _closed_by(
             stack,

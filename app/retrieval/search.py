@@ -1,6 +1,8 @@
 """From a question to passages: embed it, search the tenant's chunks, keep what each part cost."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -16,6 +18,7 @@ from app.infra.postgres import Pool
 from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.passage import Passage, Scope
+from app.retrieval.recall import RecallProbe, watching_recall
 from app.retrieval.rerank import Rankings
 
 
@@ -59,6 +62,7 @@ class Retriever:
     def __init__(self, pool: Pool, embedder: Embedder, *, metrics: Metrics | None = None) -> None:
         self._embedder = embedder
         self._metrics = metrics or Metrics()
+        self.probe = RecallProbe(pool)
         self.index = VectorStoreIndex.from_vector_store(
             ChunkStore(pool, Rankings(model=embedder.name), dimension=embedder.dimension),
             embed_model=EmbedderModel(embedder),
@@ -74,6 +78,7 @@ class Retriever:
         started = time.perf_counter()
         vector = await self._embedder.embed_query(question)
         embedded = time.perf_counter()
+        self.probe.note(scope, vector)
         retriever = ChunkRetriever(
             self.index,
             similarity_top_k=top_k,
@@ -91,6 +96,16 @@ class Retriever:
             self._metrics.search(self._embedder.name, status, found - embedded)
         passages = tuple(_passage(node) for node in nodes)
         return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
+
+
+@asynccontextmanager
+async def open_retriever(
+    pool: Pool, embedder: Embedder, metrics: Metrics
+) -> AsyncIterator[Retriever]:
+    """The retriever of a process, whose index is looked at now and then while it is open."""
+    retriever = Retriever(pool, embedder, metrics=metrics)
+    async with watching_recall(metrics, retriever.probe):
+        yield retriever
 
 
 class ChunkRetriever(VectorIndexRetriever):
