@@ -27,6 +27,14 @@ def ask(url: str) -> tuple[int, str]:
         return 0, f"nothing answers at {url} ({error})"
 
 
+def verdict(status: int, body: str) -> int:
+    """The exit code: 0 when it is well."""
+    try:
+        return 0 if status == HTTPStatus.OK and json.loads(body)["status"] == "ok" else 1
+    except (ValueError, KeyError, TypeError):
+        return 1  # something else listens there
+
+
 def main() -> int:
     """Ask; 0 when it is well."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -42,9 +50,7 @@ def main() -> int:
         return 2
     status, body = ask(f"http://127.0.0.1:{port}{options.path}")
     print(body)
-    if status != HTTPStatus.OK:
-        return 1
-    return 0 if json.loads(body)["status"] == "ok" else 1
+    return verdict(status, body)
 
 
 if __name__ == "__main__":
