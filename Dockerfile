@@ -1,5 +1,5 @@
 # The API and the ingestion worker, one image: `docker build -t docent .`
-# The last stage has Python and nothing else: no shell, no package manager, no compiler (53 MB).
+# The last stage has Python and nothing else: no shell, no package manager, no compiler.
 FROM debian:bookworm-slim AS build
 # hadolint ignore=DL3008
 RUN apt-get update \

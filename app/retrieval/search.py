@@ -63,9 +63,11 @@ class Retriever:
         self._embedder = embedder
         self._metrics = metrics or Metrics()
         self.probe = RecallProbe(pool)
+        model = EmbedderModel(embedder)
         self.index = VectorStoreIndex.from_vector_store(
             ChunkStore(pool, Rankings(model=embedder.name), dimension=embedder.dimension),
-            embed_model=EmbedderModel(embedder),
+            embed_model=model,
+            transformations=[model],  # or it makes a splitter, with a tokenizer of 6 MB
         )
 
     async def retrieve(self, question: str, scope: Scope, *, top_k: int) -> Retrieved:

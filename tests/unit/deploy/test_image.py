@@ -35,6 +35,9 @@ class Gone:
 GONE = set(json.loads(sys.argv[1]))
 sys.meta_path.insert(0, Gone())
 import app.main, app.worker, scripts.serve, scripts.backup, scripts.restore
+from types import SimpleNamespace
+from app.retrieval.search import Retriever
+Retriever(None, SimpleNamespace(name="m", dimension=384))  # LlamaIndex imports some things late
 compiled = [one.__cached__ for one in sys.modules.values() if getattr(one, "__cached__", None)]
 print(json.dumps(compiled))
 """
