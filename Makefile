@@ -15,15 +15,16 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate reindex test test-faults test-fuzz check lint types \
-	contracts dead-code format evaluate benchmark env-example pins clean
+.PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
+	db-shell db-status shell backup restore test test-cov test-faults test-fuzz check lint types contracts dead-code format evaluate \
+	benchmark dashboards env-example sbom pins clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: $(VENV)/installed $(MODEL)/manifest.json ## Install the product into .venv
 setup-demo: .venv-demo/installed ## Install the demo into .venv-demo
-setup-dev: setup $(VENV)/installed-dev ## Install what the tests and linters need as well
+setup-dev: setup $(VENV)/installed-dev $(BIN)/helm ## Install what the tests and linters need as well
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Docent needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
@@ -38,6 +39,15 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	@echo "Installing the development tools into $(VENV) ..."
 	$(BIN)/python $(PIP) -r requirements-dev.txt
 	@touch $@
+
+# Helm renders the chart for the tests; it comes in a package that brings it for something else.
+$(BIN)/helm: $(VENV)/installed-dev requirements-helm.txt
+	rm -rf .helm-build
+	$(BIN)/python $(PIP) --target .helm-build -r requirements-helm.txt
+	tar -xzf .helm-build/aws_cdk/*/_jsii/*.jsii.tgz -C .helm-build package/lib/layer.zip
+	$(BIN)/python -m zipfile -e .helm-build/package/lib/layer.zip .helm-build
+	install -m 755 .helm-build/helm/helm $@
+	rm -rf .helm-build
 
 # The stock JavaScript client that the acceptance tests run; without npm they leave it out.
 $(JAVASCRIPT)/installed: tests/javascript/package.json tests/javascript/package-lock.json
@@ -67,6 +77,41 @@ run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worke
 serve: setup ## Start the API alone, against DATABASE_URL and REDIS_URL
 	@exec $(BIN)/python -m scripts.serve
 
+worker: setup ## Start an ingestion worker alone, against DATABASE_URL and REDIS_URL
+	@exec $(BIN)/python -m scripts.with_servers $(BIN)/python -m app.worker
+
+up: ## Start everything in containers (compose.yaml)
+	docker compose up -d --build
+
+down: ## Stop the containers; their data stays
+	docker compose down
+
+logs: ## Follow the logs: of the containers, or of what `make run` runs
+	@if [ -n "$$(docker compose ps -q 2>/dev/null)" ]; then exec docker compose logs -f --tail 100; \
+	else exec tail -n 100 -F "$${DOCENT_HOME:-.docent}"/logs/*.log; fi
+
+health-check: setup ## Ask the running API how it is
+	@$(BIN)/python -m scripts.health
+
+shell: setup ## Python with the servers running and `settings` read
+	@$(BIN)/python -m scripts.with_servers $(BIN)/python -i -c "from app.settings import load_settings; settings = load_settings()"
+
+db-shell: setup ## SQL, as the owner of the tables
+	@$(BIN)/python -m scripts.with_servers --psql
+
+db-status: setup ## Schema, sizes, jobs by state
+	@$(BIN)/python -m scripts.with_servers --psql -f scripts/db_status.sql
+
+chat: setup ## Ask the running API: Q="..." (KEY=... or the development key)
+	@$(BIN)/python -m scripts.ask "$(Q)" $(if $(KEY),--key "$(KEY)")
+
+FILE ?=
+backup: setup ## Everything into one file, while it serves: FILE=backups/docent-....tar
+	@$(BIN)/python -m scripts.backup $(FILE)
+
+restore: setup ## Put a backup in place: FILE=... (FORCE=1 replaces what is there)
+	@$(BIN)/python -m scripts.restore "$(FILE)" $(if $(filter 1,$(FORCE)),--force)
+
 DIR ?= docs/samples
 TENANT ?= default
 ingest: setup ## Ingest every PDF below DIR=... for TENANT=...
@@ -88,6 +133,9 @@ migrate: setup ## Bring the database's schema up to date
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --cov --cov-report=term:skip-covered
+
+test-cov: test ## The same, and the report as HTML in htmlcov/
+	$(BIN)/python -m coverage html --skip-covered
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
@@ -125,6 +173,12 @@ benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 env-example: setup ## Generate .env.example from app/settings.py
 	$(BIN)/python -m app.settings > .env.example
 
+dashboards: setup ## Write Grafana's dashboards from scripts/dashboards.py
+	$(BIN)/python -m scripts.dashboards
+
+sbom: setup-dev ## CycloneDX bill of materials of the API and the worker: sbom.cdx.json
+	$(BIN)/cyclonedx-py requirements requirements.txt --of JSON --sv 1.6 --output-reproducible -o sbom.cdx.json
+
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet \
 	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog)
 pins: ## Compile the hashed pins (needs uv)
@@ -132,6 +186,7 @@ pins: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
 	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
+	$(COMPILE) --no-deps requirements-helm.in -o requirements-helm.txt
 
 clean: ## Remove everything that was installed; data in DOCENT_HOME stays
-	rm -rf $(VENV) .venv-demo .model-build .coverage .coverage.*
+	rm -rf $(VENV) .venv-demo .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json

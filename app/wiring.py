@@ -52,7 +52,7 @@ from app.llm.providers import build_router
 from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
 from app.retrieval.following import open_embedder
-from app.retrieval.search import Retriever
+from app.retrieval.search import Retriever, open_retriever
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ async def open_house(
         embedder = await stack.enter_async_context(
             open_embedder(pool, settings, embedder, threads=embedding_threads)
         )
-        retriever = Retriever(pool, embedder, metrics=metrics)
+        retriever = await stack.enter_async_context(open_retriever(pool, embedder, metrics))
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
         budgets = _closed_by(
             stack,

@@ -66,7 +66,7 @@ async def purge_bytes(settings: Settings, tenant: str | None, *, really: bool) -
             for blob in unneeded:
                 count, size_bytes = count + 1, size_bytes + blob.size_bytes
                 if really:
-                    await _remove(settings, blobs, blob)
+                    await remove_blob(settings, blobs, blob)
     return count, size_bytes
 
 
@@ -106,7 +106,8 @@ async def _unneeded(pool: Any, blobs: Any, tenant_id: str) -> list[BlobInfo]:  #
     return [blob for blob in stored if blob.sha256 not in needed]
 
 
-async def _remove(settings: Settings, blobs: Any, blob: BlobInfo) -> None:  # noqa: ANN401
+async def remove_blob(settings: Settings, blobs: Any, blob: BlobInfo) -> None:  # noqa: ANN401
+    """Remove bytes for good, wherever they are kept."""
     if hasattr(blobs, "delete"):
         await blobs.delete(blob.tenant_id, blob.sha256)
         return

@@ -131,6 +131,13 @@ def samples_ingested(servers: ServerUrls, samples_template: str) -> Iterator[Fre
         yield copy
 
 
+@pytest.fixture(scope="module")
+def samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
+    """A database that holds the samples, for this test module alone."""
+    with _copied(servers, samples_template) as copy:
+        yield copy
+
+
 @contextmanager
 def _copied(servers: ServerUrls, template: str) -> Iterator[FreshDatabase]:
     name = f"test_{uuid.uuid4().hex}"

@@ -27,6 +27,7 @@ from app.infra.metrics_catalogue import (
     PROVIDER_SECONDS,
     QUEUE_AGE,
     QUEUE_DEPTH,
+    RECALL,
     RECORDS_DROPPED,
     REDIS_AWAY,
     REQUEST_SECONDS,
@@ -148,6 +149,10 @@ class Metrics:
         """A search of the chunk table ended; ``model`` is the embedding model."""
         self._count(SEARCHES, status)
         self._observe(SEARCH_SECONDS, seconds, status, model)
+
+    def recall(self, k: int, share: float) -> None:
+        """The index found ``share`` of the ``k`` nearest chunks."""
+        self._set(RECALL, share, str(k))
 
     def answer(self, status: str, reason: str | None) -> None:
         """A question was answered, abstained from, or failed."""

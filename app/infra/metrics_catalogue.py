@@ -94,6 +94,13 @@ SEARCH_SECONDS = Metric(
 SEARCHES = Metric(
     "vector_search_requests_total", "counter", "Searches of the chunk table.", ("status",)
 )
+RECALL = Metric(
+    "vector_search_recall",
+    "gauge",
+    "Share of the k nearest chunks that the index finds, of a question that was asked.",
+    ("k",),
+    combined="latest",
+)
 ANSWERS = Metric(
     "docent_answers_total",
     "counter",

@@ -1,6 +1,8 @@
 """From a question to passages: embed it, search the tenant's chunks, keep what each part cost."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -17,6 +19,7 @@ from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.following import settled
 from app.retrieval.passage import Passage, Scope
+from app.retrieval.recall import RecallProbe, watching_recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Retriever:
         self._pool = pool
         self._embedder = embedder
         self._metrics = metrics or Metrics()
+        self.probe = RecallProbe(pool)
         self._indexes: dict[str, VectorStoreIndex] = {}
 
     @property
@@ -69,9 +73,11 @@ class Retriever:
 
     def _index_of(self, embedder: Embedder) -> VectorStoreIndex:
         if embedder.name not in self._indexes:
+            model = EmbedderModel(embedder)
             self._indexes[embedder.name] = VectorStoreIndex.from_vector_store(
                 ChunkStore(self._pool, model=embedder.name, dimension=embedder.dimension),
-                embed_model=EmbedderModel(embedder),
+                embed_model=model,
+                transformations=[model],  # or it makes a splitter, with a tokenizer of 6 MB
             )
         return self._indexes[embedder.name]
 
@@ -87,6 +93,7 @@ class Retriever:
         embedder = settled(self._embedder)  # question and chunks by the same model
         vector = await embedder.embed_query(question)
         embedded = time.perf_counter()
+        self.probe.note(scope, vector)
         retriever = ChunkRetriever(
             self._index_of(embedder),
             similarity_top_k=top_k,
@@ -104,6 +111,16 @@ class Retriever:
             self._metrics.search(embedder.name, status, found - embedded)
         passages = tuple(_passage(node) for node in nodes)
         return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
+
+
+@asynccontextmanager
+async def open_retriever(
+    pool: Pool, embedder: Embedder, metrics: Metrics
+) -> AsyncIterator[Retriever]:
+    """The retriever of a process, whose index is looked at now and then while it is open."""
+    retriever = Retriever(pool, embedder, metrics=metrics)
+    async with watching_recall(metrics, retriever.probe):
+        yield retriever
 
 
 class ChunkRetriever(VectorIndexRetriever):

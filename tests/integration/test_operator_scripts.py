@@ -104,3 +104,15 @@ async def test_dead_letters_are_listed_and_queued_again(
         assert "1 jobs queued again" in queued.stdout, queued
         await shop.worker.run(until_empty=True)
         assert [document.status for document in await shop.documents()] == ["ready"]
+
+
+def test_a_program_runs_beside_the_servers(database: FreshDatabase, tmp_path: Path) -> None:
+    with_servers = ("scripts.with_servers", "--psql", "-v", "ON_ERROR_STOP=1")
+    status = run(database, tmp_path, *with_servers, "-f", "scripts/db_status.sql")
+    assert (status.returncode, status.stderr) == (0, ""), status
+    for heading in ("Schema", "Tenants", "Versions by state", "Jobs by state", "Connections"):
+        assert heading in status.stdout
+    wrong = run(database, tmp_path, *with_servers, "-c", "SELECT FROM nowhere")
+    assert (wrong.returncode, 'relation "nowhere" does not exist' in wrong.stderr) == (1, True)
+    kept = run(database, tmp_path, "scripts.with_servers", sys.executable, "-c", "exit(7)")
+    assert kept.returncode == 7

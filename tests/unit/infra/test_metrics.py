@@ -20,7 +20,7 @@ CATALOGUE = [value for value in vars(metrics_catalogue).values() if isinstance(v
 #: Labels whose values come from code, routes or configuration; a new one needs a thought.
 LABELS = {
     "cache",
-    "event", "handler", "kind", "method", "model", "outcome", "provider", "reason", "role",
+    "event", "handler", "k", "kind", "method", "model", "outcome", "provider", "reason", "role",
     "shape", "state", "status",
 }  # fmt: skip
 
@@ -34,6 +34,7 @@ def say_everything(metrics: Metrics) -> None:
     metrics.provider_alert("groq", "auth_failed")
     metrics.circuit("groq", "m", "half_open")
     metrics.search("minilm", "ok", 0.002)
+    metrics.recall(10, 0.9)
     metrics.answer("abstained", "no_match")
     metrics.flagged("override")
     metrics.job("succeeded", 1.5)
