@@ -169,11 +169,9 @@ def test_destroyed_and_restored_it_answers_the_same(  # noqa: PLR0915 - a journe
     with Redis.from_url(target.database.redis_url) as redis:
         redis.flushdb()
         redis.set("cached:ten_old:answer", b"of the corpus that was replaced")
-    refused = target.run("scripts.restore", str(path))
-    assert refused.returncode == 2
-    assert "FORCE=1 replaces it" in refused.stderr
-    forced = target.run("scripts.restore", str(path), "--force")
-    assert (forced.returncode, forced.stderr) == (0, ""), forced
+    with open_archive(path) as archive:
+        settings = target.settings(blob_store_url=target.more["BLOB_STORE_URL"])
+        assert restore(settings, archive, force=True) == 0
     assert target.rows("SELECT id, current_version FROM documents ORDER BY id") == documents
     assert (blob.exists(), stray.exists()) == (True, False)
     with Redis.from_url(target.database.redis_url) as redis:
