@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz check lint types \
+.PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz test-browser check lint types \
 	contracts dead-code format evaluate benchmark env-example pins clean
 
 help: ## List every target
@@ -84,13 +84,17 @@ migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --ignore=tests/browser --cov --cov-report=term:skip-covered
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
 
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document (FUZZ_S=300 seconds)
 	$(BIN)/python -m pytest -q tests/fuzz
+
+test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/browser/pictures
+	@command -v chromium >/dev/null || { echo "chromium is not there: install Debian's package chromium"; exit 1; }
+	$(BIN)/python -m pytest -q tests/browser
 
 check: setup-dev lint types contracts dead-code test test-faults ## Everything CI runs
 
