@@ -37,6 +37,13 @@ MAX_ANSWER_TOKENS = 4096
 LONG_LIST = 6
 LIST_HEIGHT_PX = 320
 
+#: Requests are counted by whom they come from.
+_COUNTED = {
+    "ip": "From your address",
+    "key": "With this key",
+    "user": "By you",
+    "tenant": "Of your organisation",
+}
 _STATUS_COLOURS = {"ready": "green", "failed": "red", "deleted": "gray"}
 
 
@@ -168,18 +175,29 @@ def _show_limits(limits: tuple[Limit, ...]) -> None:
     if not limits:
         return
     st.subheader("Limits", anchor=False)
-    for limit in limits:
-        left = f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left"
-        st.progress(min(limit.remaining / limit.limit, 1.0), text=prose.plain(left))
-        if limit.is_nearly_used_up:
-            seconds = max(0, round((limit.reset_at - datetime.now(UTC)).total_seconds()))
-            word = "Used up" if not limit.remaining else "Nearly used up"
-            st.warning(f"{word}; starts anew in {_duration(seconds)}.", icon=":material/speed:")
+    tightest, *others = sorted(limits, key=lambda limit: limit.remaining / limit.limit)
+    _show_limit(tightest)
+    for limit in (other for other in others if other.is_nearly_used_up):
+        _show_limit(limit)
+    if others:
+        with st.expander("All limits", icon=":material/speed:"):
+            for limit in limits:
+                st.caption(f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left")
+
+
+def _show_limit(limit: Limit) -> None:
+    left = f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left"
+    st.progress(min(limit.remaining / limit.limit, 1.0), text=prose.plain(left))
+    if limit.is_nearly_used_up:
+        seconds = max(0, round((limit.reset_at - datetime.now(UTC)).total_seconds()))
+        word = "Used up" if not limit.remaining else "Nearly used up"
+        st.warning(f"{word}; starts anew in {_duration(seconds)}.", icon=":material/speed:")
 
 
 def limit_label(limit: Limit) -> str:
-    """``questions_per_minute`` as words."""
-    return limit.name.replace("_", " ").capitalize()
+    """``questions_per_minute`` as words; what is counted apart comes first."""
+    counted, _, rest = limit.name.partition("_")
+    return f"{_COUNTED.get(counted, counted.capitalize())} {rest.replace('_', ' ')}"
 
 
 def _duration(seconds: int) -> str:
