@@ -16,7 +16,7 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-faults test-fuzz check lint types contracts dead-code format evaluate \
+	db-shell db-status shell backup restore test test-cov test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate \
 	benchmark dashboards env-example sbom pins clean
 
 help: ## List every target
@@ -132,7 +132,7 @@ migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --ignore=tests/browser --cov --cov-report=term:skip-covered
 
 test-cov: test ## The same, and the report as HTML in htmlcov/
 	$(BIN)/python -m coverage html --skip-covered
@@ -142,6 +142,10 @@ test-faults: setup-dev ## Kill and freeze the real processes of whole copies (mi
 
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document (FUZZ_S=300 seconds)
 	$(BIN)/python -m pytest -q tests/fuzz
+
+test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/browser/pictures
+	@command -v chromium >/dev/null || { echo "chromium is not there: install Debian's package chromium"; exit 1; }
+	$(BIN)/python -m pytest -q tests/browser
 
 check: setup-dev lint types contracts dead-code test-fuzz test test-faults ## Everything CI runs
 

@@ -21,6 +21,7 @@ from app.auth.oauth.token_routes import router as token_router
 from app.auth.people.admin_routes import router as roster_router
 from app.auth.people.routes import router as people_router
 from app.auth.workspaces.routes import router as workspaces_router
+from app.chat.analytics_routes import router as analytics_router
 from app.chat.answer_routes import router as answer_router
 from app.chat.cache_routes import router as cache_router
 from app.chat.openai_routes import router as openai_router
@@ -54,6 +55,7 @@ _DESCRIPTION = (
 
 _ROUTERS = (
     chat_router,
+    analytics_router,
     answer_router,
     cache_router,
     session_router,

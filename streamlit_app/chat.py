@@ -1,11 +1,34 @@
 """The middle of the page: what to ask first, the turns so far, the question being answered."""
 
+import time
+from collections.abc import Callable
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from streamlit_app import prose
 from streamlit_app.client import ApiClient, Question
-from streamlit_app.render import countdown, seconds_left, show_answer, show_footnote, show_problem
-from streamlit_app.session import Conversation, Library, Turn, Visit, put_question
+from streamlit_app.config import load_config
+from streamlit_app.feedback import show_feedback
+from streamlit_app.render import (
+    countdown,
+    seconds_left,
+    show_answer,
+    show_footnote,
+    show_problem,
+    show_unsupported,
+)
+from streamlit_app.session import (
+    Conversation,
+    Library,
+    Turn,
+    Visit,
+    connect,
+    current_key,
+    current_visit,
+    provider_keys,
+    put_question,
+)
 from streamlit_app.sidebar import Knobs
 from streamlit_app.sources import show_citations
 from streamlit_app.suggestions import suggestions_for
@@ -14,6 +37,27 @@ from streamlit_app.suggestions import suggestions_for
 MAX_QUESTION_CHARS = 4000
 VISITOR_AVATAR = ":material/person:"
 DOCENT_AVATAR = ":material/menu_book:"
+#: How often growing text is drawn: a browser that draws every token falls behind.
+DRAW_EVERY_S = 0.08
+
+
+def show_conversation_page() -> None:
+    """Draws the whole page once."""
+    config, visit = load_config(), current_visit()
+    client = connect(config)
+    st.title("Docent", anchor=False)
+    st.caption("Answers from your own documents, every claim tied to the page it came from.")
+    conversation, library = visit.conversation, visit.library
+    has_key = bool(current_key(config))
+    welcome = st.empty()  # emptied at once when a question is asked, not when it is answered
+    if not has_key:
+        welcome.info("Enter your API key in the sidebar to start.", icon=":material/key:")
+    elif not conversation.turns and not conversation.is_waiting:
+        with welcome.container():
+            show_welcome(library, conversation)
+    show_turns(conversation, client)
+    show_input(conversation, disabled=not has_key)
+    answer_pending(visit, client)
 
 
 def show_welcome(library: Library, conversation: Conversation) -> None:
@@ -26,7 +70,7 @@ def show_welcome(library: Library, conversation: Conversation) -> None:
     if not documents:
         _show_empty_corpus()
         return
-    waiting = sum(document.status in ("queued", "processing") for document in documents)
+    waiting = sum(document.is_under_way for document in documents)
     if waiting:
         st.info(f"{waiting} of {len(documents)} documents are still being indexed.")
     questions = suggestions_for(documents)
@@ -61,6 +105,7 @@ def accept_question(conversation: Conversation, knobs: Knobs) -> None:
         top_k=knobs.top_k,
         temperature=knobs.temperature,
         max_tokens=knobs.max_tokens,
+        provider_keys=provider_keys(),
     )
     conversation.asked = None
     st.rerun()
@@ -73,10 +118,26 @@ def answer_pending(visit: Visit, client: ApiClient) -> None:
         return
     _show_question(conversation.pending.text)
     with st.chat_message("assistant", avatar=DOCENT_AVATAR), st.spinner("Reading the documents …"):
-        turn = put_question(client, conversation, conversation.pending)
+        turn = put_question(client, conversation, conversation.pending, _drawing(st.empty()))
     if turn.problem:
         visit.library.distrust()
+    else:
+        visit.library.read_limits(client)
     st.rerun()
+
+
+def _drawing(place: DeltaGenerator) -> Callable[[str], None]:
+    """Draws a growing text there: its beginning at once, then now and then."""
+    drawn_at = 0.0
+
+    def draw(text: str) -> None:
+        nonlocal drawn_at
+        now = time.monotonic()
+        if not text or now - drawn_at >= DRAW_EVERY_S:
+            place.markdown(prose.answer(text, ()))
+            drawn_at = now if text else 0.0
+
+    return draw
 
 
 def show_input(conversation: Conversation, *, disabled: bool) -> None:
@@ -95,7 +156,10 @@ def show_input(conversation: Conversation, *, disabled: bool) -> None:
 
 
 def _show_empty_corpus() -> None:
-    st.info("**No documents yet.** Put some into a folder and ingest it:", icon=":material/folder:")
+    st.info(
+        "**No documents yet.** Upload some on the Documents page, or ingest a whole folder:",
+        icon=":material/folder:",
+    )
     st.code("make ingest DIR=path/to/folder", language="sh")
 
 
@@ -109,8 +173,10 @@ def _show_outcome(turn: Turn, client: ApiClient, *, key: str, disabled: bool) ->
         show_problem(turn.problem)
     if turn.answer:
         show_answer(turn.answer)
-        show_citations(turn.answer.citations, client, key=key, disabled=disabled)
+        show_unsupported(turn.answer)
+        show_citations(turn, client, key=key, disabled=disabled)
         show_footnote(turn.answer)
+        show_feedback(turn.answer, client, disabled=disabled)
 
 
 def _show_retry(conversation: Conversation, turn: Turn) -> None:

@@ -1,4 +1,4 @@
-"""The page: ``streamlit run streamlit_app/home.py``.
+"""The demo: ``streamlit run streamlit_app/home.py``. What all its pages share, and the way to them.
 
 Streamlit puts this file's folder on the import path, not the folder above it, in which
 ``streamlit_app`` is found; hence the first lines. They run again at every rerun of the page.
@@ -12,61 +12,67 @@ import streamlit as st
 if (root := str(Path(__file__).resolve().parents[1])) not in sys.path:
     sys.path.insert(0, root)
 
-from streamlit_app.chat import accept_question, answer_pending, show_input, show_turns, show_welcome
+from streamlit_app.chat import accept_question
 from streamlit_app.client import ApiClient
 from streamlit_app.config import Config, load_config
 from streamlit_app.problems import ApiProblem
 from streamlit_app.render import show_problem
-from streamlit_app.session import Visit, connect, current_key, current_visit
+from streamlit_app.session import Library, Visit, connect, current_key, current_visit
 from streamlit_app.sidebar import Knobs, show_key_input, show_sidebar
+from streamlit_app.sign_in import come_back
 
+HERE = Path(__file__).resolve().parent
 TITLE = "Docent"
-WHAT_IT_IS = "Answers from your own documents, every claim tied to the page it came from."
 #: A little more than ``session.UNSETTLED_FRESH_S``, so that every look finds the last one old.
 WATCH_EVERY_S = 4.0
 
 
 def main() -> None:
-    """Draws the page once."""
+    """Draws the frame once, and in it the page that is open."""
     config = load_config()
     st.set_page_config(
         page_title=TITLE,
-        page_icon=str(Path(__file__).with_name("icon.svg")),
+        page_icon=str(HERE / "icon.svg"),
         initial_sidebar_state="auto" if config.api_key else "expanded",
     )
-    st.title(TITLE, anchor=False)
-    st.caption(WHAT_IT_IS)
     try:
         client = connect(config)
     except ApiProblem as problem:
         show_problem(problem)
         return
+    not_signed_in = come_back(config)
     visit = current_visit()
     if visit.conversation.is_idle:
         visit.library.refresh(client, with_key=bool(current_key(config)))
-    accept_question(visit.conversation, _show_side(config, visit))
-    _show_middle(config, visit, client)
+    page = _navigation(visit.library)
+    accept_question(visit.conversation, _show_side(config, visit, client))
+    if not_signed_in:
+        show_problem(not_signed_in)
+    if notice := visit.take_notice():
+        st.success(notice, icon=":material/check:")
+    page.run()
+    if current_key(config) and visit.library.is_unsettled:
+        _watch(visit, client)
 
 
-def _show_side(config: Config, visit: Visit) -> Knobs:
+def _navigation(library: Library) -> st.Page:
+    """The pages that the visitor may see; analytics is for administrators."""
+    views = HERE / "views"
+    pages = [
+        st.Page(views / "conversation.py", title="Chat", icon=":material/chat:", default=True),
+        st.Page(views / "documents.py", title="Documents", icon=":material/folder_open:"),
+    ]
+    if library.may("admin"):
+        pages.append(
+            st.Page(views / "analytics.py", title="Analytics", icon=":material/monitoring:")
+        )
+    return st.navigation(pages)
+
+
+def _show_side(config: Config, visit: Visit, client: ApiClient) -> Knobs:
     with st.sidebar:
         show_key_input(config, visit.library)
-        return show_sidebar(config, visit)
-
-
-def _show_middle(config: Config, visit: Visit, client: ApiClient) -> None:
-    conversation, library = visit.conversation, visit.library
-    welcome = st.empty()  # emptied at once when a question is asked, not when it is answered
-    if not current_key(config):
-        welcome.info("Enter your API key in the sidebar to start.", icon=":material/key:")
-    elif not conversation.turns and not conversation.is_waiting:
-        with welcome.container():
-            show_welcome(library, conversation)
-    show_turns(conversation, client)
-    show_input(conversation, disabled=not current_key(config))
-    answer_pending(visit, client)
-    if current_key(config) and library.is_unsettled:
-        _watch(visit, client)
+        return show_sidebar(config, visit, client)
 
 
 @st.fragment(run_every=WATCH_EVERY_S)

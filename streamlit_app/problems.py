@@ -2,7 +2,7 @@
 
 Every failure ends as an ``ApiProblem``: the API's own problem+json, an error page of something in
 between, a connection that was never made, or a body that is not what the contract promises. Its
-``code`` is the API's stable slug, or one of the four constants below.
+``code`` is the API's stable slug, or one of the constants below.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ UNREACHABLE = "unreachable"
 TIMED_OUT = "timed_out"
 MALFORMED = "malformed_response"
 UNUSABLE_KEY = "unusable_key"
+INTERRUPTED = "interrupted"
 
 #: A countdown longer than this is not shown to the second, so it need not be exact either.
 MAX_RETRY_AFTER_S = 86_400.0
@@ -45,15 +46,22 @@ class ApiProblem(Exception):
 
 def from_response(response: httpx.Response) -> ApiProblem:
     """Reads problem+json; anything else (a proxy's HTML page) keeps only its status."""
-    body = _json_object(response)
-    status = response.status_code
+    return from_json(_json_object(response), response.status_code, response.headers)
+
+
+def from_json(
+    body: Mapping[str, Any], status: int = 0, headers: Mapping[str, str] | None = None
+) -> ApiProblem:
+    """Reads a problem's body, which may also come as the last event of a stream."""
+    headers = headers or {}
+    status = status or (body["status"] if isinstance(body.get("status"), int) else 0)
     return ApiProblem(
         title=str(body.get("title") or _phrase(status)),
         detail=str(body.get("detail") or ""),
         code=str(body.get("code") or f"http_{status}"),
         status=status,
-        trace_id=str(body.get("trace_id") or response.headers.get("X-Request-ID") or "") or None,
-        retry_after_s=_retry_after_s(body.get("retry_after_s"), response.headers),
+        trace_id=str(body.get("trace_id") or headers.get("X-Request-ID") or "") or None,
+        retry_after_s=_retry_after_s(body.get("retry_after_s"), headers),
     )
 
 
@@ -79,7 +87,7 @@ def _phrase(status: int) -> str:
         return f"HTTP status {status}"
 
 
-def _retry_after_s(field: object, headers: httpx.Headers) -> float | None:
+def _retry_after_s(field: object, headers: Mapping[str, str]) -> float | None:
     """The body's ``retry_after_s``, else ``Retry-After`` in seconds or as an HTTP date."""
     for value in (field, headers.get("Retry-After")):
         seconds = _seconds(value)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import streamlit as st
 
 from streamlit_app import prose
-from streamlit_app.problems import MALFORMED, TIMED_OUT, UNREACHABLE, ApiProblem
+from streamlit_app.problems import INTERRUPTED, MALFORMED, TIMED_OUT, UNREACHABLE, ApiProblem
 from streamlit_app.schemas import Answer
 
 #: Names people know the providers by.
@@ -30,6 +30,7 @@ _ABSTENTIONS = {
 _ADVICE: dict[int | str, str] = {
     UNREACHABLE: "Is it running? `make run` starts everything, `make serve` the API alone.",
     TIMED_OUT: "It may be busy; please ask again in a moment.",
+    INTERRUPTED: "Please ask again in a moment.",
     MALFORMED: "Please check that the demo and the API come from the same version.",
     HTTPStatus.UNAUTHORIZED: "Please enter a valid API key in the sidebar.",
     HTTPStatus.FORBIDDEN: "This key is not allowed to do that; ask for one with the right scope.",
@@ -49,9 +50,24 @@ def show_answer(answer: Answer) -> None:
         st.markdown(prose.answer(answer.text, {item.marker for item in answer.citations}))
 
 
+def show_unsupported(answer: Answer) -> None:
+    """The sentences that their citations do not carry, so that a reader checks just those."""
+    if not answer.unsupported:
+        return
+    sentences = "\n".join(
+        f"- {prose.plain(' '.join(one.text.split()))}" for one in answer.unsupported
+    )
+    st.warning(
+        f"**Not supported by the pages cited; check before relying on it:**\n\n{sentences}",
+        icon=":material/rule:",
+    )
+
+
 def show_footnote(answer: Answer) -> None:
     """Who answered, how long it took and what it cost, in one small line."""
     facts = [_who(answer), *_times(answer), *_usage(answer)]
+    if answer.groundedness is not None:
+        facts.append(f"{answer.groundedness:.0%} supported by its sources")
     if answer.cached:
         facts.append(f"from the {prose.plain(answer.cached)} cache")
     if len(answer.attempts) > 1:

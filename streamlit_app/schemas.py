@@ -1,4 +1,6 @@
-"""The wire shapes the demo uses, read leniently: unknown fields are ignored, optional ones default.
+"""The wire shapes of answers, documents and health, read leniently.
+
+Unknown fields are ignored, optional ones default.
 
 A ``KeyError``, ``TypeError`` or ``ValueError`` out of a ``from_json`` means that the body is not
 what the contract promises; ``client.py`` turns it into an ``ApiProblem``.
@@ -55,14 +57,30 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Unsupported:
+    """A sentence of an answer that its citations do not carry; ``support`` is from 0 to 1."""
+
+    text: str
+    support: float
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        return cls(text=str(data["text"]), support=float(data["support"]))
+
+
+@dataclass(frozen=True)
 class Answer:
     """The answer object of ``POST /api/v1/chat``."""
 
+    answer_id: str
     session_id: str
     text: str
     status: str
     reason: str | None = None
     citations: tuple[Citation, ...] = ()
+    #: Share of the sentences that their citations support; None when there is nothing to measure.
+    groundedness: float | None = None
+    unsupported: tuple[Unsupported, ...] = ()
     provider: str | None = None
     model: str | None = None
     cached: str | None = None
@@ -73,12 +91,18 @@ class Answer:
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
+        grounded = data.get("groundedness")
         return cls(
+            answer_id=str(data["answer_id"]),
             session_id=str(data["session_id"]),
             text=str(data["answer"]),
             status=str(data["status"]),
             reason=data.get("reason"),
             citations=tuple(Citation.from_json(item) for item in data.get("citations") or ()),
+            groundedness=None if grounded is None else float(grounded),
+            unsupported=tuple(
+                Unsupported.from_json(item) for item in data.get("unsupported") or ()
+            ),
             provider=data.get("provider"),
             model=data.get("model"),
             cached=data.get("cached"),
@@ -100,6 +124,12 @@ class Document:
     version: int
     page_count: int | None
     error: str | None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its newest version is still being read."""
+        return self.status in ("queued", "processing")
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
@@ -111,7 +141,8 @@ class Document:
             status=str(data["status"]),
             version=int(data["version"]),
             page_count=None if pages is None else int(pages),
-            error=_message(data.get("error")),
+            error=message_of(data.get("error")),
+            tags=tuple(map(str, data.get("tags") or ())),
         )
 
 
@@ -184,7 +215,8 @@ def _is_well(check: object) -> bool:
     return str(check).lower() in _WELL
 
 
-def _message(error: object) -> str | None:
+def message_of(error: object) -> str | None:
+    """The words of an ``error`` field, which may be a text or an object."""
     if isinstance(error, Mapping):
         error = error.get("detail") or error.get("code")
     return str(error) if error else None

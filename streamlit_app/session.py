@@ -1,20 +1,30 @@
-"""What one browser session remembers: the conversation, the key typed in, what the API last told.
+"""What one browser session remembers: the conversation, the keys typed in, what the API last told.
 
 All of it lives in Streamlit's session state, in this process's memory, and goes with the tab.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import SERVICE_UNAVAILABLE
 
 import streamlit as st
 
-from streamlit_app.client import ApiClient, Question, open_connection
+from streamlit_app.client import (
+    PROVIDER_KEY_HEADERS,
+    ApiClient,
+    Delta,
+    Question,
+    Restart,
+    open_connection,
+)
 from streamlit_app.config import Config
+from streamlit_app.desk_schemas import Limit, Me
 from streamlit_app.problems import UNREACHABLE, ApiProblem
 from streamlit_app.schemas import Answer, DocumentList, Health, Model
 
 KEY_INPUT = "api_key_input"
+ACCESS_TOKEN = "access_token"  # noqa: S105 - where it is, not what it is
 _VISIT = "visit"
 
 #: How long the sidebar trusts what it heard, so that a click does not cost three requests.
@@ -32,6 +42,8 @@ class Turn:
     problem: ApiProblem | None = None
     #: On the monotonic clock; asking again earlier is pointless.
     retry_at: float = 0.0
+    #: Pages behind the citations as PNG, by document, version and page; None has no picture.
+    pictures: dict[tuple[str, int, int], bytes | None] = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -78,8 +90,12 @@ class Library:
     health: Health | None = None
     models: tuple[Model, ...] = ()
     documents: DocumentList | None = None
+    limits: tuple[Limit, ...] = ()
+    me: Me | None = None
     problem: ApiProblem | None = None
     read_at: float | None = None
+    #: Whether the list of documents shows deleted ones too.
+    with_deleted: bool = False
 
     @property
     def is_unsettled(self) -> bool:
@@ -87,7 +103,7 @@ class Library:
         if self.problem:
             return self.problem.code == UNREACHABLE or self.problem.status == SERVICE_UNAVAILABLE
         items = self.documents.items if self.documents else ()
-        return not items or any(doc.status in ("queued", "processing") for doc in items)
+        return not items or any(document.is_under_way for document in items)
 
     def refresh(self, client: ApiClient, *, with_key: bool) -> bool:
         """Asks again if the last reading is old; returns whether anything changed."""
@@ -103,16 +119,31 @@ class Library:
         """After a failed question: the next look asks again, however fresh the last one is."""
         self.read_at = None
 
+    def may(self, scope: str) -> bool:
+        """Whether the visitor is known to be allowed what needs ``scope``."""
+        return self.me is not None and scope in self.me.scopes
+
+    def read_limits(self, client: ApiClient) -> None:
+        """Looks how far the limits are used up; what cannot be read stays as it was."""
+        try:
+            self.limits = client.limits()
+        except ApiProblem:
+            return  # the next question, or the next look, tells what is wrong
+
     def _reading(self) -> tuple[object, ...]:
-        return self.health, self.models, self.documents, str(self.problem)
+        return self.health, self.models, self.documents, self.me, str(self.problem)
 
     def _read(self, client: ApiClient, *, with_key: bool) -> None:
         self.problem = None
         try:
             self.health = client.health()
             if with_key:
-                self.documents = client.documents()
-                self.models = client.models()
+                self.me = self.me or client.me()
+                if self.may("docs:read"):
+                    self.documents = client.documents(include_deleted=self.with_deleted)
+                if self.may("chat"):
+                    self.models = client.models()
+                self.limits = client.limits()
         except ApiProblem as problem:
             self.problem = problem
             if problem.code == UNREACHABLE:
@@ -125,6 +156,14 @@ class Visit:
 
     conversation: Conversation = field(default_factory=Conversation)
     library: Library = field(default_factory=Library)
+    #: What was just done, told once on the next page drawn.
+    notice: str | None = None
+    #: Counts the batches of uploads: with it the upload box begins anew, empty.
+    batch: int = 0
+
+    def take_notice(self) -> str | None:
+        notice, self.notice = self.notice, None
+        return notice
 
 
 def current_visit() -> Visit:
@@ -135,9 +174,16 @@ def current_visit() -> Visit:
     return visit
 
 
-def reset_conversation() -> None:
-    """Forgets the turns and the session id; the next question starts a new session."""
-    current_visit().conversation = Conversation()
+def reset_conversation(client: ApiClient) -> None:
+    """Forgets the turns and the session id, and has the API forget them as well."""
+    visit = current_visit()
+    session_id = visit.conversation.session_id
+    visit.conversation = Conversation()
+    try:
+        if session_id:
+            client.forget_session(session_id)
+    except ApiProblem as problem:
+        visit.notice = f"The API keeps the old conversation until it expires: {problem}"
 
 
 def start_over() -> None:
@@ -145,10 +191,35 @@ def start_over() -> None:
     st.session_state[_VISIT] = Visit()
 
 
+def leave() -> None:
+    """Forgets everything of this browser session, keys first of all."""
+    st.session_state.clear()
+
+
 def current_key(config: Config) -> str | None:
-    """The key typed in, else the launcher's."""
+    """The key typed in, else the token one signed in for, else the launcher's key."""
     typed = str(st.session_state.get(KEY_INPUT) or "").strip()
-    return typed or config.api_key
+    return typed or st.session_state.get(ACCESS_TOKEN) or config.api_key
+
+
+def provider_key_input(provider: str) -> str:
+    """The name in the session state under which a provider's own key is typed in."""
+    return f"provider_key_{provider}"
+
+
+def provider_keys() -> dict[str, str]:
+    """The visitor's own keys of providers."""
+    typed = {
+        provider: str(st.session_state.get(provider_key_input(provider)) or "").strip()
+        for provider in PROVIDER_KEY_HEADERS
+    }
+    return {provider: key for provider, key in typed.items() if key}
+
+
+def forget_provider_keys() -> None:
+    """Empties the inputs of the visitor's own keys."""
+    for provider in PROVIDER_KEY_HEADERS:
+        st.session_state[provider_key_input(provider)] = ""
 
 
 def connect(config: Config) -> ApiClient:
@@ -161,11 +232,23 @@ _connection = st.cache_resource(
 )(open_connection)
 
 
-def put_question(client: ApiClient, conversation: Conversation, question: Question) -> Turn:
-    """Sends the question and waits; a problem becomes a turn too."""
+def put_question(
+    client: ApiClient, conversation: Conversation, question: Question, show: Callable[[str], None]
+) -> Turn:
+    """Sends the question and ``show``s the text so far; a problem becomes a turn too."""
     turn = Turn(question.text)
+    text = ""
     try:
-        turn.answer = client.ask(question)
+        for event in client.answer_events(question):
+            match event:
+                case Delta(more):
+                    text += more
+                    show(text)
+                case Restart():
+                    text = ""
+                    show(text)
+                case Answer():
+                    turn.answer = event
     except ApiProblem as problem:
         turn.problem = problem.with_traceback(None)
         turn.retry_at = time.monotonic() + (problem.retry_after_s or 0.0)

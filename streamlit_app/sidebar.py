@@ -1,30 +1,49 @@
 """The sidebar: is the API well, what may be asked of it, which documents does it know."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import streamlit as st
 
 from streamlit_app import prose
+from streamlit_app.client import PROVIDER_KEY_HEADERS, ApiClient
 from streamlit_app.config import Config
+from streamlit_app.desk_schemas import Limit
 from streamlit_app.render import PROVIDER_NAMES
 from streamlit_app.schemas import Document, Model
 from streamlit_app.session import (
+    ACCESS_TOKEN,
     KEY_INPUT,
     Library,
     Visit,
     current_key,
+    forget_provider_keys,
+    leave,
+    provider_key_input,
+    provider_keys,
     reset_conversation,
     start_over,
 )
+from streamlit_app.sign_in import show_sign_in
 
 AUTO = "auto"
 DEFAULT_TOP_K = 5
 MAX_TOP_K = 20
-PROVIDERS_OWN = "The provider's own"
+#: The API's, unless a question says otherwise.
+MAX_TEMPERATURE = 2.0
+MAX_ANSWER_TOKENS = 4096
 #: From here on the list of documents scrolls inside its own box.
 LONG_LIST = 6
 LIST_HEIGHT_PX = 320
 
+#: Requests are counted by whom they come from.
+_COUNTED = {
+    "ip": "From your address",
+    "key": "With this key",
+    "user": "By you",
+    "tenant": "Of your organisation",
+}
 _STATUS_COLOURS = {"ready": "green", "failed": "red", "deleted": "gray"}
 
 
@@ -39,48 +58,74 @@ class Knobs:
 
 
 def show_key_input(config: Config, library: Library) -> None:
-    """Asks for a key when the launcher gave none, or gave one that the API refuses."""
+    """Asks for a key, or to sign in, when the launcher gave no key or one the API refuses."""
     refused = library.problem is not None and library.problem.is_about_the_key
-    if config.api_key and not refused and not st.session_state.get(KEY_INPUT):
-        return
-    st.text_input(
-        "API key",
-        key=KEY_INPUT,
-        type="password",
-        placeholder="Paste your key",
-        help="Kept in this browser session only. `make create-key` prints a new one.",
-        on_change=start_over,
-    )
+    typed = st.session_state.get(KEY_INPUT)
+    signed_in = st.session_state.get(ACCESS_TOKEN)
+    if typed or refused or not (config.api_key or signed_in):
+        st.text_input(
+            "API key",
+            key=KEY_INPUT,
+            type="password",
+            placeholder="Paste your key",
+            help="Kept in this browser session only. `make create-key` prints a new one.",
+            on_change=start_over,
+        )
+    if not typed and (refused or not signed_in):
+        show_sign_in(config)
 
 
-def show_sidebar(config: Config, visit: Visit) -> Knobs:
+def show_sidebar(config: Config, visit: Visit, client: ApiClient) -> Knobs:
     """Draws everything below the key and returns what was chosen."""
     st.button(
         "Reset conversation",
         icon=":material/refresh:",
         on_click=reset_conversation,
+        args=(client,),
         width="stretch",
         disabled=not visit.conversation.turns and not visit.conversation.is_waiting,
     )
     knobs = _show_knobs(visit.library.models, disabled=visit.conversation.is_waiting)
     if current_key(config):
+        _show_limits(visit.library.limits)
         _show_documents(visit.library)
     _show_health(config, visit.library)
+    _show_leaving(visit.library)
     return knobs
 
 
-def model_label(model: Model, models: tuple[Model, ...]) -> str:
-    """The provider's name, the model's id when needed to tell two apart, and what is amiss."""
+def _show_leaving(library: Library) -> None:
+    if library.me:
+        who = library.me.email or f"a {library.me.kind}"
+        st.caption(f"Signed in as {prose.plain(who)} of {prose.plain(library.me.tenant)}")
+    if st.session_state.get(KEY_INPUT) or st.session_state.get(ACCESS_TOKEN) or provider_keys():
+        st.button(
+            "Sign out",
+            icon=":material/logout:",
+            help="Forgets every key and the conversation.",
+            on_click=leave,
+            width="stretch",
+        )
+
+
+def model_label(model: Model, models: tuple[Model, ...], own: Collection[str] = ()) -> str:
+    """The provider's name, the model's id when needed to tell two apart, and what is amiss.
+
+    ``own`` are the providers the visitor brought a key of.
+    """
     label = PROVIDER_NAMES.get(model.provider, model.provider)
     if sum(other.provider == model.provider for other in models) > 1:
         label = f"{label}: {model.id}"
+    if model.provider in own:
+        return f"{label} (your key)"
     if model.cooling_down_until:
         return f"{label} (resting after a failure)"
     return label if model.available else f"{label} (not available)"
 
 
 def _show_knobs(models: tuple[Model, ...], *, disabled: bool) -> Knobs:
-    labels = {AUTO: "Automatic"} | {model.id: model_label(model, models) for model in models}
+    own = provider_keys()
+    labels = {AUTO: "Automatic"} | {model.id: model_label(model, models, own) for model in models}
     chosen = st.selectbox(
         "Model",
         options=list(labels),
@@ -88,24 +133,75 @@ def _show_knobs(models: tuple[Model, ...], *, disabled: bool) -> Knobs:
         help="Automatic tries the providers in their order until one answers.",
         disabled=disabled,
     )
-    if any(model.id == chosen and not model.available for model in models):
-        st.caption("This model is not available right now.")
+    if any(m.id == chosen and not m.available and m.provider not in own for m in models):
+        st.caption("This model is not available right now. A key of your own may help, below.")
+    knobs = _show_answer_settings(None if chosen in (AUTO, None) else chosen, disabled=disabled)
+    _show_provider_keys(disabled=disabled)
+    return knobs
+
+
+def _show_answer_settings(model: str | None, *, disabled: bool) -> Knobs:
     with st.expander("Answer settings", icon=":material/tune:"):
         top_k = st.slider("Passages to read", 1, MAX_TOP_K, DEFAULT_TOP_K, disabled=disabled)
-        temperature = st.number_input(
-            "Temperature", 0.0, 2.0, None, 0.1, placeholder=PROVIDERS_OWN, disabled=disabled
-        )
-        max_tokens = st.number_input(
-            "Longest answer (tokens)",
-            1,
-            None,
-            None,
-            64,
-            placeholder=PROVIDERS_OWN,
+        own = st.toggle(
+            "Set temperature and length",
+            help="Otherwise the provider's own are used.",
             disabled=disabled,
         )
-    model = None if chosen in (AUTO, None) else chosen
-    return Knobs(model=model, top_k=top_k, temperature=temperature, max_tokens=max_tokens)
+        temperature = st.slider(
+            "Temperature", 0.0, MAX_TEMPERATURE, 0.2, 0.1, disabled=disabled or not own
+        )
+        max_tokens = st.slider(
+            "Longest answer (tokens)", 64, MAX_ANSWER_TOKENS, 1024, 64, disabled=disabled or not own
+        )
+    return Knobs(model, top_k, temperature if own else None, max_tokens if own else None)
+
+
+def _show_provider_keys(*, disabled: bool) -> None:
+    with st.expander("Your own provider keys", icon=":material/vpn_key:"):
+        st.caption("Sent with your questions, kept in this browser session only.")
+        for provider in PROVIDER_KEY_HEADERS:
+            st.text_input(
+                PROVIDER_NAMES[provider],
+                key=provider_key_input(provider),
+                type="password",
+                autocomplete="off",
+                disabled=disabled,
+            )
+        st.button("Forget these keys", on_click=forget_provider_keys, disabled=disabled)
+
+
+def _show_limits(limits: tuple[Limit, ...]) -> None:
+    if not limits:
+        return
+    st.subheader("Limits", anchor=False)
+    tightest, *others = sorted(limits, key=lambda limit: limit.remaining / limit.limit)
+    _show_limit(tightest)
+    for limit in (other for other in others if other.is_nearly_used_up):
+        _show_limit(limit)
+    if others:
+        with st.expander("All limits", icon=":material/speed:"):
+            for limit in limits:
+                st.caption(f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left")
+
+
+def _show_limit(limit: Limit) -> None:
+    left = f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left"
+    st.progress(min(limit.remaining / limit.limit, 1.0), text=prose.plain(left))
+    if limit.is_nearly_used_up:
+        seconds = max(0, round((limit.reset_at - datetime.now(UTC)).total_seconds()))
+        word = "Used up" if not limit.remaining else "Nearly used up"
+        st.warning(f"{word}; starts anew in {_duration(seconds)}.", icon=":material/speed:")
+
+
+def limit_label(limit: Limit) -> str:
+    """``questions_per_minute`` as words; what is counted apart comes first."""
+    counted, _, rest = limit.name.partition("_")
+    return f"{_COUNTED.get(counted, counted.capitalize())} {rest.replace('_', ' ')}"
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"  # noqa: PLR2004
 
 
 def _show_documents(library: Library) -> None:

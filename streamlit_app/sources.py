@@ -9,48 +9,62 @@ import streamlit as st
 from streamlit_app import prose
 from streamlit_app.client import ApiClient
 from streamlit_app.problems import ApiProblem
-from streamlit_app.render import show_problem
-from streamlit_app.schemas import Citation, PageText
+from streamlit_app.schemas import Citation
+from streamlit_app.session import Turn
+from streamlit_app.viewer import Place, open_page
 
 
-def show_citations(
-    citations: tuple[Citation, ...], client: ApiClient, *, key: str, disabled: bool
-) -> None:
+def show_citations(turn: Turn, client: ApiClient, *, key: str, disabled: bool) -> None:
     """One card per citation; ``key`` tells the buttons of several answers apart.
 
     The quote is shown word for word but flows to the width of the screen; its own line breaks are
-    seen on the page behind the button.
+    seen on the page beside it.
     """
-    for index, citation in enumerate(citations):
+    if turn.answer is None:
+        return
+    for index, citation in enumerate(turn.answer.citations):
         with st.container(border=True):
-            st.markdown(_heading(citation))
-            st.text(" ".join(citation.quote.split()))
-            if st.button(
-                f"Open page {citation.page}",
-                key=f"{key}-{index}",
-                icon=":material/menu_book:",
-                type="tertiary",
-                disabled=disabled,
-            ):
-                open_page(citation, client)
+            words, picture = st.columns([3, 1])
+            with words:
+                st.markdown(_heading(citation))
+                st.text(" ".join(citation.quote.split()))
+                pressed = st.button(
+                    f"Open page {citation.page}",
+                    key=f"{key}-{index}",
+                    icon=":material/menu_book:",
+                    type="tertiary",
+                    disabled=disabled,
+                )
+            png = _picture(turn, citation, client)
+            if png:
+                picture.image(png, alt=f"Page {citation.page} of {citation.title}, quote marked")
+            if pressed:
+                open_page(_place(citation, turn.answer.answer_id), client)
 
 
-def open_page(citation: Citation, client: ApiClient) -> None:
-    """Shows the cited page in a dialog over the conversation."""
-    dialog = st.dialog(prose.plain(citation.title), width="large")
-    dialog(_show_page)(citation, client)
+def _picture(turn: Turn, citation: Citation, client: ApiClient) -> bytes | None:
+    """The page as a picture, asked for once; text files, for example, have none."""
+    which = (citation.document_id, citation.version, citation.page)
+    if which not in turn.pictures:
+        answer_id = turn.answer.answer_id if turn.answer else None
+        try:
+            turn.pictures[which] = client.page_image(
+                citation.document_id, citation.page, version=citation.version, highlight=answer_id
+            )
+        except ApiProblem:
+            turn.pictures[which] = None  # the page's text, behind the button, tells what is wrong
+    return turn.pictures[which]
 
 
-def locate(page: PageText, citation: Citation) -> tuple[int, int] | None:
-    """Where the quote stands in the page's text; None when it is not there.
-
-    The API's offsets count; should they not fit (a page indexed anew meanwhile), the quote itself
-    is looked for.
-    """
-    if page.text[citation.start : citation.end] == citation.quote != "":
-        return citation.start, citation.end
-    found = page.text.find(citation.quote) if citation.quote else -1
-    return None if found < 0 else (found, found + len(citation.quote))
+def _place(citation: Citation, answer_id: str) -> Place:
+    return Place(
+        document_id=citation.document_id,
+        title=citation.title,
+        version=citation.version,
+        page=citation.page,
+        citation=citation,
+        answer_id=answer_id,
+    )
 
 
 def _heading(citation: Citation) -> str:
@@ -60,18 +74,3 @@ def _heading(citation: Citation) -> str:
         badges.append(":orange-badge[not verified]")
     title = prose.plain(citation.title)
     return rf":primary[**\[{citation.marker}\]**] **{title}** {' '.join(badges)}"
-
-
-def _show_page(citation: Citation, client: ApiClient) -> None:
-    try:
-        with st.spinner("Opening the page …"):
-            page = client.page(citation.document_id, citation.page, version=citation.version)
-    except ApiProblem as problem:
-        show_problem(problem)
-        return
-    st.caption(f"p. {citation.page} · version {citation.version}")
-    span = locate(page, citation)
-    if span is None:
-        st.warning("The quote is not on this page any more.", icon=":material/search_off:")
-    with st.container(border=True):
-        st.markdown(prose.highlighted(page.text, *(span or (0, 0))))

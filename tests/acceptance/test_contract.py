@@ -198,7 +198,7 @@ def test_the_openapi_document_says_what_is_served(stranger: httpx.Client) -> Non
         f"{document}/versions/{{version}}/activate", "/api/v1/jobs", "/api/v1/jobs/{job_id}",
         "/api/v1/jobs/{job_id}/cancel", "/api/v1/jobs/{job_id}/retry",
         "/api/v1/jobs/{job_id}/events", "/ws/info", "/ws/broadcast", "/api/v1/admin/corpus/check",
-        "/api/v1/admin/corpus/stats", "/v1/chat/completions",
+        "/api/v1/admin/corpus/stats", "/api/v1/admin/analytics", "/v1/chat/completions",
         "/v1/models", "/v1/models/{model}", "/livez", "/readyz", "/health",
         "/metrics",
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """Realistic bodies of the API, after the contract; the page is one of a sample document."""
 
+import base64
+import json
 from typing import Any
 
 KEY = "dk_test_0123456789"
@@ -90,6 +92,8 @@ def answer(text: str, *citations: dict[str, Any], **changes: Any) -> dict[str, A
         "status": "complete",
         "reason": None,
         "citations": list(citations),
+        "groundedness": None,
+        "unsupported": [],
         "provider": "extractive",
         "model": "extractive",
         "cached": None,
@@ -109,6 +113,11 @@ def answer(text: str, *citations: dict[str, Any], **changes: Any) -> dict[str, A
 def model(model_id: str, provider: str, **changes: Any) -> dict[str, Any]:
     base = {"id": model_id, "provider": provider, "available": True}
     return base | {"cooling_down_until": None, "context_tokens": 128_000} | changes
+
+
+def stream(events: list[tuple[str, dict[str, Any]]]) -> bytes:
+    told = (f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
+    return (": ping\n\n" + "".join(told)).encode()
 
 
 def problem(status: int, code: str, title: str, detail: str, **extras: Any) -> dict[str, Any]:
@@ -159,6 +168,110 @@ DOWN = problem(503, "database_unavailable", "Unavailable", "The database does no
 INVALID = problem(422, "invalid_request", "Invalid request", "temperature: must be at most 2.")
 BROKEN = problem(500, "internal_error", "Internal error", "Something went wrong here.")
 
+UNSUPPORTED = RESET_ANSWER | {
+    "groundedness": 0.5,
+    "unsupported": [{"text": "It also makes [tea](http://evil.example).", "support": 0.1}],
+}
+ME = {
+    "id": "key_1",
+    "kind": "key",
+    "tenant": {"id": "ten_1", "name": "Default"},
+    "user": None,
+    "role": None,
+    "key": None,
+}
+#: One grey pixel.
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+
+
+def limit(remaining: int, requests: int = 30, **changes: Any) -> dict[str, Any]:
+    name = "questions_per_minute" if requests == 30 else "requests_per_minute"
+    base = {"name": name, "per": "key", "limit": requests, "remaining": remaining}
+    return base | {"window_s": 60, "reset_at": "2026-11-20T08:00:00Z"} | changes
+
+
+def job(status: str, progress: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "job_1",
+        "document_id": GUIDE,
+        "version": 1,
+        "status": status,
+        "step": "embed",
+        "progress": progress,
+        "attempts": 1,
+        "error": None,
+        "pages_done": progress,
+        "pages_total": 100,
+        "chunks_embedded": 0,
+        "chunks_reused": 0,
+    } | changes
+
+
+JOB = [job("queued", 0, step=None), job("running", 40), job("succeeded", 100, step=None)]
+FAILED_JOB = job("failed", 10, error={"code": "encrypted", "detail": "The file is encrypted."})
+
+
+def version(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "version": number,
+        "status": "ready",
+        "current": False,
+        "filename": f"guide-{number}.pdf",
+        "page_count": 104,
+        "error": None,
+        "uploaded_at": "2026-11-20T08:00:00Z",
+    } | changes
+
+
+VERSIONS = [
+    version(3, status="failed", error={"code": "encrypted", "detail": "The file is encrypted."}),
+    version(2, current=True),
+    version(1),
+]
+ANALYTICS = {
+    "totals": {
+        "questions": 20,
+        "cached": 5,
+        "abstained": 2,
+        "incomplete": 0,
+        "cost_usd": 0.42,
+        "total_ms_p50": 830.4,
+        "total_ms_p95": 2210.0,
+        "first_token_ms_p50": 310.0,
+        "groundedness": 0.93,
+        "liked": 3,
+        "disliked": 1,
+    },
+    "days": [
+        {
+            "day": f"2026-11-{19 + n}",
+            "questions": 10,
+            "answered": 9,
+            "abstained": 1,
+            "cached": n,
+            "total_ms_p50": 800.0 + 60 * n,
+            "cost_usd": 0.21,
+        }
+        for n in range(2)
+    ],
+    "providers": [
+        {"provider": "groq", "attempts": 10, "succeeded": 9, "ms_p50": 700.0, "cost_usd": 0.1}
+    ],
+    "cited": [{"document_id": GUIDE, "title": "CFS DS Application User's Guide", "answers": 12}],
+    "unanswered": [
+        {"question": "What is for lunch?", "times": 2, "last_asked_at": "2026-11-20T08:00:00Z"}
+    ],
+    "comments": [
+        {
+            "score": -1,
+            "comment": "![wrong](http://evil.example) page",
+            "question": "Who?",
+            "said_at": "2026-11-20T08:00:00Z",
+        }
+    ],
+}
 HEALTHY = {
     "status": "ok",
     "version": "0.1.0",
@@ -173,6 +286,7 @@ TAGGED = {
     "#422": INVALID,
     "#incomplete": INCOMPLETE,
     "#failover": FAILOVER,
+    "#unsupported": UNSUPPORTED,
     "#hostile": HOSTILE_ANSWER,
     "France": ABSTAINED,
 }

@@ -18,19 +18,26 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.unit.streamlit_app.canned import (
+    ANALYTICS,
     GUIDE,
     HEALTHY,
     INVALID,
+    JOB,
     KEY,
+    ME,
     OSAL,
     PAGES,
+    PICTURE,
     RESET_ANSWER,
     TAGGED,
     TRACE_ID,
     UNAUTHORIZED,
+    VERSIONS,
     document,
+    limit,
     model,
     problem,
+    stream,
 )
 
 
@@ -74,7 +81,24 @@ class FakeApi:
     read_problem: dict[str, Any] | None = None
     raw_chat: bytes | None = None
     chats: list[dict[str, Any]] = field(default_factory=list)
+    #: The provider keys that came with the last question.
+    provider_keys: dict[str, str] = field(default_factory=dict)
+    opinions: list[dict[str, Any]] = field(default_factory=list)
+    uploads: list[bytes] = field(default_factory=list)
+    scopes: list[str] = field(default_factory=lambda: ["admin", "chat", "docs:read", "docs:write"])
+    limits: list[dict[str, Any]] = field(default_factory=lambda: [limit(28), limit(590, 600)])
+    #: Events of whatever job is asked for.
+    job: list[dict[str, Any]] = field(default_factory=lambda: list(JOB))
+    analytics: dict[str, Any] = field(default_factory=lambda: dict(ANALYTICS))
+    #: Without pictures, pages are text.
+    has_pictures: bool = True
+    #: Every request with its method.
+    requests: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+
+    def listed(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        everything = query.get("include_deleted") == ["true"]
+        return [found for found in self.documents if everything or found["status"] != "deleted"]
 
     def chat(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.chats.append(body)
@@ -104,48 +128,106 @@ class _Handler(BaseHTTPRequestHandler):
         """Keeps the test output clean."""
 
     def do_GET(self) -> None:
-        self.server.fake.paths.append(self.path)
-        path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
+        fake = self.server.fake
+        path, query = self._came(), parse_qs(urlsplit(self.path).query)
+        answers: dict[str, dict[str, Any]] = {
+            "/api/v1/models": {"items": fake.models},
+            "/api/v1/docs": {"items": fake.listed(query), "has_more": False, "next": None},
+            "/api/v1/rate-limit/status": {"limits": fake.limits},
+            "/api/v1/me": ME | {"scopes": fake.scopes},
+            "/api/v1/admin/analytics": fake.analytics,
+        }
         if path == "/health":
-            self._send(*self.server.fake.health)
+            self._send(*fake.health)
         elif self._refused():
             return
-        elif path == "/api/v1/models":
-            self._send(200, {"items": self.server.fake.models})
-        elif path == "/api/v1/docs":
-            self._send(200, {"items": self.server.fake.documents, "has_more": False, "next": None})
+        elif path in answers:
+            self._send(200, answers[path])
+        elif path.endswith("/versions"):
+            self._send(200, {"items": VERSIONS})
+        elif path.endswith("/events"):
+            self._stream([("progress", event) for event in fake.job])
         else:
             self._page(path, query)
 
     def do_POST(self) -> None:
-        self.server.fake.paths.append(self.path)
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        fake, path = self.server.fake, self._came()
+        raw = self.rfile.read(int(self.headers["Content-Length"] or 0))
         if self._refused(reading=False):
             return
+        if path.endswith("/feedback"):
+            fake.opinions.append(json.loads(raw))
+            self._bytes(204, b"", "application/json")
+        elif path == "/api/v1/docs":
+            self._uploaded(raw)
+        elif path.endswith(("/restore", "/activate")):
+            self._send(200, fake.documents[0])
+        elif path == "/oauth/token":
+            self._send(200, {"access_token": KEY, "token_type": "Bearer"})
+        else:
+            fake.provider_keys = {
+                name: value for name, value in self.headers.items() if "Provider-Key" in name
+            }
+            self._chat(json.loads(raw))
+
+    def do_PUT(self) -> None:
+        self._came()
+        self._uploaded(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_DELETE(self) -> None:
+        if "/sessions/" in self._came():
+            self._bytes(204, b"", "application/json")
+        else:
+            self.server.fake.documents[0]["status"] = "deleted"
+            removed = {"chunks": 9, "vectors": 9, "cache_entries": 1, "memory_turns": 0}
+            self._send(200, {"removed": removed})
+
+    def _came(self) -> str:
+        self.server.fake.paths.append(self.path)
+        self.server.fake.requests.append(f"{self.command} {self.path}")
+        return urlsplit(self.path).path
+
+    def _uploaded(self, raw: bytes) -> None:
+        self.server.fake.uploads.append(raw)
+        body = {"document": self.server.fake.documents[0], "job": self.server.fake.job[0]}
+        self._send(202, body)
+
+    def _chat(self, body: dict[str, Any]) -> None:
         if self.server.fake.raw_chat is not None:
-            self._bytes(200, self.server.fake.raw_chat, "application/json")
+            self._bytes(200, self.server.fake.raw_chat, "text/event-stream")
         elif unknown := set(body) - _CHAT_FIELDS:
             self._send(422, INVALID | {"detail": f"Unknown field: {sorted(unknown)}"})
         else:
-            self._send(*self.server.fake.chat(body))
+            status, found = self.server.fake.chat(body)
+            if "code" in found:
+                self._send(status, found)
+            else:
+                words = re.findall(r"\S+\s*", found["answer"])
+                deltas = [("delta", {"text": word}) for word in words]
+                self._stream([("meta", {"answer_id": "ans_1"}), *deltas, ("done", found)])
 
     def _page(self, path: str, query: dict[str, list[str]]) -> None:
-        found = re.fullmatch(r"/api/v1/docs/([^/]+)/pages/(\d+)", path)
+        found = re.fullmatch(r"/api/v1/docs/([^/]+)/pages/(\d+)(/image)?", path)
         key = (unquote(found[1]), int(found[2])) if found else None
-        if key in PAGES:
+        if key not in PAGES or (found[3] and not self.server.fake.has_pictures):
+            self._send(404, problem(404, "not_found", "Not found", "No such page."))
+        elif found[3]:
+            self._bytes(200, PICTURE, "image/png")
+        else:
             version = int(query.get("version", ["1"])[0])
             body = {"document_id": key[0], "page": key[1], "version": version}
             self._send(200, body | {"text": PAGES[key]})
-        else:
-            self._send(404, problem(404, "not_found", "Not found", "No such page."))
 
     def _refused(self, *, reading: bool = True) -> bool:
         found = self.server.fake.read_problem if reading else None
-        if self.headers.get("X-API-Key") != KEY:
+        if self.headers.get("Authorization") != f"Bearer {KEY}" and "/oauth/" not in self.path:
             found = UNAUTHORIZED
         if found:
             self._send(found["status"], found)
         return found is not None
+
+    def _stream(self, events: list[tuple[str, dict[str, Any]]]) -> None:
+        self._bytes(200, stream(events), "text/event-stream")
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         kind = "application/problem+json" if "code" in body else "application/json"

@@ -2,18 +2,33 @@ import httpx
 import pytest
 
 from streamlit_app.client import ApiClient, Question, open_connection
-from streamlit_app.problems import MALFORMED, TIMED_OUT, UNREACHABLE, UNUSABLE_KEY, ApiProblem
+from streamlit_app.problems import (
+    INTERRUPTED,
+    MALFORMED,
+    TIMED_OUT,
+    UNREACHABLE,
+    UNUSABLE_KEY,
+    ApiProblem,
+)
+from streamlit_app.schemas import Answer
 from tests.unit.streamlit_app import canned
 from tests.unit.streamlit_app.fake_api import FakeApi
 
 
+def ask(client: ApiClient, question: Question) -> Answer:
+    """The answer itself, which comes last."""
+    *_, answer = client.answer_events(question)
+    assert isinstance(answer, Answer)
+    return answer
+
+
 def test_ask_sends_the_contract_and_reads_the_answer(client: ApiClient, fake: FakeApi) -> None:
-    answer = client.ask(Question("What?", session_id="ses_7", model="groq", temperature=0.2))
+    answer = ask(client, Question("What?", session_id="ses_7", model="groq", temperature=0.2))
     assert fake.chats == [
         {
             "question": "What?",
             "session_id": "ses_7",
-            "stream": False,
+            "stream": True,
             "model": "groq",
             "temperature": 0.2,
             "max_tokens": None,
@@ -70,7 +85,7 @@ def test_a_sick_api_still_tells_what_is_wrong(client: ApiClient, fake: FakeApi) 
 def test_problems_are_typed(client: ApiClient, fake: FakeApi, found: dict[str, object]) -> None:
     fake.next_problems = [found]
     with pytest.raises(ApiProblem) as caught:
-        client.ask(Question("x"))
+        ask(client, Question("x"))
     assert (caught.value.status, caught.value.code) == (found["status"], found["code"])
 
 
@@ -91,14 +106,44 @@ def test_a_key_that_cannot_travel_is_never_sent(
     assert not fake.paths
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'"x"', b'{"session_id": "s", "answer": "a"}'])
+@pytest.mark.parametrize(
+    "raw", [b"event: done\ndata: []\n\n", b"data: {\n\n", b'event: done\ndata: {"answer": "a"}\n\n']
+)
 def test_a_body_outside_the_contract_is_a_problem(
     client: ApiClient, fake: FakeApi, raw: bytes
 ) -> None:
     fake.raw_chat = raw
     with pytest.raises(ApiProblem) as caught:
-        client.ask(Question("x"))
+        ask(client, Question("x"))
     assert caught.value.code == MALFORMED
+
+
+@pytest.mark.parametrize("raw", [b"", b'event: delta\ndata: {"text": "half"}\n\n'])
+def test_an_answer_that_ends_halfway_is_never_taken_for_whole(
+    client: ApiClient, fake: FakeApi, raw: bytes
+) -> None:
+    fake.raw_chat = raw
+    with pytest.raises(ApiProblem) as caught:
+        ask(client, Question("x"))
+    assert caught.value.code == INTERRUPTED
+
+
+def test_a_problem_may_be_the_last_event(client: ApiClient, fake: FakeApi) -> None:
+    fake.raw_chat = canned.stream([("delta", {"text": "half"}), ("error", canned.DOWN)])
+    with pytest.raises(ApiProblem) as caught:
+        ask(client, Question("x"))
+    assert (caught.value.status, caught.value.code) == (503, canned.DOWN["code"])
+
+
+def test_own_keys_travel_with_the_question_alone(client: ApiClient, fake: FakeApi) -> None:
+    question = Question("x", provider_keys={"groq": "gsk_mine"})
+    ask(client, question)
+    assert fake.provider_keys == {"X-Provider-Key-Groq": "gsk_mine"}
+    assert "gsk_mine" not in f"{question!r}{fake.chats}{fake.requests}"
+    with pytest.raises(ApiProblem) as caught:
+        ask(client, Question("x", provider_keys={"groq": "two\nlines"}))
+    assert caught.value.code == UNUSABLE_KEY
+    assert len(fake.chats) == 1
 
 
 def test_nobody_listening() -> None:
@@ -116,7 +161,7 @@ def test_an_api_that_hangs_is_given_up_on() -> None:
 
     with httpx.Client(transport=httpx.MockTransport(hang), base_url="http://api") as connection:
         with pytest.raises(ApiProblem) as caught:
-            ApiClient(connection, api_key="k").ask(Question("x"))
+            ask(ApiClient(connection, api_key="k"), Question("x"))
         assert caught.value.code == TIMED_OUT
 
 

@@ -34,7 +34,9 @@ def test_first_paint(home: AppTest, fake: FakeApi) -> None:
     assert not home.exception
     assert home.title[0].value == "Docent"
     assert "tied to the page" in home.caption[0].value
-    assert [item.question for item in SUGGESTIONS] == labels(home)[:-1]
+    assert [item.question for item in SUGGESTIONS] == [
+        label for label in labels(home) if label not in ("Reset conversation", "Forget these keys")
+    ]
     side = texts(home.sidebar.markdown)
     assert "CFS DS Application User's Guide" in side
     assert "22 pages · version 3 · :green[ready]" in side
@@ -45,7 +47,7 @@ def test_first_paint(home: AppTest, fake: FakeApi) -> None:
         "Llama 3 (Groq) (resting after a failure)",
         "Extractive",
     ]
-    assert not home.text_input
+    assert "API key" not in [item.label for item in home.text_input]
     assert canned.KEY not in "".join(fake.paths)
 
 
@@ -94,6 +96,72 @@ def test_a_page_that_has_gone_is_a_friendly_problem(home: AppTest, fake: FakeApi
     fake.read_problem = canned.problem(404, "not_found", "Not found", "No such page.")
     click(home, "Open page 39")
     assert "**Not found**" in texts(home.error)
+
+
+def test_a_card_shows_the_page_it_quotes(home: AppTest, fake: FakeApi) -> None:
+    ask(home, "What does DS do?")
+    wanted = f"GET /api/v1/docs/{canned.GUIDE}/pages/39/image?version=1&highlight=ans_1"
+    assert fake.requests.count(wanted) == 1
+    pictures = home.get("image")
+    assert len(pictures) == 2
+    home.run()
+    assert fake.requests.count(wanted) == 1, "asked for once, however often the page is drawn"
+
+
+def test_a_source_without_picture_is_shown_as_text(home: AppTest, fake: FakeApi) -> None:
+    fake.has_pictures = False
+    ask(home, "What does DS do?")
+    assert not home.get("image")
+    click(home, "Open page 39")
+    assert not home.error
+    assert "3.3.2 Processor Reset" in texts(home.markdown)
+
+
+def test_what_the_sources_do_not_carry_is_told(home: AppTest) -> None:
+    ask(home, "#unsupported")
+    assert "Not supported by the pages cited" in texts(home.warning)
+    assert "](http" not in "".join(item.value for item in home.warning)
+    assert "50% supported by its sources" in texts(home.caption)
+
+
+def test_a_thumb_and_a_comment_reach_the_api(home: AppTest, fake: FakeApi) -> None:
+    ask(home, "What does DS do?")
+    home.feedback[0].set_value(0).run()
+    assert fake.opinions == [{"score": -1, "comment": None}]
+    home.text_area[0].set_value("The page is wrong.")
+    click(home, "Send comment")
+    assert fake.opinions[1:] == [{"score": -1, "comment": "The page is wrong."}]
+    home.run()
+    assert len(fake.opinions) == 2
+
+
+def test_own_keys_serve_until_they_are_forgotten(home: AppTest, fake: FakeApi) -> None:
+    home.sidebar.text_input(key="provider_key_openrouter").set_value("or_mine").run()
+    assert "Gemini (OpenRouter) (your key)" in home.sidebar.selectbox[0].options
+    ask(home, "x")
+    assert fake.provider_keys == {"X-Provider-Key-OpenRouter": "or_mine"}
+    click(home, "Forget these keys")
+    ask(home, "y")
+    assert fake.provider_keys == {}
+
+
+def test_signing_out_forgets_everything(open_home: OpenHome, fake: FakeApi) -> None:
+    home = open_home(fake.url, key="")
+    home.sidebar.text_input(key="api_key_input").set_value(canned.KEY).run()
+    home.sidebar.text_input(key="provider_key_groq").set_value("gsk_mine").run()
+    ask(home, "x")
+    click(home, "Sign out")
+    assert not home.chat_message
+    assert not {canned.KEY, "gsk_mine"} & {item.value for item in home.text_input}
+    assert "Enter your API key" in texts(home.info)
+
+
+def test_limits_are_shown_and_warned_of(home: AppTest, fake: FakeApi) -> None:
+    assert not home.sidebar.warning
+    fake.limits = [canned.limit(2), canned.limit(0, 600)]
+    ask(home, "x")
+    assert "Nearly used up" in texts(home.sidebar.warning)
+    assert "Used up" in texts(home.sidebar.warning)
 
 
 def test_an_abstention_is_a_friendly_box_without_citations(home: AppTest) -> None:
@@ -204,13 +272,15 @@ def test_reset_forgets_turns_and_session(home: AppTest, fake: FakeApi) -> None:
     assert SUGGESTIONS[0].question in labels(home)
     ask(home, "second")
     assert [chat["session_id"] for chat in fake.chats] == [None, None]
+    assert "DELETE /api/v1/sessions/ses_1" in fake.requests
 
 
 def test_choices_of_the_sidebar_are_sent(home: AppTest, fake: FakeApi) -> None:
     home.sidebar.selectbox[0].select("extractive")
     home.sidebar.slider[0].set_value(9)
-    home.sidebar.number_input[0].set_value(0.3)
-    home.sidebar.number_input[1].set_value(256)
+    home.sidebar.toggle[0].set_value(True).run()
+    home.sidebar.slider[1].set_value(0.3)
+    home.sidebar.slider[2].set_value(256)
     ask(home, "x")
     sent = fake.chats[0]
     assert (sent["model"], sent["top_k"], sent["temperature"], sent["max_tokens"]) == (
@@ -231,7 +301,7 @@ def test_an_empty_corpus_says_how_to_fill_it(open_home: OpenHome, fake: FakeApi)
     home = open_home(fake.url)
     assert "No documents yet" in texts(home.info)
     assert home.code[0].value == "make ingest DIR=path/to/folder"
-    assert labels(home) == ["Reset conversation"]
+    assert labels(home) == ["Reset conversation", "Forget these keys"]
 
 
 def test_documents_on_their_way_and_broken_ones_are_told(

@@ -1,5 +1,5 @@
 from streamlit_app.schemas import Citation, PageText
-from streamlit_app.sources import locate
+from streamlit_app.viewer import locate
 from tests.unit.streamlit_app import canned
 
 

@@ -1,0 +1,150 @@
+"""The analytics page: what was asked, how well and how dearly it was answered."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from streamlit_app import prose
+from streamlit_app.analytics_report import Rows
+from streamlit_app.config import load_config
+from streamlit_app.problems import ApiProblem
+from streamlit_app.render import PROVIDER_NAMES, show_problem
+from streamlit_app.session import connect
+
+PERIODS = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
+
+
+def show_analytics_page() -> None:
+    """Draws the whole page once."""
+    st.title("Analytics", anchor=False)
+    days = st.segmented_control(
+        "Period", list(PERIODS), default=7, format_func=PERIODS.__getitem__, required=True
+    )
+    try:
+        with st.spinner("Counting …"):
+            report = connect(load_config()).analytics(days or 7)
+    except ApiProblem as problem:
+        show_problem(problem)
+        return
+    if not report.totals["questions"]:
+        st.info("Nothing was asked in this period.", icon=":material/bedtime:")
+        return
+    _show_totals(report.totals)
+    _show_days(report.days)
+    _show_providers(report.providers)
+    _show_cited(report.cited)
+    _show_unanswered(report.unanswered)
+    _show_comments(report.comments)
+
+
+def _show_totals(totals: Mapping[str, Any]) -> None:
+    questions = totals["questions"]
+    figures = (
+        ("Questions", f"{questions}"),
+        ("Median time", _ms(totals["total_ms_p50"])),
+        ("95 % within", _ms(totals["total_ms_p95"])),
+        ("First word", _ms(totals["first_token_ms_p50"])),
+        ("Cost", f"${totals['cost_usd']:.2f}"),
+        ("From the cache", _share(totals["cached"], questions)),
+        ("Unanswered", _share(totals["abstained"], questions)),
+        ("Thumbs up", _share(totals["liked"], totals["liked"] + totals["disliked"])),
+    )
+    with st.container(horizontal=True):
+        for label, value in figures:
+            st.metric(label, value, border=True, width=156)
+
+
+def _show_days(days: Rows) -> None:
+    st.subheader("Questions a day", anchor=False)
+    st.bar_chart(
+        list(days),
+        x="day",
+        y=["answered", "abstained"],
+        x_label="",
+        y_label="questions",
+        alt=f"Questions a day: {_spoken(days, 'day', 'questions')}",
+    )
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Latency", anchor=False)
+        st.line_chart(
+            list(days), x="day", y="total_ms_p50", x_label="", y_label="median, ms",
+            alt=f"Median milliseconds a day: {_spoken(days, 'day', 'total_ms_p50')}",
+        )  # fmt: skip
+    with right:
+        st.subheader("Cost", anchor=False)
+        st.bar_chart(
+            list(days), x="day", y="cost_usd", x_label="", y_label="US dollars",
+            alt=f"US dollars a day: {_spoken(days, 'day', 'cost_usd')}",
+        )  # fmt: skip
+
+
+def _show_providers(providers: Rows) -> None:
+    st.subheader("Providers", anchor=False)
+    rows = [
+        {
+            "Provider": PROVIDER_NAMES.get(row["provider"], row["provider"]),
+            "Attempts": row["attempts"],
+            "Succeeded": _share(row["succeeded"], row["attempts"]),
+            "Median time": _ms(row["ms_p50"]),
+            "Cost": f"${row['cost_usd']:.4f}",
+        }
+        for row in providers
+    ]
+    _table(rows, "Every answer of this period came from the cache, or none was needed.")
+
+
+def _show_cited(cited: Rows) -> None:
+    st.subheader("Most cited documents", anchor=False)
+    rows = [
+        {"Document": row["title"] or row["document_id"], "Answers that cite it": row["answers"]}
+        for row in cited
+    ]
+    _table(rows, "No document was cited.")
+
+
+def _show_unanswered(unanswered: Rows) -> None:
+    st.subheader("Unanswered questions", anchor=False)
+    rows = [
+        {"Question": row["question"], "Times": row["times"], "Last": _day(row["last_asked_at"])}
+        for row in unanswered
+    ]
+    _table(rows, "Every question was answered.")
+
+
+def _show_comments(comments: Rows) -> None:
+    st.subheader("Comments", anchor=False)
+    for row in comments:
+        icon = "thumb_up" if row["score"] > 0 else "thumb_down"
+        with st.container(border=True):
+            st.caption(f":material/{icon}: {_day(row['said_at'])} · {prose.plain(row['question'])}")
+            st.markdown(prose.plain(row["comment"]))
+    if not comments:
+        st.caption("Nobody left one.")
+
+
+def _table(rows: list[dict[str, Any]], empty: str) -> None:
+    """Cells are text to a table of data; nothing in them is taken for Markdown."""
+    if rows:
+        st.dataframe(rows, hide_index=True, width="stretch")
+    else:
+        st.caption(empty)
+
+
+def _spoken(rows: Iterable[Mapping[str, Any]], *names: str) -> str:
+    return "; ".join(" ".join(str(row[name]) for name in names) for row in rows)
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.0f} ms"  # noqa: PLR2004
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "-"
+
+
+def _day(time: str) -> str:
+    return str(time)[:10]

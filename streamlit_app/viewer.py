@@ -1,0 +1,81 @@
+"""A document in a dialog over the page: its pages as pictures and as text, one at a time."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import streamlit as st
+
+from streamlit_app import prose
+from streamlit_app.client import ApiClient
+from streamlit_app.problems import ApiProblem
+from streamlit_app.render import show_problem
+from streamlit_app.schemas import Citation, PageText
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a document is opened, and which quote of which answer is marked there."""
+
+    document_id: str
+    title: str
+    version: int
+    page: int = 1
+    citation: Citation | None = None
+    answer_id: str | None = None
+
+
+def open_page(place: Place, client: ApiClient) -> None:
+    """Shows the page in a dialog; from there one leafs through the document."""
+    dialog = st.dialog(prose.plain(place.title), width="large")
+    dialog(_show_document)(place, client)
+
+
+def locate(page: PageText, citation: Citation) -> tuple[int, int] | None:
+    """Where the quote stands in the page's text; None when it is not there.
+
+    The API's offsets count; should they not fit (a page indexed anew meanwhile), the quote itself
+    is looked for.
+    """
+    if page.text[citation.start : citation.end] == citation.quote != "":
+        return citation.start, citation.end
+    found = page.text.find(citation.quote) if citation.quote else -1
+    return None if found < 0 else (found, found + len(citation.quote))
+
+
+def _show_document(place: Place, client: ApiClient) -> None:
+    number = st.number_input(
+        "Page", min_value=1, value=place.page, step=1, key=f"leaf-{place.document_id}-{place.page}"
+    )
+    st.caption(f"p. {number} · version {place.version}")
+    try:
+        with st.spinner("Opening the page …"):
+            page = client.page(place.document_id, number, version=place.version)
+            picture = _picture(place, number, client)
+    except ApiProblem as problem:
+        if problem.status == HTTPStatus.NOT_FOUND and number != place.page:
+            st.info(f"There is no page {number}.", icon=":material/search_off:")
+        else:
+            show_problem(problem)
+        return
+    if picture:
+        st.image(picture, width="stretch", alt=f"Page {number} of {place.title}")
+    with st.expander("Text of the page", expanded=not picture):
+        _show_text(page, place.citation if number == place.page else None)
+
+
+def _picture(place: Place, number: int, client: ApiClient) -> bytes | None:
+    try:
+        return client.page_image(
+            place.document_id, number, version=place.version, highlight=place.answer_id
+        )
+    except ApiProblem as problem:
+        if problem.status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
+            return None  # not every format has pictures; the text is there
+        raise
+
+
+def _show_text(page: PageText, citation: Citation | None) -> None:
+    span = locate(page, citation) if citation else None
+    if citation and span is None:
+        st.warning("The quote is not on this page any more.", icon=":material/search_off:")
+    st.markdown(prose.highlighted(page.text, *(span or (0, 0))))
