@@ -21,7 +21,7 @@ from app.chat.answer_log import AnswerLog, open_answer_log
 from app.chat.cache import AnswerCache
 from app.chat.keeper import Keeper
 from app.chat.memory import Memory
-from app.chat.pipeline import ChatPipeline
+from app.chat.pipeline import ChatLimits, ChatPipeline
 from app.chat.recording import Recordings
 from app.documents.service import Archive
 from app.http.idempotency import Idempotency
@@ -54,6 +54,7 @@ from app.retrieval.embedding import Embedder
 from app.retrieval.index_info import check_index
 from app.retrieval.models import build_embedder
 from app.retrieval.search import Retriever
+from app.retrieval.wiring import open_retriever
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -179,7 +180,9 @@ async def open_house(
             stack, embedder or build_embedder(settings, threads=embedding_threads)
         )
         await check_index(pool, embedder)
-        retriever = Retriever(pool, embedder, metrics=metrics)
+        retriever = await stack.enter_async_context(
+            open_retriever(settings, pool, embedder, metrics)
+        )
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
         budgets = _closed_by(
             stack,
@@ -246,7 +249,7 @@ async def open_house(
                 provider,
                 keeper,
                 cache,
-                max_question_tokens=settings.max_question_tokens,
+                limits=ChatLimits.of(settings),
                 metrics=metrics,
             ),
             recordings=Recordings(shared),

@@ -31,6 +31,7 @@ from app.infra.metrics_catalogue import (
     REDIS_AWAY,
     REQUEST_SECONDS,
     REQUESTS,
+    RERANKS,
     SEARCH_SECONDS,
     SEARCHES,
     TOKENS,
@@ -148,6 +149,10 @@ class Metrics:
         """A search of the chunk table ended; ``model`` is the embedding model."""
         self._count(SEARCHES, status)
         self._observe(SEARCH_SECONDS, seconds, status, model)
+
+    def rerank(self, outcome: Literal["ok", "failed", "late"]) -> None:
+        """A reranking model was asked for another order of what a search found."""
+        self._count(RERANKS, outcome)
 
     def answer(self, status: str, reason: str | None) -> None:
         """A question was answered, abstained from, or failed."""

@@ -94,6 +94,12 @@ SEARCH_SECONDS = Metric(
 SEARCHES = Metric(
     "vector_search_requests_total", "counter", "Searches of the chunk table.", ("status",)
 )
+RERANKS = Metric(
+    "docent_reranks_total",
+    "counter",
+    "Searches whose order a reranking model was asked for; unless ok, the built-in order stayed.",
+    ("outcome",),
+)
 ANSWERS = Metric(
     "docent_answers_total",
     "counter",

@@ -16,7 +16,9 @@ from app.infra.postgres import Pool
 from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.passage import Passage, Scope
+from app.retrieval.reading import Reading, read_document
 from app.retrieval.rerank import Rankings
+from app.retrieval.reranker import Reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,17 @@ class EmbedderModel(BaseEmbedding):
 class Retriever:
     """Hybrid search over a LlamaIndex ``VectorStoreIndex`` on the chunk table."""
 
-    def __init__(self, pool: Pool, embedder: Embedder, *, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        embedder: Embedder,
+        *,
+        metrics: Metrics | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        """``reranker`` has the last word on the order; None leaves it to the search."""
+        self._pool = pool
+        self._reranker = reranker
         self._embedder = embedder
         self._metrics = metrics or Metrics()
         self.index = VectorStoreIndex.from_vector_store(
@@ -76,7 +88,7 @@ class Retriever:
         embedded = time.perf_counter()
         retriever = ChunkRetriever(
             self.index,
-            similarity_top_k=top_k,
+            similarity_top_k=max(top_k, self._reranker.candidates if self._reranker else 0),
             vector_store_query_mode=VectorStoreQueryMode.HYBRID,
             vector_store_kwargs={"scope": scope},
         )
@@ -89,8 +101,17 @@ class Retriever:
         finally:
             found = time.perf_counter()
             self._metrics.search(self._embedder.name, status, found - embedded)
-        passages = tuple(_passage(node) for node in nodes)
-        return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
+        passages = [_passage(node) for node in nodes]
+        if self._reranker is not None:
+            passages = (await self._reranker.reranked(question, passages))[:top_k]
+            found = time.perf_counter()
+        return Retrieved(tuple(passages), (embedded - started) * 1e3, (found - embedded) * 1e3)
+
+    async def read(
+        self, scope: Scope, *, names: tuple[str, ...] | None, most: int
+    ) -> Reading | None:
+        """See :func:`app.retrieval.reading.read_document`."""
+        return await read_document(self._pool, scope, names=names, most=most)
 
 
 class ChunkRetriever(VectorIndexRetriever):

@@ -86,6 +86,13 @@ GOOD = {
     "chunk_words": ("90", 90),
     "secrets_dir": ("/", Path("/")),
     "max_question_tokens": ("500", 500),
+    "max_document_chunks": ("999", 999),
+    "rerank_model_path": ("/models/y", Path("/models/y")),
+    "rerank_api_base_url": ("http://h/v1", "http://h/v1"),
+    "rerank_api_key": ("k", "k"),
+    "rerank_model": ("m", "m"),
+    "rerank_candidates": ("40", 40),
+    "rerank_timeout_s": ("0.5", 0.5),
     "job_attempts": ("4", 4),
     "job_stalled_after_s": ("1.5", 1.5),
     "provider_order": ("groq, extractive", ["groq", "extractive"]),
@@ -122,7 +129,10 @@ GOOD = {
     "log_json": ("1", True),
 }  # fmt: skip
 #: What a knob is nothing without.
-NEEDS = {"oidc_issuer": ("oidc_client_id", "oidc_tenant")}
+NEEDS = {
+    "oidc_issuer": ("oidc_client_id", "oidc_tenant"),
+    "rerank_api_base_url": ("rerank_model",),
+}
 BAD = {
     "registration": ["on", "Open"],
     "public_url": [
@@ -152,6 +162,10 @@ BAD = {
     "workers": ["0", "65", CANARY],
     "max_body_bytes": ["1023"],
     "max_question_tokens": ["15"],
+    "max_document_chunks": ["0", "1000"],
+    "rerank_api_base_url": ["ftp://h"],
+    "rerank_candidates": ["1", "41", CANARY],
+    "rerank_timeout_s": ["0", CANARY],
     "debug": [CANARY],
     "trusted_proxies": [CANARY, "10.0.0.1/8"],
     "ip_requests_per_minute": ["-1", CANARY],
