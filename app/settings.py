@@ -211,10 +211,35 @@ class Settings(BaseSettings):
 
     # Retrieval
     hnsw_ef_search: int = Field(150, ge=10, le=1000, description="Beam width of an HNSW search.")
+    rerank_model_path: Path | None = Field(
+        None,
+        description="Folder with a cross-encoder (model.onnx, tokenizer.json) that has the last "
+        "word on the order of passages; empty leaves it to the built-in ranking.",
+    )
+    rerank_api_base_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="The same from an API with POST /rerank: Cohere, Jina, vLLM and others.",
+    )
+    rerank_api_key: SecretStr | None = Field(None, description="Key of RERANK_API_BASE_URL.")
+    rerank_model: str | None = Field(None, min_length=1, description="Its model.")
+    rerank_candidates: int = Field(
+        20, ge=2, le=40, description="Passages that are put in a new order."
+    )
+    rerank_timeout_s: Seconds = Field(
+        2, description="Time limit of that; afterwards the built-in order stays."
+    )
 
     # Questions
     max_question_tokens: int = Field(
         6000, ge=16, description="Longest question in tokens (estimated); 4,000 characters hold."
+    )
+    max_document_chunks: int = Field(
+        600,
+        ge=1,
+        le=999,
+        description="Chunks read of a document that is asked about as a whole; an answer from a "
+        "longer one is incomplete.",
     )
 
     # Where the bytes of documents live
@@ -401,6 +426,8 @@ class Settings(BaseSettings):
             raise ValueError("PROVIDER_ORDER must name at least one provider, each once")
         if self.oidc_issuer and not (self.oidc_client_id and self.oidc_tenant):
             raise ValueError("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_TENANT")
+        if self.rerank_api_base_url and (self.rerank_model_path or not self.rerank_model):
+            raise ValueError("RERANK_API_BASE_URL needs RERANK_MODEL, and no RERANK_MODEL_PATH")
         if self.metrics_backend == "datadog" and not self.dd_agent_host:
             raise ValueError("METRICS_BACKEND=datadog needs DD_AGENT_HOST")
         if self.metrics_backend == "opentelemetry" and not self.otel_exporter_otlp_endpoint:

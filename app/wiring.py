@@ -21,7 +21,7 @@ from app.chat.answer_log import AnswerLog, open_answer_log
 from app.chat.cache import AnswerCache
 from app.chat.keeper import Keeper
 from app.chat.memory import Memory
-from app.chat.pipeline import ChatPipeline
+from app.chat.pipeline import ChatLimits, ChatPipeline
 from app.chat.recording import Recordings
 from app.documents.service import Archive
 from app.http.idempotency import Idempotency
@@ -52,7 +52,8 @@ from app.llm.providers import build_router
 from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
 from app.retrieval.following import open_embedder
-from app.retrieval.search import Retriever, open_retriever
+from app.retrieval.search import Retriever
+from app.retrieval.wiring import open_retriever
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -178,7 +179,9 @@ async def open_house(
         embedder = await stack.enter_async_context(
             open_embedder(pool, settings, embedder, threads=embedding_threads)
         )
-        retriever = await stack.enter_async_context(open_retriever(pool, embedder, metrics))
+        retriever = await stack.enter_async_context(
+            open_retriever(settings, pool, embedder, metrics)
+        )
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
         budgets = _closed_by(
             stack,
@@ -245,7 +248,7 @@ async def open_house(
                 provider,
                 keeper,
                 cache,
-                max_question_tokens=settings.max_question_tokens,
+                limits=ChatLimits.of(settings),
                 metrics=metrics,
             ),
             recordings=Recordings(shared),

@@ -32,6 +32,7 @@ from app.wiring import House, open_house  # noqa: E402
 from scripts.evaluation.ablation import ablate, ablation_table  # noqa: E402
 from scripts.evaluation.answers import ask, summed_up  # noqa: E402
 from scripts.evaluation.calibration import Filled, calibrated  # noqa: E402
+from scripts.evaluation.contexts import compare_contexts, context_table  # noqa: E402
 from scripts.evaluation.corpus import Places, fill  # noqa: E402
 from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
@@ -83,7 +84,8 @@ async def evaluate(settings: Settings, options: Options) -> list[Result]:
                 if options.ablation:
                     asked = [one for one in corpus.questions if one.answerable]
                     ablation = await ablate(house, tenant_id, places, asked)
-                    result = replace(result, ablation=ablation)
+                    contexts = await compare_contexts(house, tenant_id, places, asked)
+                    result = replace(result, ablation=ablation, contexts=contexts)
                 results.append(result)
                 filled.append(Filled(name, tenant_id, corpus))
         if options.calibrate is not None:
@@ -187,6 +189,7 @@ def main(arguments: Sequence[str]) -> int:
     print(tables(results))
     if options.ablation:
         print("\n" + ablation_table({result.name: result.ablation for result in results}))
+        print("\n" + context_table({result.name: result.contexts for result in results}))
     if options.json is not None:
         numbers = [result.as_json() for result in results]
         options.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")

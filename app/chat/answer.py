@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from app.chat.grounding import Grounding
 from app.llm.completion import Attempt, Message, Usage
+from app.llm.errand import ErrandKind
 
 AnswerStatus = Literal["complete", "incomplete", "abstained"]
 Reason = Literal["no_match", "weak_match", "provider_failed", "refused"]
@@ -80,6 +81,20 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeDocument:
+    """What was read for an answer that a whole document was read for."""
+
+    errand: ErrandKind
+    document_id: str
+    version: int
+    #: Chunks that were read, of how many; fewer than all when there were too many.
+    chunks_read: int
+    chunks_total: int
+    #: How many parts a model was given, one at a time; 1 when it got all at once.
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer."""
 
@@ -98,6 +113,8 @@ class Answer:
     grounding: Grounding | None = None
     #: The question as it was searched for.
     standalone: str = ""
+    #: None when passages were searched for.
+    whole_document: WholeDocument | None = None
     #: How it was found among those given before; None for one that was made for this question.
     cached: Literal["exact", "semantic"] | None = None
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from app.chat.answer import AnswerStatus, Reason
 from app.chat.schemas import AttemptOut, TimingsOut, UsageOut, a_number
+from app.llm.errand import ErrandKind
 
 
 class FiltersOut(BaseModel):
@@ -30,6 +31,17 @@ class Candidate(BaseModel):
     cited: bool
 
 
+class WholeDocumentOut(BaseModel):
+    """The document that was read as a whole: nothing was searched for, so no candidates."""
+
+    errand: ErrandKind
+    document_id: str
+    version: int
+    chunks_read: int
+    chunks_total: int = Field(description="More than were read: the answer is incomplete.")
+    parts: int = Field(description="That a model noted one at a time before it answered.")
+
+
 class AttemptRecord(AttemptOut):
     """One try at one provider, with what it used."""
 
@@ -49,6 +61,7 @@ class AnswerRecord(BaseModel):
     rephrased: str | None = Field(description="As it was searched for, if that differs.")
     filters: FiltersOut
     candidates: list[Candidate]
+    whole_document: WholeDocumentOut | None = None
     history_messages: int = Field(description="Of the conversation, that the prompt began with.")
     status: AnswerStatus
     reason: Reason | None

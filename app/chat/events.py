@@ -1,8 +1,9 @@
 """What happens while a question is answered, in the order in which a reader is told.
 
-One :class:`Begun`, then deltas, citations and resets as they come, then exactly one
-:class:`Answered`; an error raised instead of it is the end as well. The deltas since the last reset
-make up the answer's text, and its markers are final: nothing that was told changes later.
+One :class:`Begun`, then how the reading of a whole document advances, deltas, citations and resets
+as they come, then exactly one :class:`Answered`; an error raised instead of it is the end as well.
+The deltas since the last reset make up the answer's text, and its markers are final: nothing that
+was told changes later.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -20,6 +21,14 @@ class Begun:
     answer_id: str
     session_id: str
     retrieved: Retrieved
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """So many parts of a whole document have been read; text follows once all are."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,6 @@ class Answered:
     answer: Answer
 
 
-ChatEvent = Begun | Said | Cited | Restarted | Answered
+ChatEvent = Begun | Advanced | Said | Cited | Restarted | Answered
 #: Begins to make an answer.
 Produce = Callable[[], AsyncGenerator[ChatEvent]]

@@ -9,10 +9,11 @@ from contextlib import AbstractAsyncContextManager, aclosing
 
 import orjson
 import structlog
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.chat.events import Answered, Begun, ChatEvent, Cited, Restarted, Said
+from app.chat.events import Advanced, Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.recording import Recording, RecordingLost, number_of
 from app.chat.schemas import AnswerOut, CitationOut, PassageOut
 from app.errors import AppError, Unavailable
@@ -60,15 +61,16 @@ class Frames:
                     self._frame("meta", orjson.dumps(ids)),
                     self._frame("sources", orjson.dumps({"passages": passages})),
                 ]
+            case Advanced(done, total):
+                name, data = "progress", orjson.dumps({"done": done, "total": total})
             case Cited(citation):
-                shape = CitationOut.of(citation).model_dump_json()
-                return [self._frame("citation", shape.encode("utf-8", "replace"))]
+                name, data = "citation", _json(CitationOut.of(citation))
             case Restarted(reason):
-                return [self._frame("reset", orjson.dumps({"reason": reason}))]
+                name, data = "reset", orjson.dumps({"reason": reason})
             case Answered(answer):
                 self.ended = True
-                shape = AnswerOut.of(answer, self._trace_id).model_dump_json()
-                return [self._frame("done", shape.encode("utf-8", "replace"))]
+                name, data = "done", _json(AnswerOut.of(answer, self._trace_id))
+        return [self._frame(name, data)]
 
     def failed(self, error: AppError) -> bytes:
         """The frame that ends the stream with a problem."""
@@ -78,6 +80,10 @@ class Frames:
     def _frame(self, name: str, data: bytes) -> bytes:
         self.count += 1
         return frame(name, data, str(self.count))
+
+
+def _json(shape: BaseModel) -> bytes:
+    return shape.model_dump_json().encode("utf-8", "replace")
 
 
 async def tell(

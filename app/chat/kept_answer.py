@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.chat.answer import Answer, Citation, Timings
+from app.chat.answer import Answer, Citation, Timings, WholeDocument
 from app.chat.events import Answered, Begun, ChatEvent, Cited, Said
 from app.chat.grounding import Grounding, Unsupported
 from app.llm.completion import Usage
@@ -35,6 +35,7 @@ def encoded(retrieved: Retrieved, answer: Answer) -> bytes:
             "model": answer.model,
             "standalone": answer.standalone,
             "grounding": answer.grounding,
+            "whole_document": answer.whole_document,
         }
     )
 
@@ -58,6 +59,7 @@ def events_of(kept: bytes) -> list[ChatEvent]:
         timings=_NO_TIME,
         standalone=facts["standalone"],
         grounding=_grounding(facts.get("grounding")),
+        whole_document=WholeDocument(**whole) if (whole := facts.get("whole_document")) else None,
         cached="exact",
     )
     begun = Begun("", "", Retrieved(passages, 0.0, 0.0))

@@ -1,12 +1,14 @@
 """The way of a question.
 
 guard → recall → cache → rephrase → retrieve → prompt → llm.router → cite → outlet → keep
+
+One that wants a whole document takes another way between rephrase and cite (``whole.py``).
 """
 
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import structlog
@@ -15,7 +17,7 @@ from app.auth.caller import Caller
 from app.chat.answer import Answer, Question, Timings
 from app.chat.cache import AnswerCache, CacheKey
 from app.chat.draft import Draft
-from app.chat.events import Answered, Begun, ChatEvent, Produce
+from app.chat.events import Advanced, Answered, Begun, ChatEvent, Produce
 from app.chat.flights import Flights
 from app.chat.guard import admit, shapes_of
 from app.chat.history import said_in
@@ -23,6 +25,7 @@ from app.chat.keeper import Keeper
 from app.chat.kept_answer import as_cached
 from app.chat.prompt import build_request
 from app.chat.rephrase import Rephraser
+from app.chat.whole import Undertaking, WholeDocuments
 from app.errors import AppError
 from app.infra.ids import new_id
 from app.infra.metrics import Metrics
@@ -35,8 +38,26 @@ from app.llm.completion import (
 )
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.search import Retrieved, Retriever
+from app.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLimits:
+    """How much is taken on."""
+
+    question_tokens: int = 6000
+    #: Of a whole document.
+    document_chunks: int = 600
+    #: For a whole document, all that models are asked about it.
+    total_s: float = 60.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ChatLimits":
+        """Those of ``settings``."""
+        s = settings
+        return cls(s.max_question_tokens, s.max_document_chunks, s.total_timeout_s)
 
 
 class ChatPipeline:
@@ -49,7 +70,7 @@ class ChatPipeline:
         keeper: Keeper,
         cache: AnswerCache,
         *,
-        max_question_tokens: int = 6000,
+        limits: ChatLimits | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics()
@@ -57,9 +78,15 @@ class ChatPipeline:
         self._cache = cache
         self._flights = Flights()
         self._rephraser = Rephraser(provider)
-        self._max_question_tokens = max_question_tokens
         self._retriever = retriever
         self._provider = provider
+        self._limits = limits or ChatLimits()
+        self._whole = WholeDocuments(
+            retriever,
+            provider,
+            most_chunks=self._limits.document_chunks,
+            total_s=self._limits.total_s,
+        )
 
     async def retrieve(self, caller: Caller, question: Question) -> Retrieved:
         """The passages an answer would rest on.
@@ -73,7 +100,7 @@ class ChatPipeline:
 
     def _admit(self, question: Question) -> Question:
         """The question without what nobody sees; what it looks like is noted, and no more."""
-        question = admit(question, max_tokens=self._max_question_tokens)
+        question = admit(question, max_tokens=self._limits.question_tokens)
         if shapes := shapes_of(question.text):
             log.warning("question_flagged", shapes=shapes)
             for shape in shapes:
@@ -81,7 +108,7 @@ class ChatPipeline:
         return question
 
     async def _retrieve(self, caller: Caller, question: Question, standalone: str) -> Retrieved:
-        scope = Scope(caller.tenant_id, question.document_ids, question.tags, question.as_of)
+        scope = _scope(caller, question)
         return await self._retriever.retrieve(standalone, scope, top_k=question.top_k)
 
     async def standalone(self, caller: Caller, question: Question) -> tuple[str, Usage]:
@@ -166,18 +193,18 @@ class ChatPipeline:
     async def _made(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
         """The events of an answer that is made now; nobody's yet."""
         standalone, spent = await self.standalone(caller, question)
-        retrieved = await self._retrieve(caller, question, standalone)
         # Before the first event, so that a model that does not exist is refused by it.
-        provided = self._asked(caller, question, standalone, retrieved.passages)
+        undertaking = await self._undertaken(caller, question, standalone)
+        retrieved = undertaking.retrieved
         yield Begun("", "", retrieved)
         generation = time.perf_counter()
-        draft = Draft(retrieved.passages)
+        draft = Draft(undertaking.passages)
         with self._failures_counted():
-            async with aclosing(provided):
-                async for event in provided:
+            async with aclosing(undertaking.events) as events:
+                async for event in events:
                     if isinstance(event, Completion):
                         break
-                    for told in draft.take(event):
+                    for told in [event] if isinstance(event, Advanced) else draft.take(event):
                         yield told
                 else:
                     raise AppError("The provider ended without an answer.")
@@ -191,8 +218,23 @@ class ChatPipeline:
             generation_ms=(time.perf_counter() - generation) * 1e3,
             total_ms=0.0,
         )
-        answer = draft.answer(completion, timings)
-        yield Answered(replace(answer, standalone=standalone, usage=answer.usage + spent))
+        answer = replace(
+            draft.answer(completion, timings),
+            standalone=standalone,
+            whole_document=undertaking.whole,
+        )
+        yield Answered(replace(answer, usage=answer.usage + spent))
+
+    async def _undertaken(self, caller: Caller, question: Question, standalone: str) -> Undertaking:
+        """What the answer is made from: a whole document, if that is asked for, or passages."""
+        whole = await self._whole.undertake(
+            question, standalone, scope=_scope(caller, question), account=_account(caller)
+        )
+        if whole is not None:
+            return whole
+        retrieved = await self._retrieve(caller, question, standalone)
+        events = self._asked(caller, question, standalone, retrieved.passages)
+        return Undertaking(retrieved, retrieved.passages, events)
 
     async def _recalled(self, caller: Caller, question: Question) -> Question:
         """The question after what was said in its session."""
@@ -203,12 +245,12 @@ class ChatPipeline:
 
     def _asked(
         self, caller: Caller, question: Question, standalone: str, passages: tuple[Passage, ...]
-    ) -> AsyncGenerator[Event]:
+    ) -> AsyncGenerator[Event | Advanced]:
         """What the provider says; without a passage none is asked."""
         if not passages:
             return _nobody()
         request = build_request(question, passages, standalone=standalone, account=_account(caller))
-        return cast("AsyncGenerator[Event]", self._provider.stream(request))
+        return cast("AsyncGenerator[Event | Advanced]", self._provider.stream(request))
 
     @contextmanager
     def _failures_counted(self) -> Iterator[None]:
@@ -217,6 +259,10 @@ class ChatPipeline:
         except AppError as error:
             self._metrics.answer("failed", error.code)
             raise
+
+
+def _scope(caller: Caller, question: Question) -> Scope:
+    return Scope(caller.tenant_id, question.document_ids, question.tags, question.as_of)
 
 
 def _account(caller: Caller) -> Account:
@@ -228,5 +274,5 @@ def _account(caller: Caller) -> Account:
     )
 
 
-async def _nobody() -> AsyncGenerator[Event]:
+async def _nobody() -> AsyncGenerator[Event | Advanced]:
     yield Completion("", "none", "none", abstained="no_match")

@@ -30,8 +30,8 @@ SYSTEM = f"""You answer questions from the numbered sources of an organisation's
 _CODE_BYTES = 8
 
 
-def as_sources(passages: Sequence[Passage]) -> tuple[Source, ...]:
-    """Number the passages from 1, best first."""
+def as_sources(passages: Sequence[Passage], *, first: int = 1) -> tuple[Source, ...]:
+    """Number the passages from ``first``, in their order, which is best first or a document's."""
     return tuple(
         Source(
             marker=marker,
@@ -42,7 +42,7 @@ def as_sources(passages: Sequence[Passage]) -> tuple[Source, ...]:
             score=passage.score,
             similarity=passage.similarity,
         )
-        for marker, passage in enumerate(passages, start=1)
+        for marker, passage in enumerate(passages, start=first)
     )
 
 
@@ -54,13 +54,11 @@ def build_request(
     A model reads what was said; extraction goes by the ``standalone`` question.
     """
     sources = as_sources(passages)
-    code = secrets.token_hex(_CODE_BYTES)
-    shown = "\n".join(_shown(source, code) for source in sources)
     return CompletionRequest(
         messages=(
             Message("system", SYSTEM),
             *question.history,
-            Message("user", f"{shown}\n{code} end of sources\n\nQuestion: {question.text}"),
+            Message("user", asked_of([shown(source) for source in sources], question.text)),
         ),
         question=standalone,
         sources=sources,
@@ -79,11 +77,19 @@ def build_request(
     )
 
 
-def _shown(source: Source, code: str) -> str:
+def asked_of(shown: Sequence[tuple[str, str]], question: str) -> str:
+    """What is shown to a model, each behind its label and a new code, and the question."""
+    code = secrets.token_hex(_CODE_BYTES)
+    blocks = "\n".join(f"{code} {label}\n{visible(text)}" for label, text in shown)
+    return f"{blocks}\n{code} end of sources\n\nQuestion: {question}"
+
+
+def shown(source: Source) -> tuple[str, str]:
+    """A source's label and text."""
     place = f"{_quoted(source.title)}, page {source.page}"
     if source.heading:
         place = f"{place}, {_quoted(source.heading)}"
-    return f"{code} [{source.marker}] ({place})\n{visible(source.text)}"
+    return f"[{source.marker}] ({place})", source.text
 
 
 def _quoted(text: str) -> str:

@@ -1,6 +1,6 @@
 """How an answer came about, in a shape that can be kept: without any document's text."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +68,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
             }
             for passage in retrieved.passages
         ],
+        "whole_document": answer.whole_document and asdict(answer.whole_document),
         "history_messages": len(question.history),
         "status": answer.status,
         "reason": answer.reason,

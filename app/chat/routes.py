@@ -36,7 +36,8 @@ Streaming = bool | Literal["auto"]
 #: The longest answer that "auto" sends as JSON (design: contract, Chat).
 AUTO_CHARS = 300
 _EVENTS: dict[str, Any] = {
-    "description": "Server-sent events: meta, sources, delta, citation, reset; one done or error.",
+    "description": "Server-sent events: meta, sources, delta, citation, reset; one done or error."
+    " While a long document is read in parts also progress: how many are done, of how many.",
     "content": {"text/event-stream": {}},
 }
 

@@ -32,6 +32,7 @@ from app.infra.metrics_catalogue import (
     REDIS_AWAY,
     REQUEST_SECONDS,
     REQUESTS,
+    RERANKS,
     SEARCH_SECONDS,
     SEARCHES,
     TOKENS,
@@ -153,6 +154,10 @@ class Metrics:
     def recall(self, k: int, share: float) -> None:
         """The index found ``share`` of the ``k`` nearest chunks."""
         self._set(RECALL, share, str(k))
+
+    def rerank(self, outcome: Literal["ok", "failed", "late"]) -> None:
+        """A reranking model was asked for another order of what a search found."""
+        self._count(RERANKS, outcome)
 
     def answer(self, status: str, reason: str | None) -> None:
         """A question was answered, abstained from, or failed."""

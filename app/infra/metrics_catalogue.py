@@ -101,6 +101,12 @@ RECALL = Metric(
     ("k",),
     combined="latest",
 )
+RERANKS = Metric(
+    "docent_reranks_total",
+    "counter",
+    "Searches whose order a reranking model was asked for; unless ok, the built-in order stayed.",
+    ("outcome",),
+)
 ANSWERS = Metric(
     "docent_answers_total",
     "counter",

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from app.llm.errand import Errand
+
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal[
     "ok",
@@ -78,6 +80,10 @@ class CompletionRequest:
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: Who pays; None = nobody's budget is touched.
     account: Account | None = None
+    #: What is wanted of all the sources, which are a whole document or a part of one.
+    errand: Errand | None = None
+    #: When it has to be answered, in the loop's time; None leaves it to the router.
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _read(source: Source) -> "_Read":
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = tuple(stems(text))
         every.update(held)
-        if _quotable(text):
+        if quotable(text):
             found.append(Sentence(source, at, text, held))
         at = last + 1
     return _Read(source, tuple(found), title, frozenset(every))
@@ -129,7 +129,8 @@ def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
     return last
 
 
-def _quotable(text: str) -> bool:
+def quotable(text: str) -> bool:
+    """Whether ``text`` is a sentence worth quoting: no contents line, heading, footer, question."""
     if (
         text.endswith("?")
         or _PAGE_NUMBER.search(text)

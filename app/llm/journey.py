@@ -41,8 +41,13 @@ class Leg:
 class Journey:
     """What is known of one request while it is under way."""
 
-    def __init__(self, total_s: float, observe: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, total_s: float, observe: Callable[[Attempt], None], *, until: float | None = None
+    ) -> None:
+        """It is over after ``total_s``, or at ``until`` in the loop's time if that is earlier."""
         self.deadline = asyncio.get_running_loop().time() + total_s
+        if until is not None:
+            self.deadline = min(self.deadline, until)
         self.attempts: list[Attempt] = []
         #: Whether text of the present provider has been passed on.
         self.sent = False

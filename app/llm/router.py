@@ -112,7 +112,7 @@ class Router:
     async def _stream(
         self, request: CompletionRequest, hops: Sequence[Hop]
     ) -> AsyncGenerator[Event]:
-        journey = Journey(self._routing.total_s, self._observe)
+        journey = Journey(self._routing.total_s, self._observe, until=request.deadline)
         legs = deque(Leg(hop, request) for hop in hops)
         while legs:
             leg = legs.popleft()

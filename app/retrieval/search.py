@@ -1,8 +1,6 @@
 """From a question to passages: embed it, search the tenant's chunks, keep what each part cost."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -19,7 +17,9 @@ from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.following import settled
 from app.retrieval.passage import Passage, Scope
-from app.retrieval.recall import RecallProbe, watching_recall
+from app.retrieval.reading import Reading, read_document
+from app.retrieval.recall import RecallProbe
+from app.retrieval.reranker import Reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,17 @@ class EmbedderModel(BaseEmbedding):
 class Retriever:
     """Hybrid search over a LlamaIndex ``VectorStoreIndex`` on the chunk table."""
 
-    def __init__(self, pool: Pool, embedder: Embedder, *, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        embedder: Embedder,
+        *,
+        metrics: Metrics | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        """``reranker`` has the last word on the order; None leaves it to the search."""
         self._pool = pool
+        self._reranker = reranker
         self._embedder = embedder
         self._metrics = metrics or Metrics()
         self.probe = RecallProbe(pool)
@@ -96,7 +105,7 @@ class Retriever:
         self.probe.note(scope, vector)
         retriever = ChunkRetriever(
             self._index_of(embedder),
-            similarity_top_k=top_k,
+            similarity_top_k=max(top_k, self._reranker.candidates if self._reranker else 0),
             vector_store_query_mode=VectorStoreQueryMode.HYBRID,
             vector_store_kwargs={"scope": scope},
         )
@@ -109,18 +118,17 @@ class Retriever:
         finally:
             found = time.perf_counter()
             self._metrics.search(embedder.name, status, found - embedded)
-        passages = tuple(_passage(node) for node in nodes)
-        return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
+        passages = [_passage(node) for node in nodes]
+        if self._reranker is not None:
+            passages = (await self._reranker.reranked(question, passages))[:top_k]
+            found = time.perf_counter()
+        return Retrieved(tuple(passages), (embedded - started) * 1e3, (found - embedded) * 1e3)
 
-
-@asynccontextmanager
-async def open_retriever(
-    pool: Pool, embedder: Embedder, metrics: Metrics
-) -> AsyncIterator[Retriever]:
-    """The retriever of a process, whose index is looked at now and then while it is open."""
-    retriever = Retriever(pool, embedder, metrics=metrics)
-    async with watching_recall(metrics, retriever.probe):
-        yield retriever
+    async def read(
+        self, scope: Scope, *, names: tuple[str, ...] | None, most: int
+    ) -> Reading | None:
+        """See :func:`app.retrieval.reading.read_document`."""
+        return await read_document(self._pool, scope, names=names, most=most)
 
 
 class ChunkRetriever(VectorIndexRetriever):

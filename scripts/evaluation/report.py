@@ -59,6 +59,8 @@ class Result:
     answers: Mapping[str, float | None] = field(default_factory=dict)
     #: Variant of the search → metric → value; empty unless it was asked for.
     ablation: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    #: What the sources of a prompt are made of → metric → value; with the ablation.
+    contexts: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Everything, with the floors beside it."""

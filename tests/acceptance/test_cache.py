@@ -87,6 +87,18 @@ def test_the_same_question_is_answered_once(pair: Pair) -> None:
     assert turn["answer"] == first["answer"]
 
 
+def test_a_summary_of_a_document_is_kept_until_the_document_changes(pair: Pair) -> None:
+    document_id = ingested(pair.clients[0], NINE)["id"]
+    asked = [pair.ask(number, question="Summarise the document") for number in (0, 1)]
+    assert [answer["cached"] for answer in asked] == [None, "exact"]
+    for answer in asked:
+        record = pair.clients[0].get(f"/api/v1/answers/{answer['answer_id']}").json()
+        assert record["whole_document"]["document_id"] == document_id
+    pair.clients[0].delete(f"/api/v1/docs/{document_id}").raise_for_status()
+    after = pair.ask(1, question="Summarise the document")
+    assert (after["status"], after["cached"]) == ("abstained", None)
+
+
 def test_a_stream_of_a_kept_answer_tells_it_whole(pair: Pair) -> None:
     ingested(pair.clients[0], NINE)
     first = pair.ask(0)

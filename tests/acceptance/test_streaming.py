@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from tests.acceptance.conftest import Api, serving
 from tests.conftest import ROOT, SECRET, FreshDatabase
 
 QUESTION = {"question": "How many data storage files can be open at once?"}
-EVENTS = ("meta", "sources", "delta", "citation", "reset", "done", "error")
+EVENTS = ("meta", "sources", "progress", "delta", "citation", "reset", "done", "error")
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,29 @@ def test_a_provider_that_dies_with_nobody_to_follow_ends_in_an_error(
     assert (problem["status"], problem["code"]) == (503, "providers_failed")
     assert problem["retryable"] is True
     assert [event.name for event in events].count("reset") == 1
+
+
+def test_a_whole_document_is_read_in_parts_with_progress(chat: httpx.Client, fake: Fake) -> None:
+    fake.behave("ok")
+    question = "Summarise CFS_DS_User_Guide_Doc_No_582_2013_001.pdf"
+    events = ask(chat, question=question)
+    answer = whole(events)
+    assert answer["status"] == "complete"
+    told = [event.data for event in events if event.name == "progress"]
+    parts = told[0]["total"]
+    assert parts > 1
+    assert (told[0], told[-1]) == ({"done": 0, "total": parts}, {"done": parts, "total": parts})
+    assert [event.name for event in events[2 : 2 + len(told)]] == ["progress"] * len(told)
+    asked = fake.calls()
+    assert len(asked) == len(answer["attempts"]) == parts + 1
+    *notes, last = [call["body"]["messages"][1]["content"] for call in asked]
+    shown = [int(n) for note in notes for n in re.findall(r"^[0-9a-f]{16} \[(\d+)\]", note, re.M)]
+    record = chat.get(f"/api/v1/answers/{answer['answer_id']}").json()
+    read = record["whole_document"]
+    assert sorted(shown) == list(range(1, read["chunks_total"] + 1))
+    assert (read["errand"], read["parts"], record["candidates"]) == ("summary", parts, [])
+    assert f"notes of part {parts}\n" in last
+    assert question in last
 
 
 def test_what_cannot_begin_is_an_ordinary_problem(chat: httpx.Client) -> None:

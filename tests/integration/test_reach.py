@@ -98,6 +98,23 @@ async def reached(office: Office, reach: str) -> dict[str, set[str]]:
         return {table: await office.seen(table, column) for table, column in HANGING.items()}
 
 
+@pytest.mark.parametrize(
+    ("reach", "read"),
+    [(SHARED, False), ("usr_nobody", False), (ANN, True), (BOB, False), (EVERYTHING, True)],
+)
+async def test_a_document_out_of_reach_is_not_read_as_a_whole(
+    office: Office, reach: str, *, read: bool
+) -> None:
+    shop = office.shop
+    scope = Scope(shop.tenant_id, document_ids=(office.documents["ann"],))
+    with reaching(reach + shop.tenant_id if reach in (ANN, BOB) else reach):
+        found = await shop.retriever.read(scope, names=None, most=9)
+        assert (found is not None) is read
+        # Those that are hidden do not make a name ambiguous: each reads what is theirs.
+        alike = await shop.retriever.read(Scope(shop.tenant_id), names=("note.txt",), most=9)
+        assert (alike is not None) is (reach in (SHARED, "usr_nobody"))
+
+
 async def test_the_same_bytes_in_three_spaces_are_three_documents(office: Office) -> None:
     assert len(set(office.documents.values())) == 3
 
