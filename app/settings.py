@@ -415,11 +415,15 @@ class Settings(BaseSettings):
         return value.expanduser().absolute()
 
     @model_validator(mode="after")
-    def _coherent(self) -> "Settings":
+    def _another_model(self) -> "Settings":
         if (self.next_embedding_model is None) is not (self.next_embedding_dimension is None):
             raise ValueError("give both NEXT_EMBEDDING_MODEL and NEXT_EMBEDDING_DIMENSION, or none")
         if self.next_embedding_model == self.embedding_model:
             raise ValueError("NEXT_EMBEDDING_MODEL is EMBEDDING_MODEL; models are told by name")
+        return self
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "Settings":
         if "*" in self.allow_origins and not self.debug:
             raise ValueError("ALLOW_ORIGINS=* is only accepted with DEBUG=true; name the origins")
         if len(set(self.provider_order)) != len(self.provider_order) or not self.provider_order:
