@@ -16,7 +16,7 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz check lint types \
-	contracts dead-code format evaluate benchmark env-example pins clean
+	contracts dead-code format evaluate benchmark env-example reference docs pins clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,12 @@ $(MODEL)/manifest.json: $(VENV)/installed requirements-model.txt scripts/build_m
 	.venv-demo/bin/python $(PIP) -r streamlit_app/requirements.txt
 	@touch $@
 
+.venv-docs/installed: requirements-docs.txt
+	@echo "Installing the documentation's tools into .venv-docs ..."
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP) -r requirements-docs.txt
+	@touch $@
+
 run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worker, servers
 	@exec $(BIN)/python -m scripts.run
 
@@ -92,7 +98,7 @@ test-faults: setup-dev ## Kill and freeze the real processes of whole copies (mi
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document (FUZZ_S=300 seconds)
 	$(BIN)/python -m pytest -q tests/fuzz
 
-check: setup-dev lint types contracts dead-code test test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code docs test test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
@@ -122,13 +128,21 @@ benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 env-example: setup ## Generate .env.example from app/settings.py
 	$(BIN)/python -m app.settings > .env.example
 
+reference: setup ## Generate the pages of docs/ that are made from the code
+	$(BIN)/python -m scripts.reference
+
+docs: .venv-docs/installed ## Build the documentation into site/, strictly and without a network
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs --quiet build --strict
+	.venv-docs/bin/python -m scripts.check_site site
+
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet \
 	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog)
 pins: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
 	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt
+	$(COMPILE) requirements-docs.in -o requirements-docs.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
 
 clean: ## Remove everything that was installed; data in DOCENT_HOME stays
-	rm -rf $(VENV) .venv-demo .model-build .coverage .coverage.*
+	rm -rf $(VENV) .venv-demo .venv-docs .model-build site .coverage .coverage.*
