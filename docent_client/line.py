@@ -1,0 +1,157 @@
+"""One caller's line to the API: credential, retries and problems, for whole answers and streams."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from docent_client.config import on_this_machine
+from docent_client.problems import (
+    UNREACHABLE,
+    UNUSABLE_KEY,
+    ApiProblem,
+    from_response,
+    from_transport,
+    malformed,
+)
+from docent_client.wire import Json
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 10.0
+#: A server that names a longer wait than this is reported instead of waited for.
+PATIENCE_S = 20.0
+#: Methods that may be sent again whatever became of the first; others need an Idempotency-Key.
+_REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
+
+
+def open_connection(api_url: str) -> httpx.Client:
+    """Builds the connection pool; it carries no credential and may be shared.
+
+    An API on this machine is never asked through a proxy of the environment.
+
+    Raises:
+        ApiProblem: ``api_url`` is not an address.
+    """
+    timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    try:
+        local = on_this_machine(api_url)
+        connection = httpx.Client(base_url=api_url, timeout=timeout, trust_env=not local)
+    except (ValueError, httpx.InvalidURL) as error:
+        detail = f"The API's URL is {api_url}, which is not an address."
+        raise ApiProblem("The API cannot be reached", detail, UNREACHABLE) from error
+    return connection
+
+
+@dataclass(frozen=True)
+class Line:
+    """Sends requests with one key; ``retries`` are made after what is retryable."""
+
+    connection: httpx.Client
+    api_key: str | None = field(repr=False)
+    retries: int = 2
+    sleep: Callable[[float], None] = time.sleep
+
+    @contextmanager
+    def open(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:  # noqa: ANN401 - httpx's own
+        """The response to a request, its body unread; the last of the tries.
+
+        Raises:
+            ApiProblem: it is not a success, or there is none.
+        """
+        headers = {"X-API-Key": self._usable_key(), **(options.pop("headers", None) or {})}
+        request = self._built(method, path, headers=headers, **options)
+        for tries_left in range(self.retries, -1, -1):
+            try:
+                response = self._try(request)
+                break
+            except ApiProblem as problem:
+                if not tries_left or not _may_repeat(request, problem):
+                    raise
+                self.sleep(1.0 if problem.retry_after_s is None else problem.retry_after_s)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        """The same, its body read."""
+        with self.open(method, path, **options) as response:
+            try:
+                response.read()
+            except httpx.HTTPError as error:
+                raise from_transport(error, str(response.url)) from error
+            return response
+
+    def _built(self, method: str, path: str, **options: Any) -> httpx.Request:  # noqa: ANN401
+        try:
+            return self.connection.build_request(method, path, **options)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise ApiProblem("This cannot be asked", str(error), "unusable_request") from error
+
+    def _try(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = self.connection.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise from_transport(error, str(self.connection.base_url)) from error
+        if response.is_success:
+            return response
+        with suppress(httpx.HTTPError):  # what was read so far has its status at least
+            response.read()
+        response.close()
+        raise from_response(response)
+
+    def _usable_key(self) -> str:
+        """Refuses what cannot travel in a header, such as a key pasted with a line break."""
+        key = self.api_key or ""
+        if not key or not key.isascii() or not key.isprintable():
+            detail = "A key is one line of letters, digits and dashes." if key else "There is none."
+            raise ApiProblem("This API key cannot be right", detail, UNUSABLE_KEY)
+        return key
+
+
+def _may_repeat(request: httpx.Request, problem: ApiProblem) -> bool:
+    """A refusal that says so; a broken connection only where twice is as good as once."""
+    if problem.status:
+        return problem.retryable and (problem.retry_after_s or 0) <= PATIENCE_S
+    return request.method in _REPEATABLE or "Idempotency-Key" in request.headers
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: Json
+    id: str | None = None
+
+
+def read_events(lines: Iterable[str]) -> Iterator[Event]:
+    """The events of ``lines``; comments are skipped, and what was cut off is no event.
+
+    Raises:
+        ApiProblem: an event's data is not a JSON object.
+    """
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(":"):
+            continue
+        name, _, value = line.partition(":")
+        if line:
+            fields[name] = value.removeprefix(" ")
+        elif "data" in fields:
+            yield Event(fields.get("event", "message"), _object(fields["data"]), fields.get("id"))
+            fields = {}
+
+
+def _object(text: str) -> Json:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise malformed() from error
+    if not isinstance(data, dict):
+        raise malformed()
+    return data
