@@ -125,9 +125,7 @@ async def test_a_model_is_changed_and_changed_back(  # noqa: PLR0915 - a journey
         await shop.ingest(write_book(tmp_path / "book.pdf", pages))
         [second] = await shop.ingest(write_book(tmp_path / "b.pdf", [["The mast is red."]]))
         assert second.document_id is not None
-        assert "twelve" not in (await search())[0].text, (
-            "what was replaced is not live there either"
-        )
+        assert await search() == (), "what was replaced is not live there either"
         assert "3 of 7 chunks" in await run(settings, "status")
 
         [revision] = shop.rows("SELECT corpus_revision FROM tenants WHERE id = %s", shop.tenant_id)
