@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz check lint types \
+.PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate reindex test test-faults test-fuzz check lint types \
 	contracts dead-code format evaluate benchmark env-example pins clean
 
 help: ## List every target
@@ -79,6 +79,9 @@ create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read
 ROLE ?= owner
 create-user: setup ## Make a user with a temporary password: TENANT=... EMAIL=... ROLE=owner NAME=...
 	@$(BIN)/python -m scripts.create_user --tenant "$(TENANT)" --email "$(EMAIL)" --role "$(ROLE)" --name "$(NAME)"
+
+reindex: setup ## Embed all chunks by NEXT_EMBEDDING_MODEL beside the vectors that answer
+	@$(BIN)/python -m scripts.reindex prepare
 
 migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate

@@ -195,6 +195,20 @@ class Settings(BaseSettings):
         0, ge=0, le=64, description="Threads of the built-in model in ingestion; 0 = all cores."
     )
 
+    # Another embedding model, while it takes the place of the one above (docs/reindex.md)
+    next_embedding_model: str | None = Field(
+        None, min_length=1, description="Name of the model to change to; empty when none is."
+    )
+    next_embedding_dimension: int | None = Field(
+        None, ge=8, le=4000, description="Dimension of its vectors."
+    )
+    next_embedding_base_url: str | None = Field(
+        None, description="Its /embeddings endpoint; empty is the built-in model."
+    )
+    next_embedding_api_key: SecretStr | None = Field(
+        None, description="Key of NEXT_EMBEDDING_BASE_URL."
+    )
+
     # Retrieval
     hnsw_ef_search: int = Field(150, ge=10, le=1000, description="Beam width of an HNSW search.")
 
@@ -377,6 +391,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _coherent(self) -> "Settings":
+        if (self.next_embedding_model is None) is not (self.next_embedding_dimension is None):
+            raise ValueError("give both NEXT_EMBEDDING_MODEL and NEXT_EMBEDDING_DIMENSION, or none")
+        if self.next_embedding_model == self.embedding_model:
+            raise ValueError("NEXT_EMBEDDING_MODEL is EMBEDDING_MODEL; models are told by name")
         if "*" in self.allow_origins and not self.debug:
             raise ValueError("ALLOW_ORIGINS=* is only accepted with DEBUG=true; name the origins")
         if len(set(self.provider_order)) != len(self.provider_order) or not self.provider_order:

@@ -51,8 +51,7 @@ from app.llm.metered import watchers_of
 from app.llm.providers import build_router
 from app.retrieval.cited import QuotedPlaces
 from app.retrieval.embedding import Embedder
-from app.retrieval.index_info import check_index
-from app.retrieval.models import build_embedder
+from app.retrieval.following import open_embedder
 from app.retrieval.search import Retriever
 from app.settings import Settings
 
@@ -109,7 +108,7 @@ class House:
     async def checks(self) -> dict[str, bool]:
         """Whether each part that an answer needs is there, asked at the same time."""
         postgres, redis, embedding = await asyncio.gather(
-            _answers(self.pool), answers(self.redis), _embeds(self.embedder)
+            _answers(self.pool, self.embedder.name), answers(self.redis), _embeds(self.embedder)
         )
         return {
             "postgres": postgres is not None,
@@ -119,9 +118,10 @@ class House:
         }
 
 
-async def _answers(pool: Pool) -> bool | None:
-    """None when the database does not answer, else whether it holds an index."""
-    rows = await _within(PROBE_S, fetch_all(pool, "SELECT 1 AS one FROM index_info", {}))
+async def _answers(pool: Pool, model: str) -> bool | None:
+    """None when the database does not answer, else whether it holds an index of ``model``."""
+    asked = "SELECT 1 AS one FROM index_info WHERE embedding_model = %(model)s"
+    rows = await _within(PROBE_S, fetch_all(pool, asked, {"model": model}))
     return None if rows is None else bool(rows)
 
 
@@ -175,10 +175,9 @@ async def open_house(
         redis = await stack.enter_async_context(
             open_redis(urls.redis_url, timeout_s=settings.redis_timeout_s)
         )
-        embedder = _closed_by(
-            stack, embedder or build_embedder(settings, threads=embedding_threads)
+        embedder = await stack.enter_async_context(
+            open_embedder(pool, settings, embedder, threads=embedding_threads)
         )
-        await check_index(pool, embedder)
         retriever = Retriever(pool, embedder, metrics=metrics)
         shared = Guarded(await stack.enter_async_context(open_line(redis)), metrics=metrics)
         budgets = _closed_by(

@@ -190,8 +190,10 @@ _INDEX = """
            AS healthy,
            (SELECT corpus_revision FROM tenants
             WHERE id = current_setting('app.tenant')) AS corpus_revision,
-           (SELECT embedding_model FROM index_info) AS embedding_model,
-           (SELECT dimension FROM index_info) AS dimension"""
+           (SELECT embedding_model FROM index_info
+            WHERE chunk_table = 'chunks'::regclass) AS embedding_model,
+           (SELECT dimension FROM index_info
+            WHERE chunk_table = 'chunks'::regclass) AS dimension"""
 
 
 async def corpus_stats(pool: Pool, tenant_id: str) -> dict[str, Any]:

@@ -35,4 +35,9 @@ def _new_chunk(chunk: Chunk, title: str, language: str) -> NewChunk:
 
 def embedded_text(chunk: NewChunk) -> str:
     """What the model reads: title and heading stand before the text, so that they are found too."""
-    return f"{chunk.title}\n{chunk.heading}\n{chunk.text}"
+    return text_to_embed(chunk.title, chunk.heading, chunk.text)
+
+
+def text_to_embed(title: str, heading: str, text: str) -> str:
+    """The same of a chunk that is stored."""
+    return f"{title}\n{heading}\n{text}"

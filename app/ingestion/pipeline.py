@@ -43,6 +43,8 @@ from app.retrieval.chunk_table import (
     replace_chunks,
 )
 from app.retrieval.embedding import Embedder, Vector
+from app.retrieval.following import settled
+from app.retrieval.index_info import hold_model
 
 log = structlog.get_logger(__name__)
 #: Chunks embedded between two progress reports: a second or two of work.
@@ -73,6 +75,8 @@ class _Difference:
     missing: list[NewChunk]
     vectors: dict[bytes, Vector]
     kept: int
+    #: Whose vectors they are, to the end of the job.
+    embedder: Embedder
 
 
 class Pipeline:
@@ -193,32 +197,28 @@ class Pipeline:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             current: dict[ChunkKey, str] = await newest_chunks(connection, claimed.document_id)
         missing = [chunk for chunk in chunks if chunk.key not in current]
+        embedder, digests = settled(self._embedder), {chunk.digest for chunk in missing}
         with reaching(claimed.space):  # how many were known is told, so none of what others keep
             async with tenant_transaction(self._pool, tenant_id) as connection:
-                vectors = await known_vectors(connection, {chunk.digest for chunk in missing})
+                vectors = await known_vectors(connection, digests, model=embedder.name)
         wanted = {chunk.key for chunk in chunks}
         outdated = [chunk_id for key, chunk_id in current.items() if key not in wanted]
-        return _Difference(outdated, missing, vectors, len(chunks) - len(missing))
+        return _Difference(outdated, missing, vectors, len(chunks) - len(missing), embedder)
 
     async def _embed(
         self, tenant_id: str, claimed: Claimed, parsed: ParsedFile, difference: _Difference
     ) -> int:
         """Fill in the vectors nobody has computed before; how many those were."""
-        texts = {
-            chunk.digest: embedded_text(chunk)
-            for chunk in difference.missing
-            if chunk.digest not in difference.vectors
-        }
-        pages = {chunk.digest: chunk.page for chunk in difference.missing}
-        digests = list(texts)
-        for start in range(0, len(digests), EMBED_BATCH):
+        missing = (c for c in difference.missing if c.digest not in difference.vectors)
+        new = list({chunk.digest: chunk for chunk in missing}.values())
+        for start in range(0, len(new), EMBED_BATCH):
             await self._report(
-                tenant_id, claimed, parsed, step="embed", pages_done=pages[digests[start]] - 1
+                tenant_id, claimed, parsed, step="embed", pages_done=new[start].page - 1
             )
-            batch = digests[start : start + EMBED_BATCH]
-            rows = await self._embedder.embed_passages([texts[digest] for digest in batch])
-            difference.vectors.update(zip(batch, rows, strict=True))
-        return len(digests)
+            batch = new[start : start + EMBED_BATCH]
+            rows = await difference.embedder.embed_passages([embedded_text(c) for c in batch])
+            difference.vectors.update(zip((c.digest for c in batch), rows, strict=True))
+        return len(new)
 
     async def _publish(
         self,
@@ -255,6 +255,7 @@ class Pipeline:
                 ],
             )
             await self._announcer.finished(connection, tenant_id, job)
+            await hold_model(connection, difference.embedder.name)
             await replace_chunks(
                 connection,
                 tenant_id=tenant_id,
@@ -265,12 +266,8 @@ class Pipeline:
             )
             # Last, so that its time is the nearest to the moment the version begins to answer.
             await record_activation(connection, tenant_id, claimed.document_id, claimed.version)
-        log.info(
-            "version_published",
-            document_id=claimed.document_id,
-            version=claimed.version,
-            chunks_embedded=embedded,
-        )
+        published = {"document_id": claimed.document_id, "version": claimed.version}
+        log.info("version_published", **published, chunks_embedded=embedded)
         await self._announcer.progress(tenant_id, job)
 
     async def _report(

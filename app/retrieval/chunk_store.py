@@ -24,6 +24,7 @@ from pydantic import Field, PrivateAttr, SkipValidation
 
 from app.infra.postgres import Pool, fetch_all
 from app.infra.reach import current_reach
+from app.retrieval.index_info import IndexMismatch
 from app.retrieval.passage import Passage, Scope
 from app.retrieval.rerank import Ranking, Rankings
 
@@ -40,7 +41,7 @@ _SEARCH = """SELECT id, document_id, version, title, filename, tags, url, page,
     text_rank FROM search_chunks(
     %(tenant_id)s, %(embedding)s, %(question)s, %(top_k)s::integer, %(candidates)s::integer,
     %(document_ids)s, %(tags)s, %(as_of)s, %(text_weight)s::real, %(rank_constant)s::real,
-    %(language)s, %(weights)s::real[], %(reach)s)"""
+    %(language)s, %(weights)s::real[], %(reach)s, %(model)s)"""
 
 
 class HalfVector(bytes):
@@ -97,8 +98,10 @@ class ChunkStore(PGVectorStore):
 
     _pool: Pool = PrivateAttr()
     _rankings: Rankings = PrivateAttr()
+    _model: str = PrivateAttr()
 
-    def __init__(self, pool: Pool, rankings: Rankings, *, dimension: int) -> None:
+    def __init__(self, pool: Pool, *, model: str, dimension: int) -> None:
+        """``model`` names whose vectors are searched, and embedded the questions."""
         super().__init__(
             connection_string="unused:",
             async_connection_string="unused:",
@@ -109,7 +112,8 @@ class ChunkStore(PGVectorStore):
             use_halfvec=True,
         )
         self._pool = pool
-        self._rankings = rankings
+        self._rankings = Rankings(model=model)
+        self._model = model
 
     @classmethod
     def class_name(cls) -> str:
@@ -128,6 +132,7 @@ class ChunkStore(PGVectorStore):
 
         Raises:
             DatabaseUnavailable: when the database does not answer.
+            IndexMismatch: the index holds no vectors of the model.
         """
         if query.filters is not None or query.doc_ids or query.node_ids:
             raise NotImplementedError("restrict a search by its Scope")
@@ -150,8 +155,12 @@ class ChunkStore(PGVectorStore):
             "language": ranking.language,
             "weights": list(ranking.weights) if by_text and by_vector else RANK_ALONE,
             "reach": current_reach(),
+            "model": self._model,
         }
-        rows = await fetch_all(self._pool, _SEARCH, values)
+        try:
+            rows = await fetch_all(self._pool, _SEARCH, values)
+        except psycopg.errors.NoDataFound as error:
+            raise IndexMismatch(f"The index holds no vectors of {self._model}.") from error
         return VectorStoreQueryResult(
             nodes=[ChunkNode.of(row) for row in rows],
             similarities=[row["score"] for row in rows],

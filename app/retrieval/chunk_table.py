@@ -103,12 +103,18 @@ async def newest_chunks(connection: Connection, document_id: str) -> dict[ChunkK
     }
 
 
-async def known_vectors(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Vector]:
-    """Vectors within reach, by digest, whatever document or version they came from."""
+async def known_vectors(
+    connection: Connection, digests: Iterable[bytes], *, model: str
+) -> dict[bytes, Vector]:
+    """Vectors within reach, by digest, whatever document or version they came from.
+
+    None when the index is not ``model``'s.
+    """
     cursor = await connection.execute(
-        "SELECT DISTINCT ON (digest) digest, embedding::real[] AS vector FROM chunks"
-        " WHERE digest = ANY (%s)",
-        (list(digests),),
+        "SELECT DISTINCT ON (c.digest) c.digest, c.embedding::real[] AS vector FROM chunks c"
+        " JOIN index_info i ON i.chunk_table = c.tableoid AND i.embedding_model = %s"
+        " WHERE c.digest = ANY (%s)",
+        (model, list(digests)),
     )
     return {
         row["digest"]: np.asarray(row["vector"], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The embedding model that the settings name."""
+"""The embedding models that the settings name."""
 
 from app.errors import ConfigurationError
 from app.retrieval.embedding import Embedder
@@ -32,4 +32,19 @@ def build_embedder(settings: Settings, *, threads: int) -> Embedder:
         settings.embedding_model,
         settings.embedding_dimension,
         timeout_s=settings.embedding_timeout_s,
+    )
+
+
+def next_settings(settings: Settings) -> Settings | None:
+    """The settings with the model to change to as the only one, or None when none is named."""
+    if settings.next_embedding_model is None:
+        return None
+    return settings.model_copy(
+        update={
+            "embedding_model": settings.next_embedding_model,
+            "embedding_dimension": settings.next_embedding_dimension,
+            "embedding_base_url": settings.next_embedding_base_url,
+            "embedding_api_key": settings.next_embedding_api_key,
+            "next_embedding_model": None,
+        }
     )

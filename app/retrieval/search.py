@@ -15,8 +15,8 @@ from app.infra.metrics import Metrics
 from app.infra.postgres import Pool
 from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
+from app.retrieval.following import settled
 from app.retrieval.passage import Passage, Scope
-from app.retrieval.rerank import Rankings
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,23 @@ class Retriever:
     """Hybrid search over a LlamaIndex ``VectorStoreIndex`` on the chunk table."""
 
     def __init__(self, pool: Pool, embedder: Embedder, *, metrics: Metrics | None = None) -> None:
+        self._pool = pool
         self._embedder = embedder
         self._metrics = metrics or Metrics()
-        self.index = VectorStoreIndex.from_vector_store(
-            ChunkStore(pool, Rankings(model=embedder.name), dimension=embedder.dimension),
-            embed_model=EmbedderModel(embedder),
-        )
+        self._indexes: dict[str, VectorStoreIndex] = {}
+
+    @property
+    def index(self) -> VectorStoreIndex:
+        """The chunks with the vectors of the model that is current."""
+        return self._index_of(settled(self._embedder))
+
+    def _index_of(self, embedder: Embedder) -> VectorStoreIndex:
+        if embedder.name not in self._indexes:
+            self._indexes[embedder.name] = VectorStoreIndex.from_vector_store(
+                ChunkStore(self._pool, model=embedder.name, dimension=embedder.dimension),
+                embed_model=EmbedderModel(embedder),
+            )
+        return self._indexes[embedder.name]
 
     async def retrieve(self, question: str, scope: Scope, *, top_k: int) -> Retrieved:
         """The ``top_k`` best passages within ``scope``.
@@ -70,12 +81,14 @@ class Retriever:
         Raises:
             DatabaseUnavailable: when the database does not answer.
             AppError: when the embedding model does not.
+            IndexMismatch: the index holds no vectors of the model.
         """
         started = time.perf_counter()
-        vector = await self._embedder.embed_query(question)
+        embedder = settled(self._embedder)  # question and chunks by the same model
+        vector = await embedder.embed_query(question)
         embedded = time.perf_counter()
         retriever = ChunkRetriever(
-            self.index,
+            self._index_of(embedder),
             similarity_top_k=top_k,
             vector_store_query_mode=VectorStoreQueryMode.HYBRID,
             vector_store_kwargs={"scope": scope},
@@ -88,7 +101,7 @@ class Retriever:
             status = "ok"
         finally:
             found = time.perf_counter()
-            self._metrics.search(self._embedder.name, status, found - embedded)
+            self._metrics.search(embedder.name, status, found - embedded)
         passages = tuple(_passage(node) for node in nodes)
         return Retrieved(passages, (embedded - started) * 1e3, (found - embedded) * 1e3)
 

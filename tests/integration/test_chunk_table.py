@@ -22,6 +22,7 @@ from app.retrieval.chunk_table import (
 from tests.conftest import FreshDatabase
 from tests.integration.workshop import Workshop, open_workshop
 
+MODEL = "all-MiniLM-L6-v2"
 WORDS = [
     "recorder",
     "heater",
@@ -193,12 +194,12 @@ async def test_a_vector_is_known_across_documents_but_not_across_tenants(
         await publish(one, document_id, version, {1: "shared words"})
         digest = chunk(1, "shared words").digest
         async with tenant_transaction(one.pool, one.tenant_id) as connection:
-            known = await known_vectors(connection, {digest, b"unknown"})
+            known = await known_vectors(connection, {digest, b"unknown"}, model=MODEL)
         assert set(known) == {digest}
         assert known[digest].dtype == np.float32
         assert float(known[digest] @ known[digest]) == 1
         async with tenant_transaction(two.pool, two.tenant_id) as connection:
-            assert await known_vectors(connection, {digest}) == {}
+            assert await known_vectors(connection, {digest}, model=MODEL) == {}
 
 
 async def test_nothing_of_a_broken_swap_stays(database: FreshDatabase, tmp_path: Path) -> None:

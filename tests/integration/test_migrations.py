@@ -8,7 +8,8 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.infra.postgres import DatabaseUnavailable, migrate, open_pool
-from app.retrieval.index_info import IndexMismatch, check_index
+from app.retrieval.following import FollowingEmbedder
+from app.retrieval.index_info import IndexMismatch
 from scripts.migrate import main as migrate_script
 from tests.conftest import ROOT, FreshDatabase, environment
 from tests.fakes import CountingEmbedder
@@ -74,7 +75,7 @@ async def test_before_the_first_migration_the_house_says_what_to_do(
         owner_rows(fresh_database.database_url, "CREATE ROLE docent_app NOLOGIN")
     async with open_pool(fresh_database.database_url, size=1, timeout_s=5) as pool:
         with pytest.raises(IndexMismatch, match="run the migrations"):
-            await check_index(pool, CountingEmbedder())
+            await FollowingEmbedder(CountingEmbedder()).look(pool)
 
 
 def test_two_processes_migrate_at_once_then_down_then_up(fresh_database: FreshDatabase) -> None:
@@ -175,9 +176,9 @@ async def test_another_models_index_is_refused_in_one_sentence(
 ) -> None:
     async with open_pool(fresh_database.database_url, size=1, timeout_s=5) as pool:
         with pytest.raises(IndexMismatch) as caught:
-            await check_index(pool, CountingEmbedder())
-        await check_index(pool, CountingEmbedder("text-3", 1536))
-    for part in ("text-3", "1536", "all-MiniLM-L6-v2", "384", "EMBEDDING_MODEL"):
+            await FollowingEmbedder(CountingEmbedder()).look(pool)
+        await FollowingEmbedder(CountingEmbedder("text-3", 1536)).look(pool)
+    for part in ("text-3", "1536", "all-MiniLM-L6-v2", "384", "python -m scripts.reindex prepare"):
         assert part in caught.value.detail
 
 

@@ -62,6 +62,10 @@ GOOD = {
     "embedding_model": ("m", "m"),
     "embedding_dimension": ("768", 768),
     "embedding_timeout_s": ("7", 7),
+    "next_embedding_base_url": ("http://n/v1", "http://n/v1"),
+    "next_embedding_api_key": ("k", "k"),
+    "next_embedding_model": ("n", "n"),
+    "next_embedding_dimension": ("512", 512),
     "embedding_model_dir": ("/models/x", Path("/models/x")),
     "embedding_threads": ("2", 2),
     "hnsw_ef_search": ("200", 200),
@@ -122,7 +126,11 @@ GOOD = {
     "log_json": ("1", True),
 }  # fmt: skip
 #: What a knob is nothing without.
-NEEDS = {"oidc_issuer": ("oidc_client_id", "oidc_tenant")}
+NEEDS = {
+    "next_embedding_model": ("next_embedding_dimension",),
+    "next_embedding_dimension": ("next_embedding_model",),
+    "oidc_issuer": ("oidc_client_id", "oidc_tenant"),
+}
 BAD = {
     "registration": ["on", "Open"],
     "public_url": [
@@ -159,6 +167,8 @@ BAD = {
     "database_timeout_s": ["0", "-1", "inf", "nan", "3601", CANARY],
     "secret_key": [CANARY],
     "embedding_dimension": ["4001", "7"],
+    "next_embedding_dimension": ["4001", "7", "512"],
+    "next_embedding_model": ["n"],
     "hnsw_ef_search": ["9"],
     "job_attempts": ["0"],
     "provider_order": [CANARY, "groq,groq", ","],

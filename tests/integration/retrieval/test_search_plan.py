@@ -22,7 +22,6 @@ from app.infra.postgres import Connection, Pool, open_pool, tenant_transaction
 from app.retrieval.chunk_store import ChunkStore, HalfVector
 from app.retrieval.embedding import Vector, Vectors
 from app.retrieval.passage import Passage, Scope
-from app.retrieval.rerank import Rankings
 from app.retrieval.search import ChunkRetriever, Retriever
 from tests.conftest import FreshDatabase
 
@@ -107,6 +106,7 @@ def library(database: FreshDatabase) -> Library:
             fill(owner, tenant, vectors[tenant])
         for definition in indexes:
             owner.execute(definition)
+        owner.execute("UPDATE index_info SET embedding_model = 'oracle'")
         owner.execute("VACUUM ANALYZE")
     return Library(database.database_url, vectors)
 
@@ -239,7 +239,7 @@ async def test_words_are_searched_by_the_text_index(library: Library, pool: Pool
 
 
 async def test_the_vector_ranking_agrees_with_an_exact_scan(library: Library, pool: Pool) -> None:
-    store = ChunkStore(pool, Rankings(model="oracle"), dimension=384)
+    store = ChunkStore(pool, model="oracle", dimension=384)
     hits = 0
     for n in range(0, 400, 20):
         embedding: Any = library.vectors[BIG][n]
