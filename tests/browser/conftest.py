@@ -17,8 +17,6 @@ import pytest
 from tests.acceptance.conftest import Api, api, worker  # noqa: F401 - fixtures
 from tests.conftest import ROOT
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-
 #: Git ignores it; whoever changes a page looks at these.
 PICTURES = ROOT / "tests" / "browser" / "pictures"
 PATIENCE_MS = 30_000
@@ -61,6 +59,7 @@ def until_served(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Chromium is not there: install Debian's package chromium")
