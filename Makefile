@@ -16,10 +16,10 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz check lint types \
-	contracts dead-code format evaluate benchmark env-example pins clean
+	contracts dead-code format evaluate evaluate-semantic benchmark env-example pins clean
 
 help: ## List every target
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
 setup: $(VENV)/installed $(MODEL)/manifest.json ## Install the product into .venv
 setup-demo: .venv-demo/installed ## Install the demo into .venv-demo
@@ -115,6 +115,9 @@ format: setup-dev ## Format the code
 DATA ?= ../shared/data/squad2
 evaluate: setup ## Measure retrieval and answers on DATA=... (passages or PDFs, and questions)
 	@$(BIN)/python -m scripts.evaluate --data "$(DATA)" --answers
+
+evaluate-semantic: setup ## Measure what the semantic cache finds, and what it finds wrongly
+	@$(BIN)/python -m scripts.evaluate_semantic_cache
 
 benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 	@$(BIN)/python -m scripts.benchmark_search
