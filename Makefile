@@ -16,7 +16,7 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve ingest create-key create-user migrate test test-faults test-fuzz check lint types \
-	contracts dead-code format evaluate evaluate-semantic benchmark env-example pins clean
+	contracts dead-code format evaluate evaluate-semantic export-candidates benchmark env-example pins clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -118,6 +118,10 @@ evaluate: setup ## Measure retrieval and answers on DATA=... (passages or PDFs, 
 
 evaluate-semantic: setup ## Measure what the semantic cache finds, and what it finds wrongly
 	@$(BIN)/python -m scripts.evaluate_semantic_cache
+
+OUT ?= questions.jsonl
+export-candidates: setup ## Write what was asked of TENANT=... and judged to OUT=... for evaluations
+	@$(BIN)/python -m scripts.export_candidates --tenant "$(TENANT)" --out "$(OUT)"
 
 benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 	@$(BIN)/python -m scripts.benchmark_search
