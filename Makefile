@@ -16,11 +16,11 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate \
-	benchmark dashboards env-example reference docs sbom pins clean
+	db-shell db-status shell backup restore test test-cov test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
+	export-candidates benchmark dashboards env-example reference docs sbom pins clean
 
 help: ## List every target
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
 
 setup: $(VENV)/installed $(MODEL)/manifest.json ## Install the product into .venv
 setup-demo: .venv-demo/installed ## Install the demo into .venv-demo
@@ -176,6 +176,13 @@ format: setup-dev ## Format the code
 DATA ?= ../shared/data/squad2
 evaluate: setup ## Measure retrieval and answers on DATA=... (passages or PDFs, and questions)
 	@$(BIN)/python -m scripts.evaluate --data "$(DATA)" --answers
+
+evaluate-semantic: setup ## Measure what the semantic cache finds, and what it finds wrongly
+	@$(BIN)/python -m scripts.evaluate_semantic_cache
+
+OUT ?= questions.jsonl
+export-candidates: setup ## Write what was asked of TENANT=... and judged to OUT=... for evaluations
+	@$(BIN)/python -m scripts.export_candidates --tenant "$(TENANT)" --out "$(OUT)"
 
 benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 	@$(BIN)/python -m scripts.benchmark_search

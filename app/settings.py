@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     answer_cache_ttl_s: int = Field(
         3600, ge=0, le=2_592_000, description="How long an answer may be given again; 0 = never."
     )
+    semantic_cache: bool = Field(
+        True, description="Give it also to a question in other words; with the built-in model."
+    )
     query_log_days: int = Field(
         30, ge=0, le=3650, description="Days for which questions are logged; 0 logs none."
     )

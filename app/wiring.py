@@ -23,6 +23,7 @@ from app.chat.keeper import Keeper
 from app.chat.memory import Memory
 from app.chat.pipeline import ChatLimits, ChatPipeline
 from app.chat.recording import Recordings
+from app.chat.wiring import assemble_cache
 from app.documents.service import Archive
 from app.http.idempotency import Idempotency
 from app.infra.blobs import BlobStore, open_blobs
@@ -200,7 +201,7 @@ async def open_house(
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
         memory = Memory(shared, pool)
-        cache = AnswerCache(shared, ttl_s=settings.answer_cache_ttl_s, metrics=metrics)
+        cache = assemble_cache(shared, embedder, settings, metrics)
         answers = await stack.enter_async_context(
             open_answer_log(shared, pool, kept_days=settings.query_log_days, metrics=metrics)
         )

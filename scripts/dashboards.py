@@ -142,6 +142,7 @@ DASHBOARDS: dict[str, list[Panel]] = {
                 )
             },
         ),
+        Panel("Reranking by a model", "reqps", rate("docent_reranks_total", "outcome")),
         Panel("Shapes of attacks", "reqps", rate("docent_questions_flagged_total", "shape")),
     ],
 }

@@ -1,7 +1,7 @@
 """`make evaluate DATA=…`: measure retrieval and answers on questions with known answers.
 
     python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--ablation] [--limit N]
-        [--cache DIR] [--json FILE] [--calibrate FILE]
+        [--cache DIR] [--json FILE] [--calibrate FILE] [--judge N]
 
 A DIR holds ``questions.jsonl`` beside ``pdfs/`` or ``passages.jsonl``. Everything runs through the
 product's own ingestion, search and chat, on embedded servers of its own that are thrown away after.
@@ -26,6 +26,8 @@ from app.errors import AppError  # noqa: E402
 from app.infra.logging import configure_logging  # noqa: E402
 from app.infra.postgres import migrate, tenant_transaction  # noqa: E402
 from app.infra.servers import owner_url, servers  # noqa: E402
+from app.llm.completion import Provider  # noqa: E402
+from app.llm.providers import build_router  # noqa: E402
 from app.retrieval.models import build_embedder  # noqa: E402
 from app.settings import Settings, load_settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
@@ -35,6 +37,7 @@ from scripts.evaluation.calibration import Filled, calibrated  # noqa: E402
 from scripts.evaluation.contexts import compare_contexts, context_table  # noqa: E402
 from scripts.evaluation.corpus import Places, fill  # noqa: E402
 from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402
+from scripts.evaluation.judges import has_model, verdicts  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
 from scripts.evaluation.remembered import RememberedEmbedder  # noqa: E402
 from scripts.evaluation.report import Result, tables  # noqa: E402
@@ -53,10 +56,14 @@ class Options:
     cache: Path | None = None
     ablation: bool = False
     calibrate: Path | None = None
+    #: So many answers of each corpus are judged by a language model.
+    judge: int = 0
 
 
-async def evaluate(settings: Settings, options: Options) -> list[Result]:
-    """Measure every data set in an empty house.
+async def evaluate(
+    settings: Settings, options: Options, *, judge: Provider | None = None
+) -> list[Result]:
+    """Measure every data set in an empty house; ``judge`` judges answers.
 
     Raises:
         AppError: a data set or one of its files cannot be read.
@@ -86,6 +93,9 @@ async def evaluate(settings: Settings, options: Options) -> list[Result]:
                     ablation = await ablate(house, tenant_id, places, asked)
                     contexts = await compare_contexts(house, tenant_id, places, asked)
                     result = replace(result, ablation=ablation, contexts=contexts)
+                if judge is not None:
+                    asked = [one for one in corpus.questions if one.answerable][: options.judge]
+                    result = replace(result, judged=await verdicts(house, tenant_id, asked, judge))
                 results.append(result)
                 filled.append(Filled(name, tenant_id, corpus))
         if options.calibrate is not None:
@@ -152,7 +162,21 @@ def run(options: Options) -> list[Result]:
                 embedding_model=settings.embedding_model,
                 embedding_dimension=settings.embedding_dimension,
             )
-            return asyncio.run(evaluate(settings, options))
+            return asyncio.run(_judged(settings, options))
+
+
+async def _judged(settings: Settings, options: Options) -> list[Result]:
+    """Measure, with the operator's own models as the judge."""
+    if not options.judge:
+        return await evaluate(settings, options)
+    judge = build_router(load_settings())
+    try:
+        if has_model(judge):
+            return await evaluate(settings, options, judge=judge)
+        say("no language model is configured: answers are not judged")
+        return await evaluate(settings, options)
+    finally:
+        await judge.close()
 
 
 def say(line: str) -> None:
@@ -175,6 +199,13 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings between runs")
     parser.add_argument("--answers", action="store_true", help="ask the chat as well")
+    parser.add_argument(
+        "--judge",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let a language model judge the first N answers of each language",
+    )
     return Options(**vars(parser.parse_args(arguments)))
 
 

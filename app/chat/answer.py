@@ -117,6 +117,8 @@ class Answer:
     whole_document: WholeDocument | None = None
     #: How it was found among those given before; None for one that was made for this question.
     cached: Literal["exact", "semantic"] | None = None
+    #: The question it was made for, when that was asked in other words.
+    made_for: str | None = None
 
     @property
     def groundedness(self) -> float | None:

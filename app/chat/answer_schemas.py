@@ -69,6 +69,9 @@ class AnswerRecord(BaseModel):
     provider: str
     model: str
     cached: Literal["exact", "semantic"] | None
+    made_for: str | None = Field(
+        None, description="The question in other words that a semantic answer was made for."
+    )
     usage: UsageOut
     attempts: list[AttemptRecord]
     timings: TimingsOut

@@ -4,6 +4,9 @@ The tenant's corpus revision is part of the key: after any visible change of a d
 was kept before is found again, on any worker, and nobody has to look for it. While Redis is away
 each worker keeps some answers for itself under the same keys.
 
+A question that was not asked yet may have been in other words (``neighbours.py``): then its answer
+is that one's.
+
 The same question asked by many at once is answered once (``flights.py``); over all workers a lease
 in Redis says who answers it, and the others wait for what it keeps.
 """
@@ -24,7 +27,8 @@ from app.auth.caller import Caller
 from app.chat.answer import Answer, Question
 from app.chat.cache_scripts import FINISH, FORGET, LOOK, RENEW
 from app.chat.events import Answered, Begun, ChatEvent, Produce
-from app.chat.kept_answer import encoded, events_of
+from app.chat.kept_answer import encoded, events_of, question_of
+from app.chat.neighbours import MOST, Neighbours, interchangeable
 from app.infra.metrics import Metrics
 from app.infra.redis import Guarded, RedisAway
 from app.retrieval.search import Retrieved
@@ -45,14 +49,26 @@ class CacheKey(NamedTuple):
     """Under what a tenant's answer is kept."""
 
     tenant_id: str
-    name: str
+    revision: int
+    #: Of all that was asked.
+    digest: str
+    #: What is asked with the same filters, model and reach, in whatever words.
+    group: str
 
 
 class AnswerCache:
     """The cached answers of all tenants."""
 
-    def __init__(self, redis: Guarded, *, ttl_s: int, metrics: Metrics | None = None) -> None:
-        """Keep answers for ``ttl_s``; 0 keeps none."""
+    def __init__(
+        self,
+        redis: Guarded,
+        *,
+        ttl_s: int,
+        neighbours: Neighbours | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """Keep answers for ``ttl_s``; 0 keeps none; by ``neighbours`` also for other words."""
+        self._neighbours = neighbours
         self._redis = redis
         self._ttl_s = ttl_s
         self._metrics = metrics or Metrics()
@@ -69,8 +85,7 @@ class AnswerCache:
         """
         if not self._ttl_s or question.history or question.as_of or question.keys:
             return None
-        asked = [
-            " ".join(question.text.split()).casefold(),
+        how = [
             sorted(question.document_ids or ()),
             sorted(question.tags or ()),
             question.model,
@@ -79,16 +94,19 @@ class AnswerCache:
             question.top_k,
             caller.reach if caller.restricted else None,
         ]
-        digest = hashlib.sha256(orjson.dumps(asked)).hexdigest()
-        return CacheKey(caller.tenant_id, f"{caller.corpus_revision}:{digest}")
+        group = _digest(how)
+        digest = _digest([" ".join(question.text.split()).casefold(), group])
+        return CacheKey(caller.tenant_id, caller.corpus_revision, digest, group)
 
-    async def answered(self, key: CacheKey, produce: Produce) -> AsyncGenerator[ChatEvent]:
+    async def answered(
+        self, key: CacheKey, question: str, produce: Produce
+    ) -> AsyncGenerator[ChatEvent]:
         """The events of the kept answer, or those that ``produce`` gives, kept for the next."""
         token, waited = secrets.token_bytes(16), False
         while True:
             try:
                 state, kept = await self._run(
-                    "look", LOOK, [_answer(key)], [token, LEASE_MS, int(waited)]
+                    "look", LOOK, [_answer(key), _near(key)], [token, LEASE_MS, int(waited)]
                 )
             except RedisAway:
                 async for event in self._answered_here(key, produce):
@@ -101,31 +119,53 @@ class AnswerCache:
                 return
             if state == _LED:
                 self._metrics.cache("answer", "miss")
-                async for event in self._led(key, token, produce):
+                async for event in self._led(key, token, question, kept, produce):
                     yield event
                 return
             waited = True
             await asyncio.sleep(_LOOKED_S)
 
     async def _led(
-        self, key: CacheKey, token: bytes, produce: Produce
+        self, key: CacheKey, token: bytes, question: str, entries: bytes, produce: Produce
     ) -> AsyncGenerator[ChatEvent]:
-        """Produce, while the lease lasts, and keep what came of it."""
+        """Tell a neighbour's answer, or produce, while the lease lasts, and keep what comes."""
         renewing = asyncio.create_task(self._renew(key, token))
-        kept, ttl_ms = b"", 0
-        watch = _Watch()
+        kept, watch = b"", _Watch()
         try:
+            if told := await self._told_before(key, question, entries):
+                for event in told:
+                    yield event
+                return
             async with aclosing(produce()) as events:
                 async for event in events:
                     if answer := watch.ended(event):
                         # Before its reader has the end, and may leave.
-                        kept, ttl_ms = watch.encoded(answer), self._ttl_ms(answer)
-                        await self._finish(key, token, kept, ttl_ms)
+                        kept = watch.encoded(answer)
+                        await self._keep(key, token, question, kept, lasting=_lasting(answer))
                     yield event
         finally:
             renewing.cancel()
             if not kept:
-                await asyncio.shield(self._finish(key, token, b"", 0))
+                await asyncio.shield(self._finish(key, token))
+
+    async def _told_before(self, key: CacheKey, question: str, entries: bytes) -> list[ChatEvent]:
+        """The events of the answer to the same question in other words; none if there is none.
+
+        Raises:
+            AppError: the embedding model does not answer, and so could not for the search.
+        """
+        if self._neighbours is None or not entries:
+            return []
+        digests = await self._neighbours.near(question, entries)
+        keys = [f"cached:{key.tenant_id}:{key.revision}:{digest}" for digest in digests]
+        with suppress(RedisAway):
+            found: list[Any] = await self._redis.run(lambda redis: redis.mget(keys)) if keys else []
+            for kept in found:
+                if kept and interchangeable(question, question_of(kept)):
+                    self._metrics.cache("semantic", "hit")
+                    return events_of(kept, asked=question)
+        self._metrics.cache("semantic", "miss")
+        return []
 
     async def _answered_here(self, key: CacheKey, produce: Produce) -> AsyncGenerator[ChatEvent]:
         """The same in this process alone."""
@@ -146,9 +186,6 @@ class AnswerCache:
                         self._local.popitem(last=False)
                 yield event
 
-    def _ttl_ms(self, answer: Answer) -> int:
-        return self._ttl_s * 1000 if _lasting(answer) else SHARED_MS
-
     async def forget(self, tenant_id: str) -> int:
         """Forget a tenant's answers; how many there were.
 
@@ -164,11 +201,21 @@ class AnswerCache:
             with suppress(RedisAway):
                 await self._run("renew", RENEW, [_answer(key)], [token, LEASE_MS])
 
-    async def _finish(self, key: CacheKey, token: bytes, kept: bytes, ttl_ms: int) -> None:
-        lasting = int(ttl_ms != SHARED_MS)
+    async def _keep(
+        self, key: CacheKey, token: bytes, question: str, kept: bytes, *, lasting: bool
+    ) -> None:
+        entry = b""
+        if lasting and self._neighbours is not None:
+            entry = await self._neighbours.entry(question, key.digest)
+        ttl_ms = self._ttl_s * 1000 if lasting else SHARED_MS
+        await self._finish(
+            key, token, kept, ttl_ms, int(lasting), int(time.time() * 1000), entry, MOST
+        )
+
+    async def _finish(self, key: CacheKey, token: bytes, kept: bytes = b"", *more: Any) -> None:  # noqa: ANN401 - as Redis takes it
+        keys = [_answer(key), _index(key.tenant_id), _near(key)]
         with suppress(RedisAway):
-            values = [token, kept, ttl_ms, lasting, int(time.time() * 1000)]
-            await self._run("finish", FINISH, [_answer(key), _index(key.tenant_id)], values)
+            await self._run("finish", FINISH, keys, [token, kept, *more])
 
     async def _run(self, name: str, text: str, keys: list[str], values: list[Any]) -> Any:  # noqa: ANN401 - a script's reply
         async def command(redis: Redis) -> Any:  # noqa: ANN401
@@ -202,7 +249,15 @@ def _lasting(answer: Answer) -> bool:
 
 
 def _answer(key: CacheKey) -> str:
-    return f"cached:{key.tenant_id}:{key.name}"
+    return f"cached:{key.tenant_id}:{key.revision}:{key.digest}"
+
+
+def _near(key: CacheKey) -> str:
+    return f"cached:{key.tenant_id}:{key.revision}:{key.group}:near"
+
+
+def _digest(what: list[Any]) -> str:
+    return hashlib.sha256(orjson.dumps(what)).hexdigest()
 
 
 def _index(tenant_id: str) -> str:

@@ -4,7 +4,8 @@ KEYS[1] is the answer's; beside it stands the lease of whoever is answering (``â
 must not be cached but is there for those that waited (``â€¦:shared``).
 """
 
-#: ARGV: token, lease in ms, 1 for one that has waited. The answer, or who is to make it.
+#: KEYS[2] holds the neighbours. ARGV: token, lease in ms, 1 for one that has waited. The answer, or
+#: who is to make it; whoever that is gets the neighbours as well.
 LOOK = """
 local kept = redis.call('GET', KEYS[1])
 if kept then return {'hit', kept} end
@@ -13,7 +14,7 @@ if ARGV[3] == '1' then
   if kept then return {'shared', kept} end
 end
 if redis.call('SET', KEYS[1] .. ':lease', ARGV[1], 'NX', 'PX', ARGV[2]) then
-  return {'led', ''}
+  return {'led', redis.call('GET', KEYS[2]) or ''}
 end
 return {'busy', ''}"""
 #: ARGV: token, lease in ms.
@@ -21,9 +22,10 @@ RENEW = """
 if redis.call('GET', KEYS[1] .. ':lease') == ARGV[1] then
   redis.call('PEXPIRE', KEYS[1] .. ':lease', ARGV[2])
 end"""
-#: KEYS[2] is the list of the tenant's answers. ARGV: token, the answer or nothing, for how many
-#: ms, 1 when it is to be cached, the time in ms. Ends the lease; one that lapsed does no harm, for
-#: the answer is of the revision in its key.
+#: KEYS[2] is the list of the tenant's answers, KEYS[3] holds the neighbours. ARGV: token, the
+#: answer or nothing, for how many ms, 1 when it is to be cached, the time in ms, the question's own
+#: entry among the neighbours or nothing, how many there may be. Ends the lease; one that lapsed
+#: does no harm, for the answer is of the revision in its key.
 FINISH = """
 if redis.call('GET', KEYS[1] .. ':lease') == ARGV[1] then
   redis.call('DEL', KEYS[1] .. ':lease')
@@ -36,6 +38,10 @@ if ARGV[2] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[5] + ARGV[3], key)
   if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[3]) then
     redis.call('PEXPIRE', KEYS[2], ARGV[3])
+  end
+  if ARGV[6] ~= '' and ARGV[4] == '1' then
+    local near = ARGV[6] .. (redis.call('GET', KEYS[3]) or '')
+    redis.call('SET', KEYS[3], string.sub(near, 1, #ARGV[6] * ARGV[7]), 'PX', ARGV[3])
   end
 end"""
 #: KEYS: the list of a tenant's answers. Removes them all; how many were still there.

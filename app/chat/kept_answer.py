@@ -40,8 +40,11 @@ def encoded(retrieved: Retrieved, answer: Answer) -> bytes:
     )
 
 
-def events_of(kept: bytes) -> list[ChatEvent]:
-    """The events of an answer that was given before; it costs nothing and took no attempt."""
+def events_of(kept: bytes, *, asked: str | None = None) -> list[ChatEvent]:
+    """The events of an answer that was given before; it costs nothing and took no attempt.
+
+    ``asked`` is the question, when the answer was made for one in other words.
+    """
     facts: dict[str, Any] = orjson.loads(kept)
     passages = tuple(_passage(row) for row in facts["passages"])
     citations = tuple(Citation(**{**row, "tags": tuple(row["tags"])}) for row in facts["citations"])
@@ -57,10 +60,11 @@ def events_of(kept: bytes) -> list[ChatEvent]:
         usage=Usage(),
         attempts=(),
         timings=_NO_TIME,
-        standalone=facts["standalone"],
+        standalone=asked or facts["standalone"],
         grounding=_grounding(facts.get("grounding")),
         whole_document=WholeDocument(**whole) if (whole := facts.get("whole_document")) else None,
-        cached="exact",
+        cached="semantic" if asked else "exact",
+        made_for=facts["standalone"] if asked else None,
     )
     begun = Begun("", "", Retrieved(passages, 0.0, 0.0))
     return [begun, Said(answer.text), *map(Cited, citations), Answered(answer)]
@@ -68,7 +72,13 @@ def events_of(kept: bytes) -> list[ChatEvent]:
 
 def as_cached(answer: Answer) -> Answer:
     """The same answer to another question: it costs nothing and took no attempt."""
-    return replace(answer, usage=Usage(), attempts=(), timings=_NO_TIME, cached="exact")
+    cached = answer.cached or "exact"
+    return replace(answer, usage=Usage(), attempts=(), timings=_NO_TIME, cached=cached)
+
+
+def question_of(kept: bytes) -> str:
+    """The question that a kept answer was made for."""
+    return str(orjson.loads(kept)["standalone"])
 
 
 def _grounding(kept: dict[str, Any] | None) -> Grounding | None:

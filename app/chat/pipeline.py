@@ -169,13 +169,15 @@ class ChatPipeline:
         def made() -> AsyncGenerator[ChatEvent]:
             return self._made(caller, question)
 
-        return made() if key is None else self._shared(key, made)
+        return made() if key is None else self._shared(key, question, made)
 
-    async def _shared(self, key: CacheKey, made: Produce) -> AsyncGenerator[ChatEvent]:
+    async def _shared(
+        self, key: CacheKey, question: Question, made: Produce
+    ) -> AsyncGenerator[ChatEvent]:
         """The events of an answer that others may ask for at the same time."""
         another, told = self._flights.begun(key), False
         try:
-            joined = self._flights.join(key, lambda: self._cache.answered(key, made))
+            joined = self._flights.join(key, lambda: self._cache.answered(key, question.text, made))
             async with aclosing(joined):
                 async for event in joined:
                     told = True

@@ -76,6 +76,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
         "provider": answer.provider,
         "model": answer.model,
         "cached": answer.cached,
+        "made_for": answer.made_for,
         "usage": {
             "prompt_tokens": answer.usage.prompt_tokens,
             "completion_tokens": answer.usage.completion_tokens,

@@ -192,7 +192,7 @@ class Metrics:
         """Something went on without Redis."""
         self._count(REDIS_AWAY, event)
 
-    def cache(self, name: Literal["answer"], event: Literal["hit", "miss"]) -> None:
+    def cache(self, name: Literal["answer", "semantic"], event: Literal["hit", "miss"]) -> None:
         """A cache was asked."""
         self._count(CACHE, name, event)
 

@@ -18,7 +18,7 @@ class IndexMismatch(ConfigurationError):
 class ModelSwitched(IndexMismatch):
     """The embedding model was switched meanwhile; try again shortly."""
 
-    status, retryable = 503, True
+    status, code, retryable = 503, "model_switched", True
 
 
 async def current_model(pool: Pool) -> tuple[str, int]:

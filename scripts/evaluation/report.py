@@ -61,6 +61,8 @@ class Result:
     ablation: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     #: What the sources of a prompt are made of → metric → value; with the ablation.
     contexts: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    #: What a language model thinks of the answers; empty unless it was asked.
+    judged: Mapping[str, float | None] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Everything, with the floors beside it."""
@@ -68,17 +70,18 @@ class Result:
 
 
 def tables(results: Sequence[Result]) -> str:
-    """Both tables, in Markdown that also reads well in a terminal."""
+    """All tables, in Markdown that also reads well in a terminal."""
     parts = [table(["set", "ranking", *METRICS], _ranking_rows(results))]
     parts.append(
         "Floors are those of larger splits of the same sets. Pages (or passages) are ranked by"
         " their best chunk; served@5 and contains@5 look at the first five chunks."
     )
-    answered = [result for result in results if result.answers]
-    if answered:
-        names = list(answered[0].answers)
-        rows = [[one.name, *(shown(one.answers[name]) for name in names)] for one in answered]
-        parts.append(table(["answers", *names], rows))
+    for label in ("answers", "judged"):
+        values = {one.name: getattr(one, label) for one in results if getattr(one, label)}
+        if values:
+            names = list(next(iter(values.values())))
+            rows = [[name, *(shown(of[metric]) for metric in names)] for name, of in values.items()]
+            parts.append(table([label, *names], rows))
     return "\n\n".join(parts)
 
 

@@ -99,6 +99,51 @@ def test_a_summary_of_a_document_is_kept_until_the_document_changes(pair: Pair) 
     assert (after["status"], after["cached"]) == ("abstained", None)
 
 
+def test_a_question_in_other_words_gets_the_same_answer(pair: Pair) -> None:
+    """By another process; one that nearly asks the same does not, and no change serves it."""
+    one, two = pair.clients
+    document = ingested(one, NINE)
+    first = pair.ask(0)
+    asked = "How many packets does the downlink send each second?"
+    again = pair.ask(1, question=asked)
+    assert len(pair.provider.calls()) == 1
+    assert (again["cached"], again["attempts"], again["usage"]["cost_usd"]) == ("semantic", [], 0)
+    for name in ("answer", "citations", "provider", "model", "status"):
+        assert again[name] == first[name], name
+    record = two.get(f"/api/v1/answers/{again['answer_id']}").json()
+    assert (record["cached"], record["made_for"]) == ("semantic", QUESTION)
+    assert (record["question"], record["rephrased"]) == (asked, None)
+    assert "made_for" not in again
+    assert one.get(f"/api/v1/answers/{first['answer_id']}").json()["made_for"] is None
+    for near in (
+        "How many packets does the uplink send each second?",
+        "How many packets does the downlink send each minute?",
+        "How many packets does the downlink not send each second?",
+        "Why does the downlink send packets each second?",
+    ):
+        assert pair.ask(1, question=near)["cached"] is None, near
+    for more in ({"temperature": 0.5}, {"top_k": 2}, {"filters": {"tags": ["none"]}}):
+        assert pair.ask(1, question=asked, **more)["cached"] is None, more
+    assert pair.ask(1, question=asked, session_id="s")["cached"] == "semantic", "the first turn"
+    assert pair.ask(1, question=asked, session_id="s")["cached"] is None, "within a conversation"
+    one.patch(f"/api/v1/docs/{document['id']}", json={"title": "Other"}).raise_for_status()
+    assert pair.ask(1, question=asked)["citations"][0]["title"] == "Other"
+
+
+def test_abstentions_and_other_tenants_are_no_neighbours(pair: Pair, api: Api) -> None:
+    ingested(pair.clients[0], NINE)
+    lost = "Who won the football cup of Norway in 1998?"
+    assert pair.ask(0, question=lost, model="extractive")["status"] == "abstained"
+    same = "In 1998, who won the football cup of Norway?"
+    assert pair.ask(0, question=same, model="extractive")["cached"] is None
+    pair.ask(0)
+    asked = "How many packets does the downlink send each second?"
+    url = str(pair.clients[0].base_url)
+    with httpx.Client(base_url=url, headers={"X-API-Key": api.key}, timeout=60) as other:
+        assert other.post("/api/v1/chat", json={"question": asked}).json()["cached"] is None
+    assert pair.ask(0, question=asked)["cached"] == "semantic"
+
+
 def test_a_stream_of_a_kept_answer_tells_it_whole(pair: Pair) -> None:
     ingested(pair.clients[0], NINE)
     first = pair.ask(0)

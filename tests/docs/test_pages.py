@@ -19,6 +19,7 @@ SETTINGS = {name.upper() for name in Settings.model_fields}
 #: Words in capitals that are variables of something else, by who reads them.
 OTHERS = {
     "DOCENT_API_URL", "DOCENT_API_KEY",  # the client and the demo
+    "DOCENT_DEMO_URL", "DOCENT_OAUTH_CLIENT_ID",
     "BUDGET_USD",  # make
     "ENGLISH_MODELS",  # a name in the code
 }  # fmt: skip

@@ -106,7 +106,7 @@ def test_the_routes_are_the_openapi_document() -> None:
         (path, method) for path, methods in app.openapi()["paths"].items() for method in methods
     }
     assert served == documented
-    assert len(served) == 87
+    assert len(served) == 88
     assert app.openapi() is app.openapi()
 
 

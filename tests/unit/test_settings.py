@@ -16,6 +16,7 @@ CANARY = "hunter2-canary"
 #: One good value of every knob, as text, and what it becomes. A new knob needs a row here.
 GOOD = {
     "answer_cache_ttl_s": ("60", 60),
+    "semantic_cache": ("false", False),
     "query_log_days": ("7", 7),
     "bind_address": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),

@@ -18,7 +18,7 @@ def document(**changes) -> Document:
         "warnings": (FileWarning("hidden_text", 2, 40),),
         "version": 2, "page_count": 12, "size_bytes": 48211,
         "sha256": bytes(32), "status": "ready", "error_code": None, "error_detail": None,
-        "url": None,
+        "url": None, "visibility": "tenant", "workspace_id": None, "owner_id": None,
         "created_at": AT, "updated_at": AT.astimezone(UTC),
     }  # fmt: skip
     return Document(**{**values, **changes})
@@ -32,6 +32,7 @@ def test_a_document_has_every_member_of_the_contract() -> None:
         "warnings": [{"code": "hidden_text", "page": 2, "characters": 40}],
         "version": 2, "page_count": 12, "size_bytes": 48211,
         "content_hash": "sha256:" + "0" * 64, "status": "ready", "error": None, "url": None,
+        "visibility": "tenant", "workspace_id": None, "owner_id": None,
         "uploaded_at": "2026-11-21T08:00:00.123Z", "updated_at": "2026-11-21T08:00:00.123Z",
     }  # fmt: skip
     example = DocumentOut.model_config["json_schema_extra"]["example"]  # type: ignore[index,call-overload]
@@ -66,5 +67,5 @@ def test_a_list_is_narrowed_only_by_what_is_known(query: dict[str, object]) -> N
 def test_a_list_needs_nothing() -> None:
     assert ListQuery().model_dump() == {
         "limit": 50, "after": None, "tag": None, "status": None, "q": None,
-        "include_deleted": False,
+        "include_deleted": False, "visibility": None, "workspace_id": None,
     }  # fmt: skip

@@ -35,6 +35,7 @@ def say_everything(metrics: Metrics) -> None:
     metrics.circuit("groq", "m", "half_open")
     metrics.search("minilm", "ok", 0.002)
     metrics.recall(10, 0.9)
+    metrics.rerank("ok")
     metrics.answer("abstained", "no_match")
     metrics.flagged("override")
     metrics.job("succeeded", 1.5)
