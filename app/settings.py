@@ -20,9 +20,15 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.errors import ConfigurationError
+from app.secret_managers import NAMED, secret_manager
 
 #: The largest budget there is; a larger one would be none.
 MAX_BUDGET_USD = 99_999_999
@@ -163,6 +169,11 @@ class Settings(BaseSettings):
         None,
         description="Folder with a file for each setting that is not in the environment, named as "
         "it is, such as groq_api_key; empty is /run/secrets, if there is one.",
+    )
+    secret_manager: str | None = Field(
+        None,
+        description="Where settings are that are in neither: aws:<secret, a JSON object>, "
+        "gcp:<project> or azure:<vault's URL>; needs the cloud's package (docs/security.md).",
     )
     secret_key: SecretStr | None = Field(
         None,
@@ -383,6 +394,28 @@ class Settings(BaseSettings):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
+    @field_validator("secret_manager")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None and NAMED.fullmatch(value) is None:
+            raise ValueError("must be aws:<secret>, gcp:<project> or azure:<vault's URL>")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the process is told goes before files, and these before a secret manager."""
+        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+        named = _Place().secret_manager
+        manager = secret_manager(named, settings_cls) if named else None
+        return sources if manager is None else (*sources, manager)
+
     @field_validator("openrouter_model", "groq_model", "openai_model", "local_llm_model")
     @classmethod
     def _each_once(cls, value: list[str]) -> list[str]:
@@ -464,6 +497,7 @@ class _Place(BaseSettings):
     model_config = Settings.model_config
 
     secrets_dir: Path | None = None
+    secret_manager: str | None = None
 
 
 def _secrets_dir() -> Path | None:
