@@ -27,8 +27,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.cloud_secrets import NAMED, cloud_secrets
 from app.errors import ConfigurationError
-from app.secret_managers import NAMED, secret_manager
 
 #: The largest budget there is; a larger one would be none.
 MAX_BUDGET_USD = 99_999_999
@@ -413,7 +413,7 @@ class Settings(BaseSettings):
         """What the process is told goes before files, and these before a secret manager."""
         sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
         named = _Place().secret_manager
-        manager = secret_manager(named, settings_cls) if named else None
+        manager = cloud_secrets(named, settings_cls) if named else None
         return sources if manager is None else (*sources, manager)
 
     @field_validator("openrouter_model", "groq_model", "openai_model", "local_llm_model")

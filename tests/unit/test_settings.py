@@ -230,7 +230,7 @@ def test_every_knob_has_an_example() -> None:
     assert set(GOOD) == set(Settings.model_fields)
 
 
-# A secret manager is asked at once: tests/integration/test_secret_managers.py.
+# A secret manager is asked at once: tests/integration/test_cloud_secrets.py.
 @pytest.mark.parametrize("name", set(GOOD) - {"secret_manager"})
 def test_a_knob_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     text, value = GOOD[name]

@@ -25,7 +25,7 @@ _PACKAGES = {
 }
 
 
-def secret_manager(named: str, settings: type[BaseSettings]) -> PydanticBaseSettingsSource | None:
+def cloud_secrets(named: str, settings: type[BaseSettings]) -> PydanticBaseSettingsSource | None:
     """The source that ``named`` means, already read; None when it is not of the form `NAMED`.
 
     Raises:
