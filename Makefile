@@ -153,7 +153,7 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 	@command -v chromium >/dev/null || { echo "chromium is not there: install Debian's package chromium"; exit 1; }
 	$(BIN)/python -m pytest -q tests/browser
 
-check: setup-dev lint types contracts dead-code docs test-fuzz test test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code docs test test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
