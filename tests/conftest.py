@@ -117,6 +117,14 @@ def samples_template(servers: ServerUrls, server_home: Path, schema_template: st
     return _template(servers, server_home, "template_samples", schema_template, _ingest_samples)
 
 
+@pytest.fixture(autouse=True)
+def logging_stays() -> Iterator[None]:
+    """An operator's program that a test runs in this process sets its own logging up."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 @pytest.fixture(scope="module")
 def database(servers: ServerUrls, schema_template: str) -> Iterator[FreshDatabase]:
     """A database with our schema, for this test module alone."""

@@ -77,6 +77,8 @@ def test_without_a_model_one_line_says_so(
     for name in ("OPENROUTER_API_KEY", "GROQ_API_KEY", "OPENAI_API_KEY", "LOCAL_LLM_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)  # where no .env is
+    # A logger that is used meanwhile would keep the program's level for all tests to come.
+    monkeypatch.setattr(evaluate, "configure_logging", lambda *_, **__: None)
     passage = {"id": "p1", "title": "Pump", "text": "The pump is tested every nine days."}
     question = {"id": "q1", "question": "How often is the pump tested?", "passage_ids": ["p1"]}
     (tmp_path / "passages.jsonl").write_text(json.dumps(passage), encoding="utf-8")
