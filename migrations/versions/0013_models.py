@@ -16,3 +16,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what stands beside; the model that answers stays."""
     run_file("0013_down.sql")
+    run_file("0012_search.sql")
