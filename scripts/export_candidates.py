@@ -30,7 +30,7 @@ from scripts.evaluation.dataset import page_place
 STATEMENT_TIMEOUT_S = 600
 #: One reader who says that an answer is wrong outweighs those who do not.
 _JUDGED = """
-    SELECT a.id, a.record ->> 'status' AS status, a.record -> 'candidates' AS candidates,
+    SELECT a.id, a.record ->> 'status' AS status, a.record -> 'cited' AS cited,
            coalesce(a.record ->> 'rephrased', a.record ->> 'question') AS question,
            f.score, f.comments
     FROM answers a
@@ -71,8 +71,8 @@ def _candidate(row: dict[str, Any], stems: dict[str, str]) -> dict[str, Any]:
     kind = "gap" if gap and row["score"] != 1 else "gold" if row["score"] == 1 else "correct"
     places = [
         page_place(stems[one["document_id"]], one["page"])
-        for one in row["candidates"]
-        if one["cited"] and one["document_id"] in stems
+        for one in row["cited"] or ()
+        if one["document_id"] in stems
     ]
     return {
         "id": row["id"],

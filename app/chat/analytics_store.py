@@ -37,7 +37,6 @@ _DAYS = f"""{_ASKED}
            percentile_cont(0.5) WITHIN GROUP (ORDER BY total_ms) AS total_ms_p50,
            coalesce(sum(cost_usd), 0) AS cost_usd
     FROM asked GROUP BY 1 ORDER BY 1"""  # noqa: S608 - constants
-# What was served from the cache repeats the attempts of the answer that was kept.
 _PROVIDERS = f"""{_ASKED}
     SELECT attempt ->> 'provider' AS provider, count(*) AS attempts,
            count(*) FILTER (WHERE attempt ->> 'outcome' = 'ok') AS succeeded,
@@ -45,14 +44,11 @@ _PROVIDERS = f"""{_ASKED}
                FILTER (WHERE attempt ->> 'outcome' = 'ok') AS ms_p50,
            coalesce(sum((attempt ->> 'cost_usd')::float8), 0) AS cost_usd
     FROM asked, jsonb_array_elements(record -> 'attempts') AS attempt
-    WHERE record ->> 'cached' IS NULL
     GROUP BY 1 ORDER BY attempts DESC"""  # noqa: S608 - constants
 _CITED = f"""{_ASKED},
     cited AS (
-        SELECT DISTINCT record ->> 'answer_id' AS answer_id,
-               candidate ->> 'document_id' AS document_id
-        FROM asked, jsonb_array_elements(record -> 'candidates') AS candidate
-        WHERE (candidate ->> 'cited')::boolean)
+        SELECT DISTINCT record ->> 'answer_id' AS answer_id, page ->> 'document_id' AS document_id
+        FROM asked, jsonb_array_elements(record -> 'cited') AS page)
     SELECT document_id, title, count(*) AS answers
     FROM cited LEFT JOIN documents ON documents.tenant_id = %(tenant)s AND id = document_id
     GROUP BY 1, 2 ORDER BY answers DESC, document_id LIMIT %(rows)s"""  # noqa: S608 - constants

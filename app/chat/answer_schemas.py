@@ -31,6 +31,14 @@ class Candidate(BaseModel):
     cited: bool
 
 
+class CitedPage(BaseModel):
+    """A page that the answer cites."""
+
+    document_id: str
+    version: int
+    page: int
+
+
 class WholeDocumentOut(BaseModel):
     """The document that was read as a whole: nothing was searched for, so no candidates."""
 
@@ -61,6 +69,7 @@ class AnswerRecord(BaseModel):
     rephrased: str | None = Field(description="As it was searched for, if that differs.")
     filters: FiltersOut
     candidates: list[Candidate]
+    cited: list[CitedPage] = Field([], description="Each once, in the order of the citations.")
     whole_document: WholeDocumentOut | None = None
     history_messages: int = Field(description="Of the conversation, that the prompt began with.")
     status: AnswerStatus

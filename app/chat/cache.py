@@ -29,6 +29,7 @@ from app.chat.cache_scripts import FINISH, FORGET, LOOK, RENEW
 from app.chat.events import Answered, Begun, ChatEvent, Produce
 from app.chat.kept_answer import encoded, events_of, question_of
 from app.chat.neighbours import MOST, Neighbours, interchangeable
+from app.errors import AppError
 from app.infra.metrics import Metrics
 from app.infra.redis import Guarded, RedisAway
 from app.retrieval.search import Retrieved
@@ -151,14 +152,13 @@ class AnswerCache:
     async def _told_before(self, key: CacheKey, question: str, entries: bytes) -> list[ChatEvent]:
         """The events of the answer to the same question in other words; none if there is none.
 
-        Raises:
-            AppError: the embedding model does not answer, and so could not for the search.
+        Nor while Redis is away, or the embedding model.
         """
         if self._neighbours is None or not entries:
             return []
-        digests = await self._neighbours.near(question, entries)
-        keys = [f"cached:{key.tenant_id}:{key.revision}:{digest}" for digest in digests]
-        with suppress(RedisAway):
+        with suppress(AppError, RedisAway):
+            digests = await self._neighbours.near(question, entries)
+            keys = [_answer(key._replace(digest=digest)) for digest in digests]
             found: list[Any] = await self._redis.run(lambda redis: redis.mget(keys)) if keys else []
             for kept in found:
                 if kept and interchangeable(question, question_of(kept)):
@@ -206,7 +206,8 @@ class AnswerCache:
     ) -> None:
         entry = b""
         if lasting and self._neighbours is not None:
-            entry = await self._neighbours.entry(question, key.digest)
+            with suppress(AppError):  # without the embedding model the answer is kept all the same
+                entry = await self._neighbours.entry(question, key.digest)
         ttl_ms = self._ttl_s * 1000 if lasting else SHARED_MS
         await self._finish(
             key, token, kept, ttl_ms, int(lasting), int(time.time() * 1000), entry, MOST

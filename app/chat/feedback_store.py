@@ -1,7 +1,5 @@
 """What readers said of answers, as rows."""
 
-from typing import Any
-
 import orjson
 
 from app.auth.caller import Caller
@@ -20,11 +18,6 @@ async def keep_feedback(
     connection: Connection, caller: Caller, record: Record, *, score: int, comment: str | None
 ) -> None:
     """Keep one opinion, in place of the caller's earlier one."""
-    cited: list[dict[str, Any]] = [
-        {name: candidate[name] for name in ("document_id", "version", "page")}
-        for candidate in record.facts["candidates"]
-        if candidate["cited"]
-    ]
     values = {
         "answer": record.answer_id,
         "tenant": caller.tenant_id,
@@ -32,6 +25,6 @@ async def keep_feedback(
         "score": score,
         "comment": comment,
         "question": record.facts["rephrased"] or record.facts["question"],
-        "cited": orjson.dumps(cited).decode(),
+        "cited": orjson.dumps(record.facts.get("cited", [])).decode(),
     }
     await connection.execute(_UPSERT, values)

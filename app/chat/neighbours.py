@@ -13,6 +13,7 @@ import numpy as np
 from app.chat.rephrase import needs_context
 from app.chat.same_question import ask_the_same
 from app.retrieval.embedding import Embedder, Vector
+from app.retrieval.following import settled
 
 #: Questions of one group that are looked at.
 MOST = 256
@@ -23,21 +24,24 @@ CHOSEN = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-
 
 
 class Neighbours:
-    """Tells which of the answered questions are near one, and which of those asks the same."""
+    """Tells which of the answered questions are near one, and which of those asks the same.
+
+    While the embedding model is another than the threshold's, no question is near any.
+    """
 
     def __init__(self, embedder: Embedder, *, threshold: float = CHOSEN["threshold"]) -> None:
         """``embedder`` is the search's own, so that a question is embedded once."""
         self._embedder = embedder
         self._threshold = threshold
-        self._row = np.dtype([("vector", "<f2", embedder.dimension), ("digest", f"V{_DIGEST}")])
 
     async def entry(self, question: str, digest: str) -> bytes:
-        """What is kept of a question that was answered; ``digest`` in hexadecimal.
+        """What is kept of a question that was answered, or nothing; ``digest`` in hexadecimal.
 
         Raises:
             AppError: the embedding model does not answer.
         """
-        return _packed(await self._embedder.embed_query(question)) + bytes.fromhex(digest)
+        vector = await self._vector(question)
+        return b"" if vector is None else vector.astype("<f2").tobytes() + bytes.fromhex(digest)
 
     async def near(self, question: str, entries: bytes) -> list[str]:
         """The digests of the questions above the threshold, nearest first, a few at most.
@@ -45,17 +49,21 @@ class Neighbours:
         Raises:
             AppError: the embedding model does not answer.
         """
-        rows = np.frombuffer(entries, self._row, len(entries) // self._row.itemsize)
-        vector = await self._embedder.embed_query(question)
+        vector = await self._vector(question)
+        if vector is None:
+            return []
+        row = np.dtype([("vector", "<f2", len(vector)), ("digest", f"V{_DIGEST}")])
+        rows = np.frombuffer(entries, row, len(entries) // row.itemsize)
         cosines = rows["vector"].astype(np.float32) @ vector
         best = np.argsort(-cosines, kind="stable")[:_TRIED]
         return [rows["digest"][at].tobytes().hex() for at in best if cosines[at] >= self._threshold]
+
+    async def _vector(self, question: str) -> Vector | None:
+        """The question's vector by the threshold's model; None while that is not the model."""
+        model = settled(self._embedder)
+        return await model.embed_query(question) if model.name == CHOSEN["model"] else None
 
 
 def interchangeable(question: str, answered: str) -> bool:
     """Whether the answer to ``answered`` may be given to ``question``; neither points back."""
     return not needs_context(question) and ask_the_same(question, answered)
-
-
-def _packed(vector: Vector) -> bytes:
-    return vector.astype("<f2").tobytes()

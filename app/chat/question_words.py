@@ -23,6 +23,7 @@ REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bcan(?:'t|not)\b", "can not"),
         (r"n't\b", " not"),
         (r"\b(what|who|where|when|how|that|it|there)'s\b", r"\1 is"),
+        *([(r"\b([\w-]+)'s? ([\w-]+)", r"\2 of \1")] * 2),  # "the tenant's agent's fee"
         (r"'(?:s|re|ve|ll|d|m)?(?![a-z])", " "),
         (r"(?<!\w)-(?=\d)", "minus "),
         (r"\be-mail", "email"),
@@ -208,6 +209,8 @@ BINDING = frozenset(
     """.split()  # noqa: SIM905
 )
 LOOSE = frozenset(["of", "for", "in", "on", "at", "with"])
+#: Between two things that are asked for at once: what of the rest is said of which, its place says.
+JOINING = frozenset(["and", "or", "but"])
 #: Capitalised within a sentence, these are names: "US", "May".
 SMALL = (
     FILLER

@@ -42,7 +42,7 @@ class Record:
 
 def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: Answer) -> Record:
     """The record of an answer that was just given."""
-    cited = {(c.document_id, c.version, c.page) for c in answer.citations}
+    cited = dict.fromkeys((c.document_id, c.version, c.page) for c in answer.citations)
     facts = {
         "answer_id": answer.answer_id,
         "session_id": answer.session_id,
@@ -67,6 +67,10 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
                 "cited": (passage.document_id, passage.version, passage.page) in cited,
             }
             for passage in retrieved.passages
+        ],
+        "cited": [
+            {"document_id": document_id, "version": version, "page": page}
+            for document_id, version, page in cited
         ],
         "whole_document": answer.whole_document and asdict(answer.whole_document),
         "history_messages": len(question.history),

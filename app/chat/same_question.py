@@ -17,6 +17,7 @@ from app.chat.question_words import (
     BINDING,
     FILLER,
     IRREGULAR,
+    JOINING,
     LOOSE,
     REWRITES,
     SMALL,
@@ -28,9 +29,10 @@ from app.retrieval.language import DEFAULT, language_of
 _LONGEST = 300
 #: Where one of these is asked for, the order of words says who does what.
 _STRICT = frozenset(["WHO", "WHOSE", "WHICH", "COUNT", "AMOUNT", "WHETHER"])
-#: With so many loose prepositions it does, too: "the share of women in boards".
+#: With so many joints it does, too: "the share of women in boards", "the hold A has on B".
 _JOINTS = 2
 _AUXILIARIES = re.compile(rf"\b(?:{AUXILIARY}|be|been|being)\b")
+_JOINT = LOOSE | {"has", "have"}
 _SENTENCES = re.compile(r"[.?!;]\s+\S|\n")
 _SYMBOLS = re.compile(r"[^\w\s.,;:?!'\"\u2018\u2019\u201c\u201d()-]+")
 #: A capitalised word within the sentence, but for "I".
@@ -43,11 +45,12 @@ class Reading:
 
     #: What is asked for and how (COUNT, WHO, MAX), and its symbols: "$", "++".
     marks: frozenset[str]
-    #: The words it is about, in order, each once; with what binds them where that matters.
+    #: The words it is about, in order, each once; with what binds them where that matters. Of two
+    #: things that are asked for at once all words, with the marks among them.
     subject: tuple[str, ...]
     #: The order of the subject says who does what to whom.
     strict: bool
-    #: Its loose prepositions: of two and more the order tells apart what they join.
+    #: How many words join others loosely: of two and more the order tells apart what they join.
     joints: int
 
 
@@ -77,14 +80,17 @@ def reading(question: str) -> Reading | None:
         text = pattern.sub(said, text)
     found = words(text)
     marks = {word for word in found if _is_mark(word)}
-    subject = _subject_of(found, trailing="WHICH" not in marks)
+    joined = not JOINING.isdisjoint(found)
+    subject = _subject_of(found, trailing="WHICH" not in marks, marked=joined)
     if not _AUXILIARIES.search(asked.lower()) and any(map(_is_past, found)):
         marks.add("PAST")
-    strict, joints = bool(marks & _STRICT), sum(word in LOOSE for word in found)
+    strict, joints = joined or bool(marks & _STRICT), sum(word in _JOINT for word in found)
     marks -= {"WHICH"} | ({"CAN"} if "MAX" in marks else {"MUST"} if "MIN" in marks else set())
     marks.update(_SYMBOLS.findall(asked), (word for word in subject if _is_mark(word)))
     about = tuple(dict.fromkeys(word for word in subject if not _is_mark(word)))
-    return Reading(frozenset(marks), about, strict, joints) if about else None
+    if not about:
+        return None
+    return Reading(frozenset(marks), tuple(subject) if joined else about, strict, joints)
 
 
 def _kept_as_name(found: "re.Match[str]") -> str:
@@ -97,8 +103,11 @@ def _is_mark(word: str) -> bool:
     return word.isupper()
 
 
-def _subject_of(found: Sequence[str], *, trailing: bool) -> list[str]:
-    """The plain words, each with what binds it; a preposition at the end, if ``trailing`` may."""
+def _subject_of(found: Sequence[str], *, trailing: bool, marked: bool) -> list[str]:
+    """The plain words, each with what binds it; a preposition at the end, if ``trailing`` may.
+
+    ``marked`` leaves the marks among them.
+    """
     subject: list[str] = []
     binding = ""
     for word in found:
@@ -106,7 +115,9 @@ def _subject_of(found: Sequence[str], *, trailing: bool) -> list[str]:
             if binding:
                 subject.append(binding)
             binding = word
-        elif word not in FILLER and not _is_mark(word):
+        elif _is_mark(word):
+            subject += [word] if marked and word != "WHICH" else []
+        elif word not in FILLER:
             subject.append(f"{binding} {_plain(word)}".strip())
             binding = ""
     if trailing and found and found[-1] in LOOSE:

@@ -38,6 +38,7 @@ DO $$ BEGIN
 END $$;
 """
 _DROP = """
+DROP SCHEMA IF EXISTS beside CASCADE;
 DROP SCHEMA IF EXISTS jobs CASCADE;
 DROP SCHEMA IF EXISTS public CASCADE;
 CREATE SCHEMA public;
@@ -75,7 +76,9 @@ def snapshot(url: str) -> Iterator[Snapshot]:
             raise ConfigurationError("There is nothing to back up: the database holds no Docent.")
         [facts] = connection.execute(
             "SELECT pg_export_snapshot(), version_num, embedding_model, dimension"
-            " FROM public.alembic_version, public.index_info"
+            " FROM public.alembic_version, public.index_info i"
+            # Of the model that answers. As JSON, for older schemas do not have that column.
+            " WHERE to_jsonb(i) ->> 'chunk_table' IS DISTINCT FROM 'beside.chunks'"
         ).fetchall()
         blobs = connection.execute(
             "SELECT DISTINCT tenant_id, sha256 FROM public.document_versions"

@@ -41,6 +41,10 @@ _MAKE = """
             SELECT format('CREATE POLICY %I ON beside.chunks TO docent_app USING (%s)'
                           ' WITH CHECK (%s)', policyname, qual, with_check)
             FROM pg_policies WHERE schemaname = 'public' AND tablename = 'chunks'
+            UNION ALL
+            -- Vectors that are known already are looked for by it while the table is filled.
+            SELECT replace(indexdef, ' ON public.', ' ON beside.') FROM pg_indexes
+            WHERE schemaname = 'public' AND indexname = 'chunks_digest'
         LOOP
             EXECUTE made;
         END LOOP;

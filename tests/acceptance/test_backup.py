@@ -1,10 +1,11 @@
 """Backed up while it serves, destroyed, and restored: the same answers, keys and sessions."""
 
+import asyncio
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from pydantic import SecretStr
 from redis import Redis
 
@@ -20,6 +22,7 @@ from app.infra.postgres import migrate
 from app.settings import Settings
 from scripts.archives.archive import ArchiveRefused, open_archive
 from scripts.backup import back_up
+from scripts.reindexing import tables
 from scripts.restore import check, restore
 from tests.acceptance.conftest import serving
 from tests.conftest import ROOT, FreshDatabase, environment
@@ -205,6 +208,37 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
         archive.facts = newer.model_copy(update={"schema_revision": "0012", "postgres": 99})
         with pytest.raises(ArchiveRefused, match="needs PostgreSQL 99"):
             check(target.settings(), archive, force=True)
+
+
+def test_another_models_vectors_go_with_it_and_do_not_outlive_it(
+    source: Place, target: Place, key: str, tmp_path: Path
+) -> None:
+    """A backup in the middle of a change of the embedding model, and one without it over that."""
+
+    async def beside(place: Place, change: Callable[[tables.Owner], Awaitable[object]]) -> Any:
+        async with await psycopg.AsyncConnection.connect(
+            place.database.database_url, autocommit=True, row_factory=dict_row
+        ) as owner:
+            return await change(owner)
+
+    def restored(path: Path) -> tables.Standing:
+        back_up(source.settings(), path)
+        settings = target.settings(blob_store_url=target.more["BLOB_STORE_URL"])
+        with open_archive(path) as archive:
+            assert archive.facts.embedding_model == "all-MiniLM-L6-v2"
+            assert restore(settings, archive, force=True) == 0
+        found: tables.Standing = asyncio.run(beside(target, tables.standing))
+        return found
+
+    asyncio.run(beside(source, lambda owner: tables.make_beside(owner, "another", 8)))
+    found = restored(tmp_path / "with.tar")
+    assert (found.current, found.beside, found.beside_dimension) == (
+        "all-MiniLM-L6-v2", "another", 8,
+    )  # fmt: skip
+    assert found.missing == found.chunks > 0
+    asyncio.run(beside(source, tables.drop_beside))
+    assert restored(tmp_path / "without.tar").beside is None
+    assert target.rows("SELECT FROM pg_namespace WHERE nspname = 'beside'") == []
 
 
 def test_an_older_archive_is_brought_up_to_date(

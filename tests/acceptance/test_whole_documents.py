@@ -76,6 +76,10 @@ def test_its_record_says_what_was_read(client: httpx.Client, document_id: str) -
     assert read["errand"] == "summary"
     assert (read["document_id"], read["version"], read["parts"]) == (document_id, 1, 1)
     assert read["chunks_read"] == read["chunks_total"] > 10
+    assert [page["page"] for page in record["cited"]] == list(
+        dict.fromkeys(citation["page"] for citation in answer["citations"])
+    )
+    assert {page["document_id"] for page in record["cited"]} == {document_id}
 
 
 def test_a_factual_question_is_searched_for_even_in_one_document(

@@ -43,7 +43,7 @@ def record(caller: Caller, *, days_ago: int = 0, **changes: Any) -> Record:
         "asked_at": rfc3339(datetime.now(UTC) - timedelta(days=days_ago)),
         "question": "How large?",
         "rephrased": None,
-        "candidates": [{"document_id": "doc_1", "version": 1, "page": 3, "cited": True}] * 2,
+        "cited": [{"document_id": "doc_1", "version": 1, "page": page} for page in (3, 4)],
         "status": "complete",
         "cached": None,
         "groundedness": 1.0,
@@ -57,7 +57,7 @@ def record(caller: Caller, *, days_ago: int = 0, **changes: Any) -> Record:
 ABSTAINED: dict[str, Any] = {
     "question": "Lunch?",
     "status": "abstained",
-    "candidates": [],
+    "cited": [],
     "attempts": [],
     "groundedness": None,
     "timings": {"total_ms": 100.0, "first_token_ms": None},
@@ -70,7 +70,7 @@ async def test_the_figures_of_one_tenant(
 ) -> None:
     caller, stranger = newcomer(database), newcomer(database)
     liked = record(caller)
-    repeated = record(caller, cached="exact", usage={"cost_usd": None}, days_ago=1)
+    repeated = record(caller, cached="exact", usage={"cost_usd": None}, attempts=[], days_ago=1)
     dull = record(caller, **ABSTAINED)
     others = [record(caller, **ABSTAINED), record(stranger), record(caller, days_ago=2)]
     for one in (liked, repeated, dull, *others):

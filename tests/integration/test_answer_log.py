@@ -32,10 +32,10 @@ class Desk:
     def record(self, caller: Caller | None = None, **facts: Any) -> Record:
         caller = caller or self.ada
         answer_id = new_id("ans")
-        candidate = {"document_id": "doc_1", "version": 2, "page": 3, "cited": True}
+        page = {"document_id": "doc_1", "version": 2, "page": 3}
         known = {
             "answer_id": answer_id, "asked_at": "2026-11-26T10:00:00Z", "question": "Wie groß?",
-            "rephrased": None, "candidates": [candidate, {**candidate, "cited": False}],
+            "rephrased": None, "cited": [page],
         }  # fmt: skip
         return Record(caller.tenant_id, caller.id, answer_id, {**known, **facts})
 

@@ -19,7 +19,7 @@ def record(caller: Caller, question: str, **facts: object) -> Record:
     answer_id = new_id("ans")
     known = {
         "answer_id": answer_id, "asked_at": "2999-01-01T00:00:00Z", "question": question,
-        "rephrased": None, "status": "complete", "candidates": [],
+        "rephrased": None, "status": "complete", "cited": [],
     }  # fmt: skip
     return Record(caller.tenant_id, caller.id, answer_id, {**known, **facts})
 
@@ -37,16 +37,16 @@ async def test_what_was_judged_and_what_was_missing_is_exported(  # noqa: PLR091
         )
         await shop.archive.delete(shop.tenant_id, gone.document_id or "")
         cited = [
-            {"document_id": one.document_id, "version": 1, "page": page, "cited": page < 3}
-            for one, page in ((kept, 2), (kept, 2), (kept, 3), (gone, 1))
+            {"document_id": one.document_id, "version": 1, "page": page}
+            for one, page in ((kept, 2), (gone, 1))
         ]
         ada, bob = (Caller(shop.tenant_id, f"key_{name}", frozenset()) for name in ("ada", "bob"))
         stranger = Caller(elsewhere.tenant_id, "key_eve", frozenset())
         log = AnswerLog(Guarded(redis), shop.pool, kept_days=30)
-        right = record(ada, "May ada@example.org print?", candidates=cited)
-        wrong = record(ada, "Who prints?", rephrased="Who prints the book?", candidates=cited)
-        gap = record(ada, "Who binds?", status="abstained", candidates=cited[2:3])
-        unjudged = record(ada, "Who reads?", candidates=cited)
+        right = record(ada, "May ada@example.org print?", cited=cited)
+        wrong = record(ada, "Who prints?", rephrased="Who prints the book?", cited=cited)
+        gap = record(ada, "Who binds?", status="abstained", cited=[])
+        unjudged = record(ada, "Who reads?", cited=cited)
         old = record(ada, "Who wrote?", asked_at="2020-01-01T00:00:00Z")
         again = [record(ada, "Was it sold?"), record(ada, "was it SOLD?")]
         again[0].facts["asked_at"] = "2998-01-01T00:00:00Z"

@@ -11,9 +11,11 @@ from app.chat.answer import Answer, Question, Timings
 from app.chat.cache import AnswerCache
 from app.chat.events import Answered, Begun, ChatEvent
 from app.chat.neighbours import Neighbours
+from app.errors import Unavailable
 from app.infra.ids import new_id
 from app.infra.redis import Guarded, open_redis
 from app.llm.completion import Usage
+from app.retrieval.embedding import Vector
 from app.retrieval.search import Retrieved
 from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
@@ -100,6 +102,19 @@ async def test_rows_without_answers_find_nothing(desk: Desk) -> None:
     await desk.ask(FIRST)
     assert await desk.cache.forget(desk.caller.tenant_id) == 1
     assert (await desk.ask(OTHER)).cached is None
+
+
+async def test_an_answer_is_not_lost_with_the_embedding_model(desk: Desk) -> None:
+    class Away(CountingEmbedder):
+        async def embed_query(self, text: str) -> Vector:
+            raise Unavailable
+
+    await desk.ask("How large may a file be?")
+    cache = AnswerCache(desk.redis, ttl_s=60, neighbours=Neighbours(Away()))
+    away = Desk(cache, desk.redis, desk.caller)
+    assert (await away.ask(FIRST)).cached is None
+    assert (await away.ask(FIRST)).cached == "exact"
+    assert len(await desk.rows()) == 1, "it has no neighbours"
 
 
 async def test_it_can_be_off(desk: Desk) -> None:

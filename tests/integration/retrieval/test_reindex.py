@@ -298,6 +298,17 @@ async def test_what_cannot_be_is_said_in_a_sentence(shop: Workshop, settings: Se
             await run(settings, "drop")
 
 
+async def test_vectors_that_are_known_are_looked_for_by_an_index(shop: Workshop) -> None:
+    """Without one, each chunk read all of what was filled before it."""
+    async with connected(shop.url) as owner:
+        await tables.make_beside(owner, "third", 8)
+    [row] = shop.rows(
+        "SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'beside'"
+        " AND indexdef LIKE '%% (tenant_id, digest)'"
+    )
+    assert row["name"] == "chunks_digest"
+
+
 async def test_the_switch_waits_for_whoever_publishes(shop: Workshop, settings: Settings) -> None:
     await run(settings, "prepare")
     async with connected(shop.url) as owner, tenant_transaction(shop.pool, shop.tenant_id) as busy:

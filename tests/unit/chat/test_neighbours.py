@@ -3,6 +3,7 @@
 import hashlib
 
 from app.chat.neighbours import Neighbours, interchangeable
+from app.retrieval.following import FollowingEmbedder
 from tests.fakes import CountingEmbedder
 
 ANSWERED = ["pump test of valve nine", "pump test of valve ten", "the menu of today"]
@@ -26,6 +27,18 @@ async def test_a_few_are_tried_and_a_torn_entry_is_none() -> None:
     assert await neighbours.near("pump test", entry * 9) == [digest("x")] * 3
     assert await neighbours.near("pump test", entry[:-1]) == []
     assert await neighbours.near("pump test", b"") == []
+
+
+async def test_no_question_is_near_while_another_model_answers() -> None:
+    chosen, other = CountingEmbedder(), CountingEmbedder("another", 8)
+    following = FollowingEmbedder(chosen, other)
+    neighbours = Neighbours(following, threshold=0.7)
+    entry = await neighbours.entry("pump test", digest("x"))
+    following.adopt(other)
+    assert await neighbours.near("pump test", entry) == []
+    assert await neighbours.entry("pump test", digest("x")) == b""
+    following.adopt(chosen)
+    assert await neighbours.near("pump test", entry) == [digest("x")]
 
 
 def test_what_points_back_has_no_neighbour() -> None:

@@ -13,6 +13,7 @@ SAME = [
     ("How often is the filter cleaned?", "How frequently is the filter cleaned?"),
     ("Who approves travel above 500 euros?", "Who approves travel of more than 500 euros?"),
     ("In 2023, what was the revenue of Nike?", "What was Nike's revenue in 2023?"),
+    ("What is the customer's supplier called?", "What is the supplier of the customer called?"),
     ("If a pump fails, what happens?", "What happens when a pump fails?"),
     ("Which rooms have a desk?", "What rooms have a desk, please?"),
     ("Why does the pump not start?", "For what reason does the pump not start?"),
@@ -37,6 +38,24 @@ NEARLY = [
     ("Are exports to the US taxed?", "Are exports to us taxed?"),
     ("How do I move data from A to B?", "How do I move data from B to A?"),
     ("What is the share of women in boards?", "What is the share of boards in women?"),
+    ("What is the hold Alpha has on Beta?", "What is the hold Beta has on Alpha?"),
+    (
+        "What is the name of the customer's supplier?",
+        "What is the name of the supplier's customer?",
+    ),
+    ("What are the tenants' landlord's duties?", "What are the landlord's tenants' duties?"),
+    (
+        "What is the minimum age of drivers and the maximum age of pilots?",
+        "What is the maximum age of drivers and the minimum age of pilots?",
+    ),
+    (
+        "What can the tenant do and what must the landlord do?",
+        "What must the tenant do and what can the landlord do?",
+    ),
+    (
+        "What is the maximum load and the weight of the crane?",
+        "What is the load and the maximum weight of the crane?",
+    ),
 ]
 
 
