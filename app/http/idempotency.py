@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from starlette.responses import Response
 
 from app.errors import Conflict, InvalidRequest, Unavailable
-from app.infra.postgres import Pool, tenant_transaction
+from app.infra.postgres import DatabaseUnavailable, Pool, tenant_transaction
 
 log = structlog.get_logger(__name__)
 #: Design: contract, Conventions.
@@ -137,12 +137,13 @@ class Idempotency:
         turn = Turn(self, values)
         renewing = asyncio.create_task(self._renew(values))
 
-        async def end() -> None:
+        async def end(_type: object, error: BaseException | None, _trace: object) -> None:
             renewing.cancel()
-            if not turn.kept:
+            # While the database is away the lease ends by itself: nobody has to wait twice.
+            if not turn.kept and not isinstance(error, DatabaseUnavailable):
                 await asyncio.shield(self._forget(values))
 
-        stack.push_async_callback(end)
+        stack.push_async_exit(end)
         return turn
 
     async def _take(self, values: dict[str, Any]) -> dict[str, Any] | None:

@@ -8,19 +8,24 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from app.errors import ConfigurationError, Unavailable
+from app.infra.hanging_up import ServerSilent, deadline, is_lost
 from app.infra.reach import current_reach
 
 Connection = psycopg.AsyncConnection[DictRow]
 #: Seconds the client waits beyond the statement timeout, for a server that cannot even time out.
 GRACE_S = 1.0
+#: Seconds in which a connection is made, and as many again to set it up.
+CONNECT_S = 5
 
 
 class Pool(AsyncConnectionPool[Connection]):
@@ -28,23 +33,47 @@ class Pool(AsyncConnectionPool[Connection]):
 
     deadline_s: float = 60.0
 
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - psycopg's
+        """A connection, hung up when its user has it for longer than ``deadline_s``.
+
+        psycopg's own commits at the end; ours are in autocommit and have nothing to (14 of 25 us).
+        """
+        connection = await self.getconn(timeout)
+        try:
+            with deadline(connection, self.deadline_s):
+                yield connection
+        finally:
+            await self.putconn(connection)
+
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's
+        """A connection that the server has not hung up, to be given back by :meth:`putconn`."""
+        ends = monotonic() + (self.timeout if timeout is None else timeout)
+        while is_lost(connection := await self._lend(ends - monotonic())):
+            await connection.close()
+            await self.putconn(connection)  # which makes another
+        return connection
+
     async def putconn(self, conn: Connection) -> None:
         """Give a connection back, whoever is cancelled meanwhile.
 
-        The pool waits for its lock, and a cancellation that came then left it one connection short
-        for good.
+        One that is in the middle of something is closed: the pool would roll back, and a server
+        that is frozen never says that it has. The pool also waits for its lock, and a cancellation
+        that came then left it one connection short for good.
         """
+        if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+            await conn.close()
         await asyncio.shield(super().putconn(conn))
 
-    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's
-        """A connection, to be given back by :meth:`putconn`.
+    async def _lend(self, timeout_s: float) -> Connection:
+        """A connection, or a cancellation that came with it.
 
-        The pool waits with ``asyncio.wait_for``, which before Python 3.12 loses a cancellation that
-        comes with the connection: the work of a client that had left went on to ask a provider.
+        The pool waits with ``asyncio.wait_for``, which before Python 3.12 loses it: the work of a
+        client that had left went on to ask a provider.
         """
         task = asyncio.current_task()
         asked = task.cancelling() if task else 0
-        connection = await super().getconn(timeout)
+        connection = await super().getconn(timeout_s)
         if task and task.cancelling() > asked:
             await self.putconn(connection)
             raise asyncio.CancelledError
@@ -67,6 +96,16 @@ class DatabaseUnavailable(Unavailable):
     """The database is not answering; try again shortly."""
 
     code = "database_unavailable"
+
+
+#: What the driver and its pool say when it is not there, or takes no writes at present.
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+#: What is not tried again, for that would be to wait twice.
+_WAITED = (psycopg.errors.QueryCanceled, ServerSilent, PoolTimeout, TooManyRequests, PoolClosed)
 
 
 @asynccontextmanager
@@ -93,13 +132,14 @@ async def open_pool(
 
     async def configure(connection: Connection) -> None:
         # Set here and not in kwargs: Procrastinate passes its own to the same connect call.
-        await connection.set_autocommit(True)
-        await connection.execute(setup)
+        with deadline(connection, CONNECT_S):
+            await connection.set_autocommit(True)
+            await connection.execute(setup)
 
     pool = Pool(
         url,
         connection_class=psycopg.AsyncConnection[DictRow],
-        kwargs={"row_factory": dict_row, "connect_timeout": 5},
+        kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_S},
         configure=configure,
         min_size=1,
         max_size=size,
@@ -124,7 +164,7 @@ def translated() -> Iterator[None]:
     """Turn the driver's "it is not there" into ours; SQL mistakes stay what they are, a 500."""
     try:
         yield
-    except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.OperationalError) as error:
+    except _AWAY as error:
         raise DatabaseUnavailable from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
@@ -136,51 +176,24 @@ def translated() -> Iterator[None]:
 async def fetch_all(pool: Pool, query: str, values: Mapping[str, Any]) -> list[DictRow]:
     """Run one read-only statement and return its rows.
 
-    A connection that died while it lay in the pool costs the caller nothing: the pool is swept once
-    and the statement runs again, which is safe because it only reads.
+    When the server hangs up meanwhile it runs again, which is safe because it only reads.
 
     Raises:
-        DatabaseUnavailable: when it fails a second time.
+        DatabaseUnavailable: when it fails a second time, or took too long.
     """
-    try:
-        return await _fetch(pool, query, values)
-    except (psycopg.errors.QueryCanceled, PoolTimeout) as error:
-        raise DatabaseUnavailable from error
-    except psycopg.OperationalError:
-        pass
     with translated():
-        await pool.check()
-        return await _fetch(pool, query, values)
+        try:
+            return await _fetch(pool, query, values)
+        except _WAITED:
+            raise
+        except psycopg.OperationalError:
+            return await _fetch(pool, query, values)
 
 
 async def _fetch(pool: Pool, query: str, values: Mapping[str, Any]) -> list[DictRow]:
-    # Not pool.connection(): it also commits, and in autocommit there is nothing to commit (14 of 25
-    # us). A connection that comes back broken or busy, as after a cancellation, is not used again.
-    connection = await pool.getconn()
-    try:
-        with _deadline(connection, pool.deadline_s):
-            cursor = await connection.execute(query, values, binary=True)
-            return await cursor.fetchall()
-    finally:
-        await pool.putconn(connection)
-
-
-@contextmanager
-def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
-    """Hang up on a server that is frozen.
-
-    Cancelling the task would not do: the driver then asks the server to cancel and waits for its
-    answer, which never comes.
-    """
-    hang_up = asyncio.get_running_loop().call_later(seconds, connection.pgconn.finish)
-    try:
-        yield
-    except psycopg.Error as error:
-        if connection.closed and hang_up.when() <= asyncio.get_running_loop().time():
-            raise DatabaseUnavailable from error
-        raise
-    finally:
-        hang_up.cancel()
+    async with pool.connection() as connection:
+        cursor = await connection.execute(query, values, binary=True)
+        return await cursor.fetchall()
 
 
 @asynccontextmanager
@@ -191,11 +204,9 @@ async def tenant_transaction(pool: Pool, tenant_id: str) -> AsyncIterator[Connec
         DatabaseUnavailable: when the database goes away; nothing has been written then.
     """
     with translated():
-        async with pool.connection() as connection:
-            with _deadline(connection, pool.deadline_s):
-                async with connection.transaction():
-                    await enter_tenant(connection, tenant_id)
-                    yield connection
+        async with pool.connection() as connection, connection.transaction():
+            await enter_tenant(connection, tenant_id)
+            yield connection
 
 
 async def enter_tenant(connection: Connection, tenant_id: str) -> None:

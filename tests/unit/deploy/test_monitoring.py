@@ -16,6 +16,7 @@ from scripts.dashboards import DASHBOARDS, TARGET, slug, written
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 RUNBOOKS = ROOT / "docs" / "operations" / "runbooks.md"
+FAULTS = ROOT / "docs" / "fault-table.md"
 CATALOGUE = [value for value in vars(metrics_catalogue).values() if isinstance(value, Metric)]
 #: What Prometheus itself adds to every target, under the labels that we give our targets.
 LABELS = {"up": {"job", "role", "instance"}}
@@ -122,16 +123,21 @@ def test_every_alert_has_a_runbook_a_summary_and_a_severity() -> None:
     assert sections == {rule["alert"].lower() for rule in alerts()}
 
 
-def test_every_fault_has_its_row_and_every_link_leads_somewhere() -> None:
-    def rows(text: str) -> set[str]:
-        return {
-            line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if " | " in line
-        }
+def rows(text: str) -> list[list[str]]:
+    """The cells of all tables in a page, without their heads."""
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if " | " in line]
+    return [row for row in cells if row[0] != "fault"]
 
-    table = (ROOT / "docs" / "fault-table.md").read_text()
+
+def fault_rows() -> list[list[str]]:
+    """The fault table without the providers' own, which come with figures."""
+    table = FAULTS.read_text()
     providers = table.index("## Language-model providers"), table.index("## Starting and stopping")
-    named = rows(table[: providers[0]] + table[providers[1] :])
-    assert rows(RUNBOOKS.read_text()) == named
+    return rows(table[: providers[0]] + table[providers[1] :])
+
+
+def test_every_fault_has_its_row_and_every_link_leads_somewhere() -> None:
+    assert {row[0] for row in rows(RUNBOOKS.read_text())} == {row[0] for row in fault_rows()}
     for page in sorted(RUNBOOKS.parent.glob("*.md")):
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
             path, _, anchor = link.partition("#")
@@ -139,3 +145,19 @@ def test_every_fault_has_its_row_and_every_link_leads_somewhere() -> None:
             if not link.startswith("http"):
                 assert target.exists(), f"{page.name}: {link}"
                 assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_fault_is_proved_by_tests_that_exist() -> None:
+    for fault, *_, proof in fault_rows():
+        named = re.findall(r"`([\w/]+/test_\w+)`", proof)
+        assert named, fault
+        for name in named:
+            assert (ROOT / "tests" / f"{name}.py").exists(), f"{fault}: {name}"
+
+
+def test_what_a_fault_is_seen_by_is_said_somewhere() -> None:
+    """Metrics, events of the log, codes of problems: each stands in the code as it is written."""
+    code = "".join(path.read_text() for path in (ROOT / "app").rglob("*.py"))
+    for fault, seen, *_ in rows(RUNBOOKS.read_text()):
+        for name in re.findall(r"`([a-z_]+)`", seen):
+            assert f'"{name}"' in code, f"{fault}: {name}"
