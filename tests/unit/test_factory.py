@@ -19,6 +19,7 @@ from app.factory import create_app
 from app.infra.metrics import Metrics
 from app.infra.metrics_prometheus import PrometheusBackend
 from app.infra.postgres import DatabaseUnavailable
+from app.infra.tracing import Tracer
 from app.limits.crowd import Crowd
 from app.limits.rates import Limit, Subject, Use, Verdict
 from app.llm.completion import Completion
@@ -71,7 +72,8 @@ def made(**changes: Any) -> FastAPI:
         return {"postgres": True, "redis": False}
 
     house = SimpleNamespace(**{
-        "metrics": Metrics(), "credentials": Ring(), "provider": provider, "checks": checks,
+        "metrics": Metrics(), "tracer": Tracer(),
+        "credentials": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE),  # type: ignore[arg-type]
         "recordings": None, "audit": Audit(), "limiter": Unlimited(),
         "crowd": Crowd(None, at_once=0, workers=1),  # type: ignore[arg-type] - which is not asked
