@@ -52,11 +52,31 @@ class Received:
 class Collector:
     """What arrived, and how the next is taken."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
         self.behaviour = "ok"
         self.deliveries: list[Delivery] = []
         self.stopping = threading.Event()
+        self._port = 0
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def listen(self) -> None:
+        """Open the port, the same each time."""
+        self.stopping.clear()
+        self._server = _Server(("127.0.0.1", self._port), _handler(self))
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
+
+    def refuse(self) -> None:
+        """Close the port; who waits for an answer gets one."""
+        self.stopping.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
 
     @property
     def text(self) -> str:
@@ -85,7 +105,15 @@ class Collector:
 @contextmanager
 def collecting() -> Iterator[Collector]:
     """A collector that listens on loopback."""
+    collector = Collector()
+    collector.listen()
+    try:
+        yield collector
+    finally:
+        collector.refuse()
 
+
+def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -100,28 +128,22 @@ def collecting() -> Iterator[Collector]:
                 collector.deliveries.append(Delivery(self.path, headers, body))
             self.send_response(status)
             self.send_header("Content-Length", "2")
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(b"{}")
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
+    return Handler
 
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Clients that hang up are part of the tests."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        collector = Collector(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield collector
-        finally:
-            collector.stopping.set()
-            server.shutdown()
-            thread.join()
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are part of the tests."""
 
 
 def _spans(message: dict[str, Any]) -> Iterator[Received]:

@@ -23,6 +23,8 @@ _TYPES = {
     "embeddings": "embedding",
     "retrieval": "retriever",
 }
+#: Spans that begin a trace here.
+_DOORS = ("server", "consumer")
 #: Where what was said is shown.
 _SAID = {
     "docent.question": "langfuse.observation.input",
@@ -74,6 +76,10 @@ class LangfuseExporter(OtlpExporter):
         found = super().attributes(span)
         operation = str(found.get("gen_ai.operation.name"))
         found["langfuse.observation.type"] = _TYPES.get(operation, "span")
+        if span.kind in _DOORS:
+            # Or a trace whose parent is a caller's, which is never seen there, has no root.
+            found["langfuse.internal.as_root"] = True
+            found["langfuse.trace.name"] = span.name
         if span.error is not None:
             found["langfuse.observation.level"] = "ERROR"
             found["langfuse.observation.status_message"] = span.error

@@ -86,6 +86,21 @@ async def test_a_trace_has_its_session_user_question_and_answer(
     assert delivery.headers["x-langfuse-ingestion-version"] == "4"
 
 
+async def test_a_trace_that_a_caller_began_has_its_root_here(
+    collector: Collector, exporter: LangfuseExporter
+) -> None:
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with Tracer([exporter]).begin("POST /v1", kind="server", traceparent=parent) as root:
+        root.share("question", {})
+        begin_span("chat m", {}, kind="client").end()
+    assert await exporter.push()
+    first, inner = collector.named("POST /v1", LANGFUSE), collector.named("chat m", LANGFUSE)
+    assert first.parent_id == "b7ad6b7169203331"
+    assert first.attributes["langfuse.internal.as_root"] is True
+    assert first.attributes["langfuse.trace.name"] == "POST /v1"
+    assert "langfuse.internal.as_root" not in inner.attributes
+
+
 async def test_only_questions_and_jobs_go_there(
     collector: Collector, exporter: LangfuseExporter
 ) -> None:
