@@ -167,15 +167,15 @@ def test_a_receiver_at_fault_changes_nothing(pair: Pair, collector: Collector, f
         until(lambda: dropped(pair, "refused") > 0, 15, "what is refused is counted")
 
 
-def test_the_end_is_not_held_up(pair: Pair, collector: Collector) -> None:
+def test_the_end_is_not_held_up_and_by_default_nothing_that_was_said_leaves(
+    pair: Pair, collector: Collector
+) -> None:
     collector.behaviour = "silent"
     pair.ask_all(5)
     started = time.monotonic()
     stop(pair.docent.programs[-1])
     assert time.monotonic() - started < 20
 
-
-def test_what_was_said_stays_by_default(pair: Pair, collector: Collector) -> None:
     collector.refuse()  # whoever still waits for it
     collector.listen()
     collector.behaviour = "ok"
