@@ -36,6 +36,7 @@ from app.http.probes import probe_router
 from app.http.problems import Problem, install_problems
 from app.http.swagger import router as swagger_router
 from app.infra.metrics import Page
+from app.infra.tracing import Tracer
 from app.ingestion.event_routes import router as event_router
 from app.ingestion.routes import router as ingestion_router
 from app.ingestion.webhook_routes import router as webhook_router
@@ -148,6 +149,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         found: Crowd = scope["app"].state.house.crowd
         return found
 
+    def tracer(scope: Scope) -> Tracer:
+        found: Tracer = scope["app"].state.house.tracer
+        return found
+
     def observe(scope: Scope, status: int, seconds: float) -> None:
         count_request(scope["app"].state.house.metrics, scope, status, seconds)
 
@@ -182,7 +187,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             ],
         )
     tls = settings.issuer.startswith("https:")
-    app.add_middleware(RequestContext, observe=observe, tls=tls)
+    app.add_middleware(RequestContext, observe=observe, tracer=tracer, tls=tls)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

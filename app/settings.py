@@ -373,6 +373,32 @@ class Settings(BaseSettings):
         pattern="^https?://",
         description="OpenTelemetry collector (OTLP over HTTP) for METRICS_BACKEND.",
     )
+    otel_exporter_otlp_traces_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where spans of traces go by OTLP over HTTP, such as "
+        "http://collector:4318/v1/traces; empty sends none.",
+    )
+    otel_exporter_otlp_traces_headers: SecretStr | None = Field(
+        None, description="Headers that go with them: name=value,name=value."
+    )
+    langfuse_base_url: str = Field(
+        "https://cloud.langfuse.com",
+        pattern="^https?://",
+        description="Langfuse, where traces of questions and readers' scores go as well.",
+    )
+    langfuse_public_key: str | None = Field(
+        None, min_length=1, description="Key of a project there; empty sends nothing."
+    )
+    langfuse_secret_key: SecretStr | None = Field(None, min_length=1, description="Its secret key.")
+    tracing_sample_rate: float = Field(
+        1, ge=0, le=1, description="Share of requests and jobs that are traced."
+    )
+    tracing_content: Literal["off", "masked"] = Field(
+        "off",
+        description="Whether questions, prompts and answers leave with their traces, masked as "
+        "logs are.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe level that is logged."
     )
@@ -472,6 +498,8 @@ class Settings(BaseSettings):
             raise ValueError("METRICS_BACKEND=datadog needs DD_AGENT_HOST")
         if self.metrics_backend == "opentelemetry" and not self.otel_exporter_otlp_endpoint:
             raise ValueError("METRICS_BACKEND=opentelemetry needs OTEL_EXPORTER_OTLP_ENDPOINT")
+        if (self.langfuse_public_key is None) is not (self.langfuse_secret_key is None):
+            raise ValueError("give both LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY, or none")
         return self
 
 

@@ -35,14 +35,15 @@ from app.infra.redis import Guarded, answers, open_redis
 from app.infra.redis_line import open_line
 from app.infra.sampling import sampling
 from app.infra.servers import urls_of
+from app.infra.tracing import Tracer
+from app.infra.tracing_exporters import open_tracing
 from app.ingestion.announcer import Announcer
 from app.ingestion.board import JobBoard
 from app.ingestion.intake import Intake
-from app.ingestion.jobs import IngestionQueue, Worker, WorkLimits, backlog
-from app.ingestion.ocr import OcrLimits
-from app.ingestion.parse import ParseLimits
-from app.ingestion.pipeline import FileLimits, Pipeline
+from app.ingestion.jobs import IngestionQueue, Worker, backlog
+from app.ingestion.pipeline import Pipeline
 from app.ingestion.webhooks import Webhooks, register_webhooks
+from app.ingestion.wiring import file_limits, work_limits
 from app.limits.budgets import Budgets
 from app.limits.crowd import Crowd, open_crowd
 from app.limits.logins import LoginLimits
@@ -80,6 +81,7 @@ class House:
 
     settings: Settings
     metrics: Metrics
+    tracer: Tracer
     pool: Pool
     redis: Redis
     embedder: Embedder
@@ -165,6 +167,7 @@ async def open_house(
     urls = urls_of(settings)
     async with AsyncExitStack() as stack:
         metrics = await stack.enter_async_context(open_metrics(settings, port=metrics_port))
+        tracer = await stack.enter_async_context(open_tracing(settings, metrics))
         pool = await stack.enter_async_context(
             open_pool(
                 urls.database_url,
@@ -216,7 +219,7 @@ async def open_house(
             blobs,
             embedder,
             announcer,
-            limits=_limits(settings),
+            limits=file_limits(settings),
             metrics=metrics,
         )
         secret = secret_of(settings)
@@ -226,6 +229,7 @@ async def open_house(
         yield House(
             settings=settings,
             metrics=metrics,
+            tracer=tracer,
             pool=pool,
             redis=redis,
             embedder=embedder,
@@ -259,7 +263,7 @@ async def open_house(
             intake=Intake(pool, blobs, queue.defer, max_bytes=settings.max_file_bytes),
             board=JobBoard(pool, queue.defer, announcer),
             webhooks=Webhooks(pool, deliver, allow_private=settings.allow_private_urls),
-            worker=Worker(pool, jobs, pipeline, queue, limits=_work_limits(settings)),
+            worker=Worker(pool, jobs, pipeline, queue, limits=work_limits(settings), tracer=tracer),
             budgets=budgets,
         )
 
@@ -274,27 +278,3 @@ async def _job_app(pool: Pool) -> JobApp:
     jobs = JobApp(connector=PsycopgConnector())
     await jobs.connector.open_async(pool)  # it borrows the process's pool
     return jobs
-
-
-def _work_limits(settings: Settings) -> WorkLimits:
-    return WorkLimits(
-        attempts=settings.job_attempts,
-        concurrency=settings.worker_concurrency,
-        stalled_after_s=settings.job_stalled_after_s,
-    )
-
-
-def _limits(settings: Settings) -> FileLimits:
-    return FileLimits(
-        ParseLimits(
-            max_bytes=settings.max_file_bytes,
-            max_pages=settings.max_pages,
-            max_text_bytes=settings.max_text_bytes,
-            timeout_s=settings.parse_timeout_s,
-            memory_bytes=settings.parse_memory_bytes,
-            max_entries=settings.max_entries,
-            max_unpacked_bytes=settings.max_unpacked_bytes,
-        ),
-        OcrLimits(max_pages=settings.max_ocr_pages, timeout_s=settings.ocr_timeout_s),
-        settings.chunk_words,
-    )

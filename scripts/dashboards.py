@@ -78,6 +78,9 @@ DASHBOARDS: dict[str, list[Panel]] = {
             "ops",
             {"dropped": "sum(rate(docent_records_dropped_total[5m]))"},
         ),
+        Panel(
+            "Spans of traces given up", "ops", rate("docent_trace_spans_dropped_total", "reason")
+        ),
     ],
     "Latency": [
         Panel("Answers", "s", quantiles("http_request_duration_seconds", CHAT)),

@@ -12,6 +12,7 @@ from app.chat.cache import AnswerCache
 from app.chat.turn import Turn
 from app.infra.metrics import NullBackend
 from app.infra.metrics_catalogue import Labels, Metric
+from app.infra.tracing import KeptSpan, Score
 from app.limits.rates import RateLimited
 from app.llm.completion import Completion, CompletionRequest, Delta, Event, ModelInfo
 from app.retrieval.embedding import Vector, Vectors
@@ -142,6 +143,25 @@ class Recorder(NullBackend):
     def of(self, metric: Metric) -> list[tuple[Labels, float]]:
         """What it was told of one metric."""
         return [(labels, value) for known, labels, value in self.seen if known is metric]
+
+
+class KeptSpans:
+    """An exporter of traces that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.spans: list[KeptSpan] = []
+        self.scores: list[Score] = []
+
+    def take(self, span: KeptSpan) -> None:
+        self.spans.append(span)
+
+    def score(self, score: Score) -> None:
+        self.scores.append(score)
+
+    def named(self, name: str) -> KeptSpan:
+        """The only span of that name."""
+        [found] = [span for span in self.spans if span.name == name]
+        return found
 
 
 #: Keeps no answer.

@@ -119,6 +119,8 @@ class Answer:
     cached: Literal["exact", "semantic"] | None = None
     #: The question it was made for, when that was asked in other words.
     made_for: str | None = None
+    #: Of the trace that shows how it came about; None when nobody keeps one.
+    trace_id: str | None = None
 
     @property
     def groundedness(self) -> float | None:

@@ -79,8 +79,10 @@ class AnswerLog:
 
     async def judge(
         self, caller: Caller, answer_id: str, *, score: int, comment: str | None
-    ) -> None:
+    ) -> Record:
         """Keep what the caller thinks of an answer: 1 or -1; a second opinion replaces the first.
+
+        Returns the answer's record.
 
         Raises:
             AnswerNotFound: there is none that the caller may see.
@@ -89,6 +91,7 @@ class AnswerLog:
         record = await self.find(caller, answer_id)
         async with tenant_transaction(self._pool, caller.tenant_id) as connection:
             await keep_feedback(connection, caller, record, score=score, comment=comment)
+        return record
 
     async def _shown(self, tenant_id: str, answer_id: str) -> Record | None:
         key = _key(tenant_id, answer_id)

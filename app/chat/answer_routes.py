@@ -8,6 +8,7 @@ from app.chat.answer_log import AnswerLog
 from app.chat.answer_schemas import AnswerRecord, FeedbackIn
 from app.chat.routes import Asker
 from app.http.problems import documented_problems
+from app.infra.tracing import Score, Tracer
 
 router = APIRouter(prefix="/api/v1/answers", tags=["chat"])
 
@@ -17,6 +18,12 @@ AnswerId = Annotated[str, Path(max_length=64, examples=["ans_ks2v7m4q6x3y5z7a2b4
 async def answer_log(request: Request) -> AnswerLog:
     """The query log of this process."""
     found: AnswerLog = request.app.state.house.answers
+    return found
+
+
+async def tracer(request: Request) -> Tracer:
+    """The tracer of this process."""
+    found: Tracer = request.app.state.house.tracer
     return found
 
 
@@ -44,8 +51,14 @@ async def get_answer(caller: Asker, answers: Answers, answer_id: AnswerId) -> An
     responses=documented_problems(401, 403, 404, 413, 415, 422, 503),
 )
 async def give_feedback(
-    caller: Asker, answers: Answers, answer_id: AnswerId, body: FeedbackIn
+    caller: Asker,
+    answers: Answers,
+    tracer: Annotated[Tracer, Depends(tracer)],
+    answer_id: AnswerId,
+    body: FeedbackIn,
 ) -> Response:
     """Say whether an answer was good; saying it again replaces what was said before."""
-    await answers.judge(caller, answer_id, score=body.score, comment=body.comment)
+    record = await answers.judge(caller, answer_id, score=body.score, comment=body.comment)
+    if trace_id := record.facts.get("trace_id"):
+        tracer.score(Score(f"{answer_id}-{caller.id}", trace_id, body.score, body.comment))
     return Response(status_code=204)

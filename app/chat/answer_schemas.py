@@ -81,6 +81,7 @@ class AnswerRecord(BaseModel):
     made_for: str | None = Field(
         None, description="The question in other words that a semantic answer was made for."
     )
+    trace_id: str | None = Field(None, description="Of its trace, where that is kept.")
     usage: UsageOut
     attempts: list[AttemptRecord]
     timings: TimingsOut

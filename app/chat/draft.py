@@ -7,11 +7,12 @@ import structlog
 from app.chat.answer import ABSTENTION, Answer, AnswerStatus, Reason, Timings
 from app.chat.citations import Citer
 from app.chat.events import ChatEvent, Cited, Restarted, Said
-from app.chat.grounding import ground
+from app.chat.grounding import Grounding, ground
 from app.chat.guard import Leaks, shingles
 from app.chat.invisible import visible
 from app.chat.outlet import Outlet
 from app.chat.prompt import NO_ANSWER, SYSTEM
+from app.infra.tracing import begin_span
 from app.llm.completion import Completion, Delta, Event, Usage
 from app.retrieval.passage import Passage
 
@@ -105,5 +106,17 @@ class Draft:
             usage=Usage() if abstained else completion.usage,
             attempts=completion.attempts,
             timings=timings,
-            grounding=None if abstained else ground(text, self._citer.cited),
+            grounding=None if abstained else self._grounded(text),
         )
+
+    def _grounded(self, text: str) -> Grounding | None:
+        with begin_span("grounding", {"docent.grounding.cited": len(self._citer.cited)}) as span:
+            found = ground(text, self._citer.cited)
+            if found is not None:
+                span.note(
+                    {
+                        "docent.answer.groundedness": found.share,
+                        "docent.grounding.unsupported": len(found.unsupported),
+                    }
+                )
+        return found

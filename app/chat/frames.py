@@ -35,7 +35,7 @@ class Frames:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._trace_id: str = scope["state"]["request_id"]
+        self._trace_id: str = scope["state"]["trace_id"]
         #: How many were told.
         self.count = 0
         #: Whether ``done`` or ``error`` was told.

@@ -25,10 +25,12 @@ from app.chat.keeper import Keeper
 from app.chat.kept_answer import as_cached
 from app.chat.prompt import build_request
 from app.chat.rephrase import Rephraser
+from app.chat.traced import trace_answer, trace_question
 from app.chat.whole import Undertaking, WholeDocuments
 from app.errors import AppError
 from app.infra.ids import new_id
 from app.infra.metrics import Metrics
+from app.infra.tracing import current_span
 from app.llm.completion import (
     Account,
     Completion,
@@ -139,6 +141,7 @@ class ChatPipeline:
             AllProvidersFailed: also after text, when the last provider died with it.
         """
         started = time.perf_counter()
+        trace_question(caller, question)
         question = await self._recalled(caller, self._admit(question))
         answer_id = new_id("ans")
         retrieved: Retrieved | None = None
@@ -152,12 +155,14 @@ class ChatPipeline:
                         event.answer,
                         answer_id=answer_id,
                         session_id=question.session_id,
+                        trace_id=current_span().kept_trace_id,
                         timings=replace(
                             event.answer.timings, total_ms=(time.perf_counter() - started) * 1e3
                         ),
                     )
                     await self._keeper.keep(caller, question, retrieved, answer)
                     self._metrics.answer(answer.status, answer.reason)
+                    trace_answer(answer)
                     yield Answered(answer)
                 else:
                     yield event

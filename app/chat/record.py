@@ -80,6 +80,7 @@ def record_of(caller: Caller, question: Question, retrieved: Retrieved, answer: 
         "provider": answer.provider,
         "model": answer.model,
         "cached": answer.cached,
+        "trace_id": answer.trace_id,
         "made_for": answer.made_for,
         "usage": {
             "prompt_tokens": answer.usage.prompt_tokens,

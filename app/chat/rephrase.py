@@ -15,6 +15,7 @@ import structlog
 
 from app.chat.answer import Question
 from app.errors import AppError
+from app.infra.tracing import begin_span, masked
 from app.llm.completion import (
     Account,
     Completion,
@@ -92,17 +93,25 @@ class Rephraser:
         by_words = standalone(question.text, question.history)
         if not self._has_model(question.model):
             return by_words, Usage()
-        events = cast(
-            "AsyncGenerator[Event]", self._provider.stream(_rewriting(question, account=account))
-        )
+        with begin_span("rewrite", {}) as span:
+            rewritten, used = await self._rewritten(_rewriting(question, account=account))
+            kept = _rewritten(rewritten, question.text)
+            span.note({"docent.rewrite.by": "words" if kept is None else "model"})
+            span.quote("docent.question", lambda: masked(question.text))
+            span.quote("docent.answer", lambda: masked(kept or by_words))
+        return kept or by_words, used
+
+    async def _rewritten(self, request: CompletionRequest) -> tuple[str, Usage]:
+        """What a model says, nothing if it fails or takes too long, and what it took."""
+        events = cast("AsyncGenerator[Event]", self._provider.stream(request))
         try:
             async with asyncio.timeout(REWRITING_S), aclosing(events):
                 async for event in events:
                     if isinstance(event, Completion):
-                        return _rewritten(event.text, question.text) or by_words, event.usage
+                        return event.text, event.usage
         except (AppError, TimeoutError) as error:
             log.info("question_not_rewritten", error=type(error).__name__)
-        return by_words, Usage()
+        return "", Usage()
 
     def _has_model(self, asked: str | None) -> bool:
         """Whether there is a model that writes; the extractive provider only quotes."""

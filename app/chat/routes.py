@@ -140,7 +140,7 @@ async def _opening(events: AsyncGenerator[ChatEvent], streaming: Streaming) -> l
 
 def _whole(answer: Answer, request: Request) -> Response:
     """The answer as JSON."""
-    shape = AnswerOut.of(answer, request.scope["state"]["request_id"]).model_dump_json()
+    shape = AnswerOut.of(answer, request.scope["state"]["trace_id"]).model_dump_json()
     timings = answer.timings
     spans = {
         "embedding": timings.embedding_ms,

@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AppError, TooLarge
 from app.http.problems import problem_response
+from app.http.traced import begin_request, end_request
 from app.infra.ids import new_id
+from app.infra.tracing import Tracer
 
 log = structlog.get_logger("app.access")
 #: Told of each request at its end: scope, status (499: the client left before one), seconds.
@@ -43,9 +45,18 @@ class RequestContext:
     on every response.
     """
 
-    def __init__(self, app: ASGIApp, *, observe: Observe | None = None, tls: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        observe: Observe | None = None,
+        tracer: Callable[[Scope], Tracer] | None = None,
+        tls: bool = False,
+    ) -> None:
         """``tls`` says that callers reach us by https, and are to come back so."""
         self._app = app
+        untraced = Tracer()
+        self._tracer = tracer or (lambda _: untraced)
         self._observe = observe or (lambda *_: None)
         self._always = [*_SECURITY_HEADERS, STRICT_TRANSPORT] if tls else _SECURITY_HEADERS
 
@@ -55,7 +66,9 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        span = begin_request(self._tracer(scope), scope)
+        state = scope.setdefault("state", {})
+        state["request_id"], state["trace_id"] = request_id, span.trace_id or request_id
         started = time.perf_counter()
         status = 0
 
@@ -67,7 +80,7 @@ class RequestContext:
                 message["headers"] = _with(ours + self._always, message.get("headers", ()))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **span.logged), span:
             try:
                 await self._app(scope, receive, send_with_headers)
             except Exception as error:
@@ -78,15 +91,18 @@ class RequestContext:
                 known = error if isinstance(error, AppError) else AppError()
                 await problem_response(known, scope)(scope, receive, send_with_headers)
             finally:
-                seconds = time.perf_counter() - started
-                self._observe(scope, status or CLIENT_LEFT, seconds)
-                log.info(
-                    "request",
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    ms=round(seconds * 1000, 2),
-                )
+                end_request(span, scope, status or CLIENT_LEFT)
+                self._tell(scope, status, time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        self._observe(scope, status or CLIENT_LEFT, seconds)
+        log.info(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 2),
+        )
 
 
 def _with(ours: Headers, theirs: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -41,7 +41,7 @@ def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
         "detail": error.detail,
         "instance": scope.get("path", ""),
         "code": error.code,
-        "trace_id": scope.get("state", {}).get("request_id"),
+        "trace_id": scope.get("state", {}).get("trace_id"),
         "retryable": error.retryable,
         **error.extras,
     }

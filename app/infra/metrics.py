@@ -35,6 +35,7 @@ from app.infra.metrics_catalogue import (
     RERANKS,
     SEARCH_SECONDS,
     SEARCHES,
+    SPANS_DROPPED,
     TOKENS,
     Labels,
     Metric,
@@ -199,6 +200,12 @@ class Metrics:
     def record_dropped(self) -> None:
         """A record of an answer was given up: too many waited for the database."""
         self._count(RECORDS_DROPPED)
+
+    def spans_dropped(
+        self, exporter: str, reason: Literal["full", "failed", "refused", "ended"], count: int = 1
+    ) -> None:
+        """Spans of traces were given up by an exporter."""
+        self._count(SPANS_DROPPED, exporter, reason, amount=count)
 
     def running(self, role: Literal["api", "worker"]) -> None:
         """This process runs."""

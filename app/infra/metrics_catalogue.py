@@ -176,4 +176,11 @@ RECORDS_DROPPED = Metric(
     "counter",
     "Records of answers that were given up, because too many waited for the database.",
 )
+SPANS_DROPPED = Metric(
+    "docent_trace_spans_dropped_total",
+    "counter",
+    "Spans of traces that were given up: too many waited (full), their receiver failed or refused "
+    "them, or the process ended.",
+    ("exporter", "reason"),
+)
 PROCESSES = Metric("docent_processes", "gauge", "Processes that are running.", ("role",))

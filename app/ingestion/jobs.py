@@ -19,7 +19,9 @@ from procrastinate.exceptions import ConnectorException
 from app.errors import AppError
 from app.infra.postgres import Connection, DatabaseUnavailable, Pool, fetch_all, tenant_transaction
 from app.infra.reach import EVERYTHING, reaching
+from app.infra.tracing import Tracer
 from app.ingestion.pipeline import Pipeline
+from app.ingestion.traced import begin_job
 from app.ingestion.webhooks import WEBHOOK_QUEUE
 
 log = structlog.get_logger(__name__)
@@ -110,7 +112,9 @@ class Worker:
         queue: IngestionQueue,
         *,
         limits: WorkLimits,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer or Tracer()
         self._pool = pool
         self._app = app
         self._pipeline = pipeline
@@ -198,8 +202,16 @@ class Worker:
                 detail="The worker died on this file each time.",
             )
             return
+        span = begin_job(
+            self._tracer,
+            tenant_id=tenant_id,
+            document_id=document_id,
+            version=version,
+            attempt=attempt,
+        )
         try:
-            await self._pipeline.process(tenant_id, document_id, version)
+            with structlog.contextvars.bound_contextvars(**span.logged), span:
+                await self._pipeline.process(tenant_id, document_id, version)
         except asyncio.CancelledError:
             # We are asked to stop. A job of its own takes over, because Procrastinate would end
             # this one for good; being stopped does not count as a failed attempt.

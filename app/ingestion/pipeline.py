@@ -27,6 +27,7 @@ from app.infra.blobs import BlobStore
 from app.infra.metrics import Metrics
 from app.infra.postgres import Pool, tenant_transaction
 from app.infra.reach import reaching
+from app.infra.tracing import current_span
 from app.ingestion.announcer import Announcer
 from app.ingestion.chunk import chunk_pages
 from app.ingestion.formats import detect
@@ -35,6 +36,7 @@ from app.ingestion.new_chunk import embedded_text, new_chunks
 from app.ingestion.ocr import OcrLimits
 from app.ingestion.page import ParsedFile
 from app.ingestion.parse import ParseError, ParseLimits, parse_file
+from app.ingestion.traced import step
 from app.retrieval.chunk_table import (
     ChunkKey,
     NewChunk,
@@ -123,6 +125,7 @@ class Pipeline:
             outcome = "claim_lost"
         finally:
             self._metrics.job(outcome, time.perf_counter() - started)
+            current_span().note({"docent.job.outcome": outcome})
 
     async def give_up(
         self, tenant_id: str, document_id: str, version: int, *, code: str, detail: str
@@ -156,12 +159,12 @@ class Pipeline:
         await self._announcer.progress(tenant_id, job)
 
     async def _ingest(self, tenant_id: str, claimed: Claimed) -> None:
-        parsed = await self._parse(tenant_id, claimed)
+        parsed = await step("parse", self._parse(tenant_id, claimed))
         title = claimed.index_title or parsed.title or claimed.title
-        chunks = await self._chunk(tenant_id, claimed, parsed, title)
-        difference = await self._compare(tenant_id, claimed, chunks)
-        embedded = await self._embed(tenant_id, claimed, parsed, difference)
-        await self._publish(tenant_id, claimed, parsed, title, difference, embedded)
+        chunks = await step("chunk", self._chunk(tenant_id, claimed, parsed, title))
+        difference = await step("compare", self._compare(tenant_id, claimed, chunks))
+        embedded = await step("embed", self._embed(tenant_id, claimed, parsed, difference))
+        await step("index", self._publish(tenant_id, claimed, parsed, title, difference, embedded))
 
     async def _parse(self, tenant_id: str, claimed: Claimed) -> ParsedFile:
         """Parse the file, unless the job is cancelled meanwhile."""

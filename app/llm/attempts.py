@@ -27,6 +27,7 @@ from app.llm.fit import ANSWER_TOKENS, BYTES_PER_TOKEN, fitted, prompt_tokens
 from app.llm.hedge import Hedges
 from app.llm.journey import Journey, Leg, ms_since
 from app.llm.purse import Hold, Purse
+from app.llm.traced import begin_attempt, end_attempt
 from app.llm.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Attempts:
         if leave is None:
             raise self._unasked(leg, journey, "cooling_down")
         hold = await self._reserved(leg, request, journey, leave)
-        tally = _Tally(leg)
+        tally = _Tally(leg, request)
         watch = Watch(None if hop.is_builtin else journey.deadline)
         failure: ProviderFailed | None = None
         try:
@@ -85,10 +86,10 @@ class Attempts:
             raise
         finally:
             watch.stop()
-            journey.record(tally.attempt(request))
+            journey.record(tally.ended())
             self._judge(leg, leave, tally, None if journey.is_over() else failure)
             if hold is not None:
-                await self._settle(hold, tally.cost_usd(request))
+                await self._settle(hold, tally.cost_usd())
         yield event
 
     def _prepared(self, leg: Leg, journey: Journey) -> CompletionRequest:
@@ -172,13 +173,15 @@ class Attempts:
 class _Tally:
     """What one attempt has come to so far."""
 
-    def __init__(self, leg: Leg) -> None:
+    def __init__(self, leg: Leg, request: CompletionRequest) -> None:
+        self._span = begin_attempt(leg.hop, request)
+        self._request = request
         self.outcome: Outcome = "cancelled"
         self.first_token_ms: float | None = None
         self._leg = leg
         self._started = perf_counter()
         self._said_bytes = 0
-        self._usage: Usage | None = None
+        self._completion: Completion | None = None
 
     def take(self, event: Event) -> None:
         if isinstance(event, Delta):
@@ -188,29 +191,32 @@ class _Tally:
 
     def end(self, completion: Completion) -> None:
         self.outcome = "ok"
-        self._usage = completion.usage
+        self._completion = completion
 
-    def attempt(self, request: CompletionRequest) -> Attempt:
-        return Attempt(
+    def ended(self) -> Attempt:
+        """The attempt, which is over."""
+        attempt = Attempt(
             self._leg.hop.provider.name,
             self._leg.hop.model.id,
             self.outcome,
             round(ms_since(self._started), 1),
             self.first_token_ms,
-            self._used(request),
+            self._used(),
             self._leg.is_brought,
         )
+        end_attempt(self._span, attempt, self._completion)
+        return attempt
 
-    def cost_usd(self, request: CompletionRequest) -> float:
-        return self._used(request).cost_usd or 0.0
+    def cost_usd(self) -> float:
+        return self._used().cost_usd or 0.0
 
-    def _used(self, request: CompletionRequest) -> Usage:
+    def _used(self) -> Usage:
         """As the provider says, or about that when its answer broke off or was not waited for."""
-        if self._usage is not None:
-            return self._usage
+        if self._completion is not None:
+            return self._completion.usage
         hop = self._leg.hop
         if hop.is_builtin or not (self._said_bytes or self.outcome in _HAD_THE_PROMPT):
             return Usage()
-        prompt, said = prompt_tokens(request), -(-self._said_bytes // BYTES_PER_TOKEN)
+        prompt, said = prompt_tokens(self._request), -(-self._said_bytes // BYTES_PER_TOKEN)
         price = hop.model.price
         return Usage(prompt, said, price.cost_usd(prompt, said) if price else None)

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 
 from app.infra.metrics import Metrics
 from app.infra.postgres import Pool
+from app.infra.tracing import Value, begin_span, masked
 from app.retrieval.chunk_store import ChunkNode, ChunkStore
 from app.retrieval.embedding import Embedder
 from app.retrieval.following import settled
@@ -98,9 +99,29 @@ class Retriever:
             AppError: when the embedding model does not.
             IndexMismatch: the index holds no vectors of the model.
         """
+        asked: dict[str, Value] = {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.retrieval.top_k": top_k,
+        }
+        with begin_span("retrieval chunks", asked) as span:
+            span.quote("gen_ai.retrieval.query.text", lambda: masked(question))
+            retrieved = await self._retrieve(question, scope, top_k=top_k)
+            passages = retrieved.passages
+            span.note(
+                {
+                    "docent.retrieval.passages": len(passages),
+                    "docent.retrieval.chunk_ids": [passage.id for passage in passages],
+                    "docent.retrieval.document_ids": [p.document_id for p in passages],
+                }
+            )
+        return retrieved
+
+    async def _retrieve(self, question: str, scope: Scope, *, top_k: int) -> Retrieved:
         started = time.perf_counter()
         embedder = settled(self._embedder)  # question and chunks by the same model
-        vector = await embedder.embed_query(question)
+        embeds = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder.name}
+        with begin_span(f"embeddings {embedder.name}", embeds):
+            vector = await embedder.embed_query(question)
         embedded = time.perf_counter()
         self.probe.note(scope, vector)
         retriever = ChunkRetriever(

@@ -25,6 +25,7 @@ from app.infra.blobs import BlobStore, PostgresBlobs
 from app.infra.events import EventHub
 from app.infra.postgres import Pool, open_pool
 from app.infra.redis import Guarded, open_redis
+from app.infra.tracing import Tracer
 from app.ingestion.announcer import Announcer
 from app.ingestion.board import JobBoard
 from app.ingestion.folder import Received, examine, receive
@@ -139,6 +140,7 @@ async def open_workshop(
     attempts: int = 3,
     stalled_after_s: float = 30,
     pool_size: int = 4,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Workshop]:
     """The parts, for a tenant that is made if it is new."""
     embedder = embedder or CountingEmbedder()
@@ -163,7 +165,7 @@ async def open_workshop(
             pool, blobs, embedder, announcer, limits=FileLimits(ParseLimits(), OcrLimits(), 60)
         )
         limits = WorkLimits(attempts, 1, stalled_after_s)
-        worker = Worker(pool, jobs, pipeline, queue, limits=limits)
+        worker = Worker(pool, jobs, pipeline, queue, limits=limits, tracer=tracer)
         yield Workshop(
             database.database_url, pool, tenant_id, embedder, pipeline, queue,
             Intake(pool, blobs, queue.defer, max_bytes=10**7),

@@ -14,16 +14,18 @@ from starlette.routing import Route
 from app.auth.caller import ALL_SCOPES, Caller
 from app.auth.gate import OPEN_PATHS, WEBSOCKET_PATH
 from app.chat.pipeline import ChatPipeline
+from app.chat.record import Record
 from app.errors import AppError, ConfigurationError, NotAuthenticated
 from app.factory import create_app
 from app.infra.metrics import Metrics
 from app.infra.metrics_prometheus import PrometheusBackend
 from app.infra.postgres import DatabaseUnavailable
+from app.infra.tracing import Tracer
 from app.limits.crowd import Crowd
 from app.limits.rates import Limit, Subject, Use, Verdict
 from app.llm.completion import Completion
 from app.settings import Settings
-from tests.fakes import NO_CACHE, Audit, FixedRetriever, Kept, ScriptedProvider, passage
+from tests.fakes import NO_CACHE, Audit, FixedRetriever, Kept, KeptSpans, ScriptedProvider, passage
 
 KEY = {"X-API-Key": "good"}
 
@@ -71,7 +73,8 @@ def made(**changes: Any) -> FastAPI:
         return {"postgres": True, "redis": False}
 
     house = SimpleNamespace(**{
-        "metrics": Metrics(), "credentials": Ring(), "provider": provider, "checks": checks,
+        "metrics": Metrics(), "tracer": Tracer(),
+        "credentials": Ring(), "provider": provider, "checks": checks,
         "chat": ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE),  # type: ignore[arg-type]
         "recordings": None, "audit": Audit(), "limiter": Unlimited(),
         "crowd": Crowd(None, at_once=0, workers=1),  # type: ignore[arg-type] - which is not asked
@@ -158,6 +161,36 @@ async def test_a_question_goes_all_the_way_through() -> None:
         health = (await client.get("/health")).json()
         assert health["checks"] == {"postgres": "ok", "redis": "failed", "providers": "ok"}
         assert (await client.get("/readyz")).status_code == 503
+
+
+class Judged:
+    """Knows one answer, and takes every opinion of it."""
+
+    def __init__(self, **facts: Any) -> None:
+        self.record = Record("ten_1", "key_1", "ans_1", facts)
+
+    async def judge(
+        self, caller: Caller, answer_id: str, *, score: int, comment: str | None
+    ) -> Record:
+        return self.record
+
+
+@pytest.mark.parametrize(
+    ("facts", "trace_ids"), [({"trace_id": "0a"}, ["0a"]), ({"trace_id": None}, []), ({}, [])]
+)
+async def test_feedback_is_a_score_of_a_trace_that_was_kept(
+    facts: dict[str, Any], trace_ids: list[str]
+) -> None:
+    spans = KeptSpans()
+    async with client_of(made(tracer=Tracer([spans]), answers=Judged(**facts))) as client:
+        said = {"score": -1, "comment": "Wrong."}
+        for _ in range(2):
+            reply = await client.post("/api/v1/answers/ans_1/feedback", json=said, headers=KEY)
+            assert reply.status_code == 204
+    assert [score.trace_id for score in spans.scores] == 2 * trace_ids
+    assert {(score.id, score.value, score.comment) for score in spans.scores} <= {
+        ("ans_1-key_1", -1, None)
+    }
 
 
 @pytest.mark.parametrize(

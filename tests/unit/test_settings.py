@@ -131,6 +131,13 @@ GOOD = {
     "dd_agent_host": ("h", "h"),
     "dd_dogstatsd_port": ("1", 1),
     "otel_exporter_otlp_endpoint": ("http://h", "http://h"),
+    "otel_exporter_otlp_traces_endpoint": ("http://h/v1/traces", "http://h/v1/traces"),
+    "otel_exporter_otlp_traces_headers": ("a=b", "a=b"),
+    "langfuse_base_url": ("http://h", "http://h"),
+    "langfuse_public_key": ("pk", "pk"),
+    "langfuse_secret_key": ("sk", "sk"),
+    "tracing_sample_rate": ("0.5", 0.5),
+    "tracing_content": ("masked", "masked"),
     "log_level": ("ERROR", "ERROR"),
     "log_json": ("1", True),
 }  # fmt: skip
@@ -140,6 +147,8 @@ NEEDS = {
     "next_embedding_dimension": ("next_embedding_model",),
     "oidc_issuer": ("oidc_client_id", "oidc_tenant"),
     "rerank_api_base_url": ("rerank_model",),
+    "langfuse_public_key": ("langfuse_secret_key",),
+    "langfuse_secret_key": ("langfuse_public_key",),
 }
 BAD = {
     "registration": ["on", "Open"],
@@ -197,6 +206,12 @@ BAD = {
     "hedge_share": ["2", "-1"],
     "metrics_backend": [CANARY, "datadog", "opentelemetry"],
     "otel_exporter_otlp_endpoint": [CANARY],
+    "otel_exporter_otlp_traces_endpoint": [CANARY],
+    "langfuse_base_url": [CANARY],
+    "langfuse_public_key": [CANARY],
+    "langfuse_secret_key": [CANARY],
+    "tracing_sample_rate": ["1.5", "-1", CANARY],
+    "tracing_content": ["plain", CANARY],
     "log_level": ["info", CANARY],
     "allow_origins": [
         "*",

@@ -40,7 +40,7 @@ def telling(turn: KeptTurn, recorded: Recorded) -> AsyncGenerator[bytes, None]:
     provider = ScriptedProvider(Completion("The limit is 10 MB [1].", "scripted", "m"))
     chat = ChatPipeline(FixedRetriever(passage()), provider, Kept(), NO_CACHE)  # type: ignore[arg-type]
     events = chat.stream(Caller("ten_1", "key_1", frozenset()), Question("How large?", "ses_1", 5))
-    frames = Frames({"type": "http", "state": {"request_id": "r1"}})
+    frames = Frames({"type": "http", "state": {"trace_id": "r1"}})
     return tell((), events, frames, recording(), turn)  # type: ignore[arg-type]
 
 

@@ -20,8 +20,8 @@ CATALOGUE = [value for value in vars(metrics_catalogue).values() if isinstance(v
 #: Labels whose values come from code, routes or configuration; a new one needs a thought.
 LABELS = {
     "cache",
-    "event", "handler", "k", "kind", "method", "model", "outcome", "provider", "reason", "role",
-    "shape", "state", "status",
+    "event", "exporter", "handler", "k", "kind", "method", "model", "outcome", "provider",
+    "reason", "role", "shape", "state", "status",
 }  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def say_everything(metrics: Metrics) -> None:
     metrics.redis_away("failed")
     metrics.record_dropped()
     metrics.cache("answer", "hit")
+    metrics.spans_dropped("otlp", "full")
     metrics.running("api")
 
 
