@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import psycopg
 import pytest
@@ -66,10 +67,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _sweep()
     home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
     os.environ[HOME_VARIABLE] = str(home)
-    # Nothing here speaks TLS, and each of thousands of httpx clients would read every certificate
-    # of the machine: 50 ms of CPU. In this folder there are none.
-    os.environ.pop("SSL_CERT_FILE", None)
-    os.environ["SSL_CERT_DIR"] = str(home)
+    # Nothing here speaks TLS, and each of thousands of httpx clients reads every certificate there
+    # is: 50 ms of CPU. One is enough; there are clients that refuse to have none.
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    (home / "certificate.pem").write_text(first + end)
+    os.environ["SSL_CERT_FILE"] = str(home / "certificate.pem")
+    os.environ.pop("SSL_CERT_DIR", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
