@@ -25,6 +25,8 @@ import coverage
 ROOT = Path(__file__).parents[1]
 #: What coverage tells the processes that Python starts; forked ones ask for it by themselves.
 MEASURED = "COVERAGE_PROCESS_CONFIG"
+#: Nothing that a test runs takes so long, on a machine however busy: it hangs.
+HANGS_S = 600
 _FORKS = multiprocessing.get_context("forkserver")
 # Not app.main, which reads the settings when it is imported.
 _FORKS.set_forkserver_preload(["app.factory", "app.worker", "uvicorn", "uvloop"])
@@ -59,7 +61,7 @@ def run(*arguments: str, env: Mapping[str, str]) -> "subprocess.CompletedProcess
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = fork(_run_module, *arguments, env=env, out=out, err=err)
-        process.join(120)
+        process.join(HANGS_S)
         assert process.exitcode is not None, f"{arguments} does not end"
         return subprocess.CompletedProcess(
             arguments, process.exitcode, out.read_text(), err.read_text()
