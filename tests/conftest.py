@@ -147,14 +147,7 @@ def samples_ingested(servers: ServerUrls, samples_template: str) -> Iterator[Fre
 
 @pytest.fixture(scope="module")
 def samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
-    """A database that holds the samples, for this test module alone."""
-    with _copied(servers, samples_template) as copy:
-        yield copy
-
-
-@pytest.fixture(scope="session")
-def own_samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
-    """The same, to be changed: other tests count what ``samples_ingested`` holds."""
+    """The same for this test module alone, to be changed: others count what is there."""
     with _copied(servers, samples_template) as copy:
         yield copy
 

@@ -203,5 +203,4 @@ async def test_an_endless_answer_is_cut_off(embedder, service):
 
 
 async def test_closing_what_was_never_used():
-    embedder = OpenAiEmbedder("http://127.0.0.1:9", KEY, "tiny", DIMENSION)
-    assert await embedder.close() is None, "and no error"
+    await OpenAiEmbedder("http://127.0.0.1:9", KEY, "tiny", DIMENSION).close()
