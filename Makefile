@@ -16,7 +16,7 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
+	db-shell db-status shell backup restore test test-cov test-slow test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
 	export-candidates benchmark dashboards env-example reference docs sbom pins clean
 
 help: ## List every target
@@ -138,10 +138,13 @@ migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --ignore=tests/fuzz --ignore=tests/browser --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/,slow faults fuzz browser) --cov --cov-report=term:skip-covered
 
 test-cov: test ## The same, and the report as HTML in htmlcov/
 	$(BIN)/python -m coverage html --skip-covered
+
+test-slow: setup-dev ## Run the tests that take minutes each
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/slow
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
@@ -153,7 +156,7 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 	@command -v chromium >/dev/null || { echo "chromium is not there: install Debian's package chromium"; exit 1; }
 	$(BIN)/python -m pytest -q tests/browser
 
-check: setup-dev lint types contracts dead-code docs test test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code docs test test-slow test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .

@@ -8,8 +8,6 @@ the next session.
 import fcntl
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import psycopg
 import pytest
@@ -27,6 +26,7 @@ from hypothesis import settings as hypothesis_settings
 from app.infra.embedded.servers import ServerUrls, embedded_servers, stop, urls_for
 from app.infra.postgres import migrate
 from app.settings import Settings
+from tests import forks
 
 # Machines that run tests are loaded; how long one example takes says nothing there.
 hypothesis_settings.register_profile(
@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[1]
 #: Keys the hashes of API keys in every test.
 SECRET = "a secret of the tests, long enough"
 #: Files of few tests that take minutes.
-LONGEST = {"test_corpus_machine.py", "test_jobs.py", "test_budget_machine.py"}
+LONGEST = {"test_jobs.py", "test_budget_machine.py"}
 HOME_VARIABLE = "DOCENT_TEST_HOME"
 HOME_PREFIX = "docent-tests-"
 
@@ -67,6 +67,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _sweep()
     home = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
     os.environ[HOME_VARIABLE] = str(home)
+    # Nothing here speaks TLS, and each of thousands of httpx clients reads every certificate there
+    # is: 50 ms of CPU. One is enough; there are clients that refuse to have none.
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    (home / "certificate.pem").write_text(first + end)
+    os.environ["SSL_CERT_FILE"] = str(home / "certificate.pem")
+    os.environ.pop("SSL_CERT_DIR", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -141,14 +147,7 @@ def samples_ingested(servers: ServerUrls, samples_template: str) -> Iterator[Fre
 
 @pytest.fixture(scope="module")
 def samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
-    """A database that holds the samples, for this test module alone."""
-    with _copied(servers, samples_template) as copy:
-        yield copy
-
-
-@pytest.fixture(scope="session")
-def own_samples(servers: ServerUrls, samples_template: str) -> Iterator[FreshDatabase]:
-    """The same, to be changed: other tests count what ``samples_ingested`` holds."""
+    """The same for this test module alone, to be changed: others count what is there."""
     with _copied(servers, samples_template) as copy:
         yield copy
 
@@ -193,13 +192,8 @@ def _migrate(database: FreshDatabase) -> None:
 
 def _ingest_samples(database: FreshDatabase) -> None:
     with tempfile.TemporaryDirectory() as home:
-        subprocess.run(
-            [sys.executable, "-m", "scripts.ingest", "docs/samples"],
-            cwd=ROOT,
-            env=environment(database, Path(home)),
-            check=True,
-            capture_output=True,
-        )
+        env = environment(database, Path(home))
+        forks.run("scripts.ingest", "docs/samples", env=env).check_returncode()
 
 
 def environment(database: FreshDatabase, home: Path, **more: str) -> dict[str, str]:

@@ -3,12 +3,11 @@
 import asyncio
 import signal
 import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ import pytest
 from app.auth.keys import create_key
 from app.retrieval.minilm import MiniLmEmbedder
 from app.settings import MODEL_DIR
-from tests.conftest import ROOT, SECRET, FreshDatabase, environment
+from tests import forks
+from tests.conftest import SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop, write_book
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 #: Stands in every page, the title and the file name of the other tenant's document.
 CANARY = "xylophone7731"
-SERVE = """
-import asyncio, signal, socket, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-import uvicorn
-import uvloop
-from app.main import app
-config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-uvloop.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(sys.argv[1]))]))
-"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +40,6 @@ class Api:
     #: May do everything, in the tenant of the canary.
     other_key: str
     other_document_id: str
-    process: "subprocess.Popen[bytes]"
 
     def client(self, key: str | None = None, **headers: str) -> httpx.Client:
         """A client with the samples' key, another one, or ("") none."""
@@ -71,21 +61,16 @@ class Api:
 @contextmanager
 def serving(
     database: FreshDatabase, home: Path, **settings: str
-) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+) -> Iterator[tuple[str, BaseProcess]]:
     """Run the API; requests wait from the first moment, because we hold the listening socket."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         port = listening.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(listening.fileno())],
-            cwd=ROOT,
-            env=environment(database, home, LOG_LEVEL="WARNING", PORT=str(port), **settings),
-            pass_fds=[listening.fileno()],
-        )
+        env = environment(database, home, LOG_LEVEL="WARNING", PORT=str(port), **settings)
+        process = forks.fork(forks.serve, listening, env=env)
     try:
         yield f"http://127.0.0.1:{port}", process
     finally:
-        process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert forks.end(process) == 0
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +81,9 @@ def api(samples_ingested: FreshDatabase, tmp_path_factory: pytest.TempPathFactor
         create_key(samples_ingested.database_url, SECRET.encode(), tenant=tenant, name="test")
         for tenant in ("default", CANARY)
     ]
-    with serving(samples_ingested, home) as (url, process):
+    with serving(samples_ingested, home) as (url, _):
         httpx.get(f"{url}/livez", timeout=180).raise_for_status()
-        yield Api(url, samples_ingested, keys[0], keys[1], document_id, process)
+        yield Api(url, samples_ingested, keys[0], keys[1], document_id)
 
 
 @pytest.fixture(scope="session")
@@ -108,9 +93,9 @@ def proxied(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]
     Redis is shared by all tests: what counts addresses is tried from an address of its own.
     """
     home = tmp_path_factory.mktemp("proxied")
-    with serving(api.database, home, TRUSTED_PROXIES="127.0.0.0/8") as (url, process):
+    with serving(api.database, home, TRUSTED_PROXIES="127.0.0.0/8") as (url, _):
         httpx.get(f"{url}/livez", timeout=180).raise_for_status()
-        yield replace(api, url=url, process=process)
+        yield replace(api, url=url)
 
 
 async def add_canary(database: FreshDatabase, folder: Path) -> str:
@@ -145,15 +130,10 @@ def stranger(api: Api) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def worker(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = tmp_path_factory.mktemp("worker")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.worker"],
-        cwd=ROOT,
-        env=environment(api.database, home, LOG_LEVEL="WARNING"),
-    )
+    process = forks.fork(forks.work, env=environment(api.database, home, LOG_LEVEL="WARNING"))
     yield
-    process.terminate()
     # On a loaded machine it may not have come so far as to end in order.
-    assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+    assert forks.end(process) in (0, -signal.SIGTERM)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from scripts.archives.archive import ArchiveRefused, open_archive
 from scripts.backup import back_up
 from scripts.reindexing import tables
 from scripts.restore import check, restore
+from tests import forks
 from tests.acceptance.conftest import serving
-from tests.conftest import ROOT, FreshDatabase, environment
+from tests.conftest import FreshDatabase, environment
 
 #: Databases of the shared Redis, so that restoring clears nothing of another test's.
 SOURCE_REDIS, TARGET_REDIS = 9, 10
@@ -47,15 +47,7 @@ class Place:
     more: dict[str, str]
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env=environment(self.database, self.home, **self.more),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return forks.run(*arguments, env=environment(self.database, self.home, **self.more))
 
     def settings(self, **more: Any) -> Settings:
         urls = {"database_url": self.database.database_url, "redis_url": self.database.redis_url}

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from app.auth.keys import create_key
+from tests import forks
 from tests.acceptance.conftest import Api, serving
 from tests.acceptance.test_refusals import HOSTILE, check_problem
-from tests.conftest import ROOT, SECRET, environment
+from tests.conftest import SECRET, environment
 from tests.integration.workshop import owner_rows
 
 PASSWORD = "a quiet river runs"
@@ -448,13 +448,10 @@ def test_what_is_done_is_in_the_audit_log(firm: Firm) -> None:
 
 def test_an_operator_makes_a_user(api: Api, tmp_path: Path) -> None:
     tenant, email = uuid.uuid4().hex, f"{uuid.uuid4().hex}@example.com"
-    command = [sys.executable, "-m", "scripts.create_user", "--tenant", tenant, "--email", email]
+    command = ("scripts.create_user", "--tenant", tenant, "--email", email)
 
     def run(*more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*command, *more], cwd=ROOT, env=environment(api.database, tmp_path),
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        return forks.run(*command, *more, env=environment(api.database, tmp_path))
 
     made = run("--role", "owner")
     assert (made.returncode, made.stderr) == (0, "")
@@ -578,12 +575,8 @@ def test_an_operators_user_signs_in_with_the_temporary_password(
     api: Api, stranger: httpx.Client, tmp_path: Path
 ) -> None:
     email = f"{uuid.uuid4().hex}@example.com"
-    made = subprocess.run(
-        [sys.executable, "-m", "scripts.create_user", "--tenant", uuid.uuid4().hex,
-         "--email", email],
-        cwd=ROOT, env=environment(api.database, tmp_path), capture_output=True, text=True,
-        timeout=120, check=True,
-    )  # fmt: skip
+    command = ("scripts.create_user", "--tenant", uuid.uuid4().hex, "--email", email)
+    made = forks.run(*command, env=environment(api.database, tmp_path))
     with bearer(api, sign_in(stranger, {"email": email}, made.stdout.splitlines()[-1])) as ann:
         assert ann.get("/api/v1/me").json()["role"] == "owner"
         assert ann.get(USERS).json()["items"][0]["email"] == email

@@ -54,9 +54,9 @@ def bob(firm: Firm) -> Iterator[Person]:
 def caching(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API that keeps answers."""
     home = tmp_path_factory.mktemp("caching")
-    with serving(api.database, home, ANSWER_CACHE_TTL_S="600") as (url, process):
+    with serving(api.database, home, ANSWER_CACHE_TTL_S="600") as (url, _):
         httpx.get(f"{url}/livez", timeout=180).raise_for_status()
-        yield replace(api, url=url, process=process)
+        yield replace(api, url=url)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -32,6 +33,8 @@ from tests.conftest import FreshDatabase
 from tests.integration.workshop import owner_rows
 
 TENANT = "ten_a"
+#: How many keys the server lists at once; Amazon's lists 1,000.
+PAGE = 20
 CONTENT = b"bytes that somebody uploaded" * 1000
 SHA256 = hashlib.sha256(CONTENT).digest()
 KEYS: dict[str, Any] = {"s3_access_key_id": "key", "s3_secret_access_key": "secret"}
@@ -54,6 +57,7 @@ class S3Server:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-p", str(self.port)],
+            env={**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -134,11 +138,10 @@ async def test_bytes_come_back_and_are_listed(blobs: S3Blobs, server: S3Server) 
 async def test_more_than_one_page_is_listed_and_what_is_not_ours_is_passed_over(
     blobs: S3Blobs, server: S3Server, prefix: str
 ) -> None:
-    contents = [str(number).encode() for number in range(1010)]  # a page has 1,000
+    contents = [str(number).encode() for number in range(2 * PAGE + 5)]
     sums = [hashlib.sha256(content).digest() for content in contents]
-    for begin in range(0, len(sums), 50):
-        pairs = zip(sums[begin : begin + 50], contents[begin : begin + 50], strict=True)
-        await asyncio.gather(*(blobs.put(TENANT, sha256, content) for sha256, content in pairs))
+    pairs = zip(sums, contents, strict=True)
+    await asyncio.gather(*(blobs.put(TENANT, sha256, content) for sha256, content in pairs))
     shard = address(prefix).rpartition("/")[0]
     for foreign in ("README", f"{SHA256.hex()}.bak", f"x/{SHA256.hex()}"):
         server.write(f"{shard}/{foreign}", b"x")

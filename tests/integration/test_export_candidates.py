@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from app.auth.caller import Caller
@@ -11,7 +10,8 @@ from app.chat.record import Record
 from app.infra.ids import new_id
 from app.infra.redis import Guarded, open_redis
 from scripts.evaluation.dataset import load
-from tests.conftest import ROOT, FreshDatabase, environment
+from tests import forks
+from tests.conftest import FreshDatabase, environment
 from tests.integration.workshop import open_workshop, write_book
 
 
@@ -86,16 +86,10 @@ async def test_what_was_judged_and_what_was_missing_is_exported(  # noqa: PLR091
 
 
 def export(database: FreshDatabase, home: Path, tenant: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.export_candidates", "--tenant", tenant,
-         "--out", str(home / "questions.jsonl")],
-        cwd=ROOT,
-        env=environment(database, home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )  # fmt: skip
+    command = ("scripts.export_candidates", "--tenant", tenant)
+    return forks.run(
+        *command, "--out", str(home / "questions.jsonl"), env=environment(database, home)
+    )
 
 
 def rows(home: Path) -> list[dict]:

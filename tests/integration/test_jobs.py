@@ -1,9 +1,7 @@
 """Jobs are retried, given up with a reason, and outlive their worker."""
 
 import asyncio
-import signal
-import subprocess
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,29 +11,34 @@ from app.errors import Unavailable
 from app.infra.postgres import tenant_transaction
 from app.ingestion.folder import watch
 from app.retrieval.embedding import Vectors
-from tests.conftest import ROOT, FreshDatabase
+from tests import forks
+from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
 from tests.integration.workshop import Workshop, open_workshop, owner_rows, write_book
 
-#: A worker that hangs in the middle of its first job, and says that it got there.
-HANGING = """
-import asyncio, sys
-from tests.conftest import FreshDatabase
-from tests.fakes import CountingEmbedder
-from tests.integration.workshop import open_workshop
 
 class Hanging(CountingEmbedder):
-    async def embed_passages(self, texts):
-        print("embedding", flush=True)
-        await asyncio.Event().wait()
+    """Never comes back, and leaves a file to show that it got so far."""
 
-async def main():
-    database = FreshDatabase(sys.argv[1], sys.argv[2])
-    async with open_workshop(database, "any", embedder=Hanging(), stalled_after_s=0.9) as shop:
+    def __init__(self, reached: Path) -> None:
+        super().__init__()
+        self.reached = reached
+
+    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.reached.touch()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def work_and_hang(database: FreshDatabase, reached: Path) -> None:
+    embedder = Hanging(reached)
+    async with open_workshop(database, "any", embedder=embedder, stalled_after_s=0.9) as shop:
         await shop.worker.run()
 
-asyncio.run(main())
-"""
+
+def hanging(database: FreshDatabase, reached: Path) -> None:
+    """A worker that hangs in the middle of its first job."""
+    asyncio.run(work_and_hang(database, reached))
 
 
 class Failing(CountingEmbedder):
@@ -149,12 +152,12 @@ async def test_the_job_of_a_killed_worker_is_taken_over(
     async with open_workshop(database, tenant, stalled_after_s=0.9) as shop:
         [received] = await shop.receive(write_book(tmp_path / "a.pdf"))
         assert received.document_id is not None
-        command = [sys.executable, "-c", HANGING, database.database_url, database.redis_url]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220
-            assert victim.stdout is not None
-            # Log lines go to the same place until they are configured.
-            assert any(line == "embedding\n" for line in victim.stdout)
-            victim.send_signal(signal.SIGKILL)
+        victim = forks.fork(hanging, database, reached := tmp_path / "reached", env=os.environ)
+        while not reached.exists():
+            assert victim.is_alive()
+            await asyncio.sleep(0.01)
+        victim.kill()
+        victim.join()
         assert (await state(shop))[0] == "processing"
         assert [job["status"] for job in jobs(shop)] == ["doing"]
         if pruned:  # the record of the worker may go before its jobs are rescued

@@ -10,20 +10,13 @@ from app.auth.keys import KeyRing
 from app.chat.turn import Cite, Turn
 from app.infra.postgres import open_pool
 from app.retrieval.cited import Quoted
-from tests.conftest import ROOT, SECRET, FreshDatabase, environment
+from tests import forks
+from tests.conftest import SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop, write_book
 
 
 def run(database: FreshDatabase, home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env=environment(database, home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return forks.run(*arguments, env=environment(database, home))
 
 
 async def test_what_was_deleted_is_purged_and_the_rest_is_whole(  # noqa: PLR0915 - a journey

@@ -1,8 +1,5 @@
 """The house with its real parts: it opens, answers, refuses to start wrongly, and closes."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,8 @@ from app.ingestion.folder import watch
 from app.settings import Settings
 from app.wiring import open_house, secret_of
 from app.worker import main as worker_main
-from tests.conftest import ROOT, SECRET, FreshDatabase, environment
+from tests import forks
+from tests.conftest import SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop, owner_rows, write_book
 
 
@@ -88,21 +86,18 @@ def test_the_secret_is_the_configured_one_or_the_homes(
 async def test_the_worker_ingests_and_stops_when_asked(
     database: FreshDatabase, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "app.worker"]
-    with subprocess.Popen(  # noqa: ASYNC220
-        command, cwd=ROOT, env=environment(database, tmp_path), stderr=subprocess.PIPE, text=True
-    ) as worker:
-        async with open_workshop(database, "worker") as shop:
-            [received] = await shop.receive(write_book(tmp_path / "book.pdf"))
-            assert received.document_id is not None
-            async for progress in watch(shop.pool, shop.tenant_id, [(received.document_id, 1)]):
-                assert progress.failures == {}
-                assert worker.poll() is None
-            [document] = await shop.documents()
-            assert (document.status, document.page_count) == ("ready", 3)
-        worker.send_signal(signal.SIGTERM)
-        _, said = worker.communicate(timeout=20)
-    assert worker.returncode == 0
+    log = tmp_path / "log"
+    worker = forks.fork(forks.work, env=environment(database, tmp_path), err=log)
+    async with open_workshop(database, "worker") as shop:
+        [received] = await shop.receive(write_book(tmp_path / "book.pdf"))
+        assert received.document_id is not None
+        async for progress in watch(shop.pool, shop.tenant_id, [(received.document_id, 1)]):
+            assert progress.failures == {}
+            assert worker.is_alive()
+        [document] = await shop.documents()
+        assert (document.status, document.page_count) == ("ready", 3)
+    assert forks.end(worker) == 0
+    said = log.read_text()
     assert "worker_started" in said
     assert "worker_stopped" in said
     assert "Traceback" not in said

@@ -1,48 +1,42 @@
 """No bytes, from outside or from our own stores, become Python objects by their own word."""
 
 import ast
+import os
 import socket
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from app.auth.keys import create_key
+from tests import forks
 from tests.conftest import ROOT, SECRET, FreshDatabase, environment
 from tests.pdfs import make_pdf
 
 UNSAFE = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-#: Python's own audit events, which nothing in the process can evade; imports load compiled files.
-HOOK = """
-import os, sys
-def watch(event, args):
+
+
+def watch(event: str, args: tuple[Any, ...]) -> None:
+    """Of Python's audit events, which nothing can evade; imports may load compiled files."""
     if event in ("pickle.find_class", "marshal.loads", "marshal.load"):
         frame, names = sys._getframe(), set()
         while frame:
             names.add(frame.f_code.co_filename)
             frame = frame.f_back
         if not any("importlib" in name or "zipimport" in name for name in names):
-            os.write(2, f"UNSAFE {event} {sorted(names)}\\n".encode())
+            os.write(2, f"UNSAFE {event} {sorted(names)}\n".encode())
             os._exit(77)
     elif event == "import" and args[0] in ("shelve", "dill", "cloudpickle"):
-        os.write(2, f"UNSAFE import {args[0]}\\n".encode())
+        os.write(2, f"UNSAFE import {args[0]}\n".encode())
         os._exit(77)
-def arm():
+
+
+def watched(target: Callable[..., object], *arguments: Any) -> object:
+    """A target of ``fork`` that calls another."""
     sys.addaudithook(watch)
-"""
-SERVE = """
-import asyncio, socket, uvicorn
-from app.main import app
-arm()
-asyncio.run(uvicorn.Server(uvicorn.Config(app, log_config=None)).serve(
-    sockets=[socket.socket(fileno=int(sys.argv[1]))]))
-"""
-WORK = """
-import app.worker, runpy
-arm()
-runpy.run_module("app.worker", run_name="__main__")
-"""
+    return target(*arguments)
 
 
 def test_no_module_of_ours_imports_them() -> None:
@@ -64,27 +58,23 @@ def test_no_module_of_ours_imports_them() -> None:
 
 def test_the_hook_sees_what_it_must() -> None:
     for attack in (
-        "pickle.loads(pickle.dumps(print))",
-        "marshal.loads(marshal.dumps(1))",
-        "__import__('shelve')",
+        "import pickle; pickle.loads(pickle.dumps(print))",
+        "import marshal; marshal.loads(marshal.dumps(1))",
+        "import shelve",
     ):
-        script = f"import pickle, marshal{HOOK}arm()\n{attack}"
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-        assert done.returncode == 77, (attack, done.stderr)
+        process = forks.fork(watched, exec, attack, env=os.environ)
+        process.join()
+        assert process.exitcode == 77, attack
 
 
 def test_requests_and_jobs_never_reach_them(database: FreshDatabase, tmp_path: Path) -> None:
     key = create_key(database.database_url, SECRET.encode(), tenant="t", name="t")
     environ = environment(database, tmp_path, LOG_LEVEL="WARNING", PROVIDER_ORDER="extractive")
+    said = [tmp_path / "api", tmp_path / "worker"]
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         port = listening.getsockname()[1]
-        api = subprocess.Popen(
-            [sys.executable, "-c", HOOK + SERVE, str(listening.fileno())],
-            cwd=ROOT, env=environ, pass_fds=[listening.fileno()], stderr=subprocess.PIPE,
-        )  # fmt: skip
-    worker = subprocess.Popen(
-        [sys.executable, "-c", HOOK + WORK], cwd=ROOT, env=environ, stderr=subprocess.PIPE
-    )
+        api = forks.fork(watched, forks.serve, listening, env=environ, err=said[0])
+    worker = forks.fork(watched, forks.work, env=environ, err=said[1])
     try:
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}", headers={"X-API-Key": key}, timeout=120
@@ -98,8 +88,6 @@ def test_requests_and_jobs_never_reach_them(database: FreshDatabase, tmp_path: P
             assert answer.json()["citations"]
             client.post("/api/v1/chat", json={"question": "pump", "stream": True})
     finally:
-        for process in (api, worker):
-            process.terminate()
-        seen = b"".join(process.communicate(timeout=30)[1] for process in (api, worker))
-    assert b"UNSAFE" not in seen
-    assert 77 not in (api.returncode, worker.returncode)
+        codes = [forks.end(process) for process in (api, worker)]
+    assert not [path.name for path in said if "UNSAFE" in path.read_text()]
+    assert codes == [0, 0]

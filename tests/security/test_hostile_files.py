@@ -17,12 +17,24 @@ LAUGHS = "<!DOCTYPE w [<!ENTITY a 'ha'>" + "".join(
 ) + "]>"  # fmt: skip
 XXE = '<!DOCTYPE w [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
 GOOD = files.docx()
-QUICK = ParseLimits(timeout_s=20)
+#: Enough on a machine that is busy with other tests.
+PATIENT = ParseLimits(timeout_s=20)
+#: For what may run into its deadline anyway.
+SHORT = ParseLimits(timeout_s=3)
 
 
 def body(text: str, prolog: str = "") -> bytes:
     document = f"{prolog}<w:document {files.W}><w:body>{text}</w:body></w:document>"
     return files.archive({"word/document.xml": document})
+
+
+def crowded() -> bytes:
+    """The directory names one member 10^5 times; making as many members takes many seconds."""
+    data = files.archive({"word/document.xml": ""})
+    at, end = data.rfind(b"PK\x01\x02"), data.rfind(b"PK\x05\x06")
+    entries = data[at:end] * 100_000
+    size = len(entries).to_bytes(4, "little")
+    return data[:at] + entries + data[end : end + 12] + size + data[end + 16 :]
 
 
 def lying() -> bytes:
@@ -45,10 +57,7 @@ def linked() -> bytes:
 
 
 FILES = {
-    "10^5 entries": (
-        lambda: files.archive({"word/document.xml": ""} | {f"{n}": "" for n in range(100_000)}),
-        DOCX, {"too_many_entries"},
-    ),
+    "10^5 entries": (crowded, DOCX, {"too_many_entries"}),
     "1 GB": (
         lambda: files.archive({"word/document.xml": bytes(10**9)}), DOCX, {"too_large_unpacked"},
     ),
@@ -79,9 +88,9 @@ FILES = {
 }  # fmt: skip
 
 
-async def outcome(data: bytes, format: Format) -> str:
+async def outcome(data: bytes, format: Format, limits: ParseLimits = PATIENT) -> str:
     try:
-        parsed = await parse_file(data, format, limits=QUICK)
+        parsed = await parse_file(data, format, limits=limits)
     except ParseError as error:
         return error.reason
     for page in parsed.pages:
@@ -93,7 +102,8 @@ async def outcome(data: bytes, format: Format) -> str:
 @pytest.mark.parametrize("name", FILES)
 async def test_a_hostile_file_ends_as_expected_and_the_next_is_fine(name: str) -> None:
     make, format, outcomes = FILES[name]
-    assert await outcome(make(), format) in outcomes
+    limits = SHORT if "timeout" in outcomes else PATIENT
+    assert await outcome(make(), format, limits) in outcomes
     assert await outcome(GOOD, DOCX) == "ready"
 
 

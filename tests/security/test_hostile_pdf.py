@@ -171,9 +171,13 @@ async def test_a_child_that_hangs_is_killed_at_the_deadline(tmp_path: Path, body
     await nobody_runs(child)
 
 
+def runs(child: tuple[str]) -> bool:
+    return any(child[0] in (p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"]))
+
+
 async def nobody_runs(child: tuple[str]) -> None:
     for _ in range(50):
-        if not any(child[0] in (p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])):
+        if not runs(child):
             return
         await asyncio.sleep(0.05)
     pytest.fail("the child, or a child of it, is still running")
@@ -222,6 +226,7 @@ pdf_child.main(*sys.argv[1:])
     while not (tmp_path / "started").exists():  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
+    assert runs(child)
     process.kill()
     process.wait()
     await nobody_runs(child)

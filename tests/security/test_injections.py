@@ -21,7 +21,7 @@ from app.auth.keys import create_key
 from app.chat.answer import ABSTENTION
 from app.chat.guard import Leaks, shingles
 from app.chat.prompt import SYSTEM
-from tests.acceptance.conftest import SERVE
+from tests import forks
 from tests.conftest import ROOT, SECRET, FreshDatabase, environment
 from tests.integration.workshop import open_workshop
 
@@ -96,20 +96,16 @@ def served(database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) ->
         LOCAL_LLM_BASE_URL=llm, LOCAL_LLM_API_KEY=LLM_KEY, COOLDOWN_S="0.001",
     )  # fmt: skip
     log = home / "log"
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, log.open("w") as stderr:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         port = listening.getsockname()[1]
-        api = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(listening.fileno())],
-            cwd=ROOT, env=settings, pass_fds=[listening.fileno()], stderr=stderr,
-        )  # fmt: skip
+        api = forks.fork(forks.serve, listening, env=settings, err=log)
     url = f"http://127.0.0.1:{port}"
     try:
         httpx.get(f"{url}/livez", timeout=180).raise_for_status()
         yield Served(url, key, llm.removesuffix("/v1") + "/control", ids, log)
     finally:
-        api.terminate()
         fake.terminate()
-        api.wait(timeout=20)
+        forks.end(api)
         fake.wait(timeout=20)
 
 

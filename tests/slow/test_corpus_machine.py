@@ -41,9 +41,9 @@ from app.retrieval.embedding import Vectors
 from app.retrieval.passage import Scope
 from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
-from tests.integration.corpus_model import Corpus, Document, Version
 from tests.integration.workshop import Workshop, open_workshop
 from tests.pdfs import make_pdf
+from tests.slow.corpus_model import Corpus, Document, Version
 
 #: Files by the words of their pages; None cannot be read. They share pages, in and out of place.
 FILES: tuple[tuple[str, ...] | None, ...] = (
