@@ -53,11 +53,8 @@ def test_what_a_reader_does_with_an_answer(desk: Desk) -> None:
         assert pages[0] != pages[1], "the quote is marked"
         client.give_feedback(answer.answer_id, score=-1)
         client.give_feedback(answer.answer_id, score=1, comment="Just so.")
-        figures = client.analytics(1)
-        assert figures.totals.questions >= 1
-        assert figures.days[-1].answered >= 1
-        assert first.document_id in {cited.document_id for cited in figures.cited}
-        assert ("Just so.", 1) in {(one.comment, one.score) for one in figures.comments}
+        comments = client.analytics(1).comments
+        assert ("Just so.", 1) in {(one.comment, one.score) for one in comments}
         client.forget_session(answer.session_id)
         asked = {limit.name: limit.remaining for limit in client.limits()}
         assert "questions_per_minute" in str(asked)
