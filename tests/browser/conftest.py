@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 
 #: Git ignores it; whoever changes a page looks at these.
 PICTURES = ROOT / "tests" / "browser" / "pictures"
-PATIENCE_MS = 30_000
+#: A loaded machine takes this long to draw charts for the first time.
+PATIENCE_MS = 60_000
 #: Below this width the sidebar waits outside the window.
 NARROW = 700
 

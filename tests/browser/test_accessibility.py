@@ -102,7 +102,7 @@ def test_the_figures(demos: Demos, open_page: OpenPage, scheme: str, width: int)
 @looks
 def test_signing_in(demos: Demos, open_page: OpenPage, scheme: str, width: int) -> None:
     page = open_page(demos.locked_url, width=width, scheme=scheme)
-    page.get_by_label("API key").wait_for()
+    page.get_by_placeholder("Paste your key").wait_for()
     page.get_by_role("link", name="Sign in").wait_for()
     assert grave_faults(page) == []
 
