@@ -72,7 +72,10 @@ def until_served(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium(api: Api) -> Iterator[Any]:  # noqa: F811 - the fixture
+    """The browser. The API comes first: what fills its database runs an event loop of its own,
+    which nothing may do in this thread once Playwright is there.
+    """
     path = shutil.which("chromium")
     assert path, "Chromium is not there: `make test-browser` installs Debian's"
     with sync_playwright() as driver:
