@@ -17,7 +17,7 @@ TEST_WORKERS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
 	db-shell db-status shell backup restore test test-cov test-slow test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
-	export-candidates benchmark dashboards env-example reference docs sbom pins clean
+	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom pins clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -153,10 +153,10 @@ test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document (
 	$(BIN)/python -m pytest -q tests/fuzz
 
 test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/browser/pictures
-	@command -v chromium >/dev/null || { echo "chromium is not there: install Debian's package chromium"; exit 1; }
+	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest -q tests/browser
 
-check: setup-dev lint types contracts dead-code docs test test-slow test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code docs test test-slow test-browser test-faults ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
@@ -189,6 +189,10 @@ export-candidates: setup ## Write what was asked of TENANT=... and judged to OUT
 
 benchmark: setup-dev ## Measure search against its peers at 10k and 100k chunks
 	@$(BIN)/python -m scripts.benchmark_search
+
+benchmark-demo: setup-dev ## Measure what the demo adds to the first streamed word
+	@sh tests/browser/chromium.sh
+	@$(BIN)/python -m scripts.benchmark_demo
 
 env-example: setup ## Generate .env.example from app/settings.py
 	$(BIN)/python -m app.settings > .env.example

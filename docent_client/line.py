@@ -5,23 +5,32 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 import httpx
 
 from docent_client.config import on_this_machine
 from docent_client.problems import (
+    INTERRUPTED,
     UNREACHABLE,
     UNUSABLE_KEY,
     ApiProblem,
+    from_members,
     from_response,
     from_transport,
     malformed,
 )
 from docent_client.wire import Json
 
+T = TypeVar("T")
+
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
+#: Twice the server's pings, and a little.
+STREAM_TIMEOUT_S = 35.0
+#: How often a stream that broke off is taken up again.
+RESUMES = 3
 #: A server that names a longer wait than this is reported instead of waited for.
 PATIENCE_S = 20.0
 #: Methods that may be sent again whatever became of the first; others need an Idempotency-Key.
@@ -38,6 +47,7 @@ def open_connection(api_url: str) -> httpx.Client:
     """
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     try:
+        urlsplit(api_url)  # refuses some addresses that httpx fails at only later
         local = on_this_machine(api_url)
         connection = httpx.Client(base_url=api_url, timeout=timeout, trust_env=not local)
     except (ValueError, httpx.InvalidURL) as error:
@@ -48,7 +58,7 @@ def open_connection(api_url: str) -> httpx.Client:
 
 @dataclass(frozen=True)
 class Line:
-    """Sends requests with one key; ``retries`` are made after what is retryable."""
+    """Sends requests with one key or access token; retries what is retryable, ``retries`` times."""
 
     connection: httpx.Client
     api_key: str | None = field(repr=False)
@@ -62,7 +72,8 @@ class Line:
         Raises:
             ApiProblem: it is not a success, or there is none.
         """
-        headers = {"X-API-Key": self._usable_key(), **(options.pop("headers", None) or {})}
+        credential = f"Bearer {usable(self.api_key, 'API key')}"
+        headers = {"Authorization": credential, **(options.pop("headers", None) or {})}
         request = self._built(method, path, headers=headers, **options)
         for tries_left in range(self.retries, -1, -1):
             try:
@@ -86,6 +97,39 @@ class Line:
                 raise from_transport(error, str(response.url)) from error
             return response
 
+    def events(self, method: str, path: str, **options: Any) -> Iterator["Event"]:  # noqa: ANN401 - httpx's own
+        """Events to the one ``done``; an answer's, once it has begun, can be asked for again.
+
+        Raises:
+            ApiProblem: the API refused, told of an ``error``, or could not be heard to the end.
+        """
+        last: str | None = None
+        timeout = httpx.Timeout(STREAM_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        given = options.pop("headers", {})
+        for _ in range(RESUMES + 1):
+            resumed = {"Last-Event-ID": last} if last else {}
+            headers = {"Accept": "text/event-stream", **given, **resumed}
+            try:
+                with self.open(
+                    method, path, headers=headers, timeout=timeout, **options
+                ) as response:
+                    for event in read_events(response.iter_lines()):
+                        if event.name == "meta":
+                            method, options, given = "GET", {}, {}
+                            answer_id = read_event(event, lambda data: segment(data["answer_id"]))
+                            path = f"/api/v1/answers/{answer_id}/events"
+                        if event.name == "error":
+                            raise from_members(event.data, _status(event.data))
+                        last = event.id or last
+                        yield event
+                        if event.name == "done":
+                            return
+            except httpx.TransportError:
+                pass  # taken up again below, or reported as cut
+            if last is None:
+                break
+        raise ApiProblem("The API broke off", "The connection ended halfway.", INTERRUPTED)
+
     def _built(self, method: str, path: str, **options: Any) -> httpx.Request:  # noqa: ANN401
         try:
             return self.connection.build_request(method, path, **options)
@@ -104,13 +148,22 @@ class Line:
         response.close()
         raise from_response(response)
 
-    def _usable_key(self) -> str:
-        """Refuses what cannot travel in a header, such as a key pasted with a line break."""
-        key = self.api_key or ""
-        if not key or not key.isascii() or not key.isprintable():
-            detail = "A key is one line of letters, digits and dashes." if key else "There is none."
-            raise ApiProblem("This API key cannot be right", detail, UNUSABLE_KEY)
-        return key
+
+def usable(key: str | None, what: str) -> str:
+    """Refuses what cannot travel in a header, such as a key pasted with a line break.
+
+    Raises:
+        ApiProblem: about the key.
+    """
+    if not key or not key.isascii() or not key.isprintable():
+        detail = "A key is one line of letters, digits and dashes." if key else "There is none."
+        raise ApiProblem(f"This {what} cannot be right", detail, UNUSABLE_KEY)
+    return key
+
+
+def segment(text: str) -> str:
+    """``text`` as one part of a path, whatever it holds."""
+    return quote(text, safe="")
 
 
 def _may_repeat(request: httpx.Request, problem: ApiProblem) -> bool:
@@ -155,3 +208,28 @@ def _object(text: str) -> Json:
     if not isinstance(data, dict):
         raise malformed()
     return data
+
+
+def read_body(response: httpx.Response, parse: Callable[[Json], T]) -> T:
+    """What ``parse`` makes of a response's JSON.
+
+    Raises:
+        ApiProblem: it is not what the contract promises.
+    """
+    try:
+        return parse(response.json())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise malformed(response.status_code, response.headers.get("X-Request-ID")) from error
+
+
+def read_event(event: Event, parse: Callable[[Json], T]) -> T:
+    """The same of an event's data."""
+    try:
+        return parse(event.data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise malformed() from error
+
+
+def _status(problem: Json) -> int:
+    status = problem.get("status")
+    return status if isinstance(status, int) else 0

@@ -18,6 +18,7 @@ UNREACHABLE = "unreachable"
 TIMED_OUT = "timed_out"
 MALFORMED = "malformed_response"
 UNUSABLE_KEY = "unusable_key"
+INTERRUPTED = "interrupted"
 
 #: A countdown longer than this is not shown to the second, so it need not be exact either.
 MAX_RETRY_AFTER_S = 86_400.0

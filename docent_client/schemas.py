@@ -1,9 +1,17 @@
-"""The wire shapes of the contract that the client reads."""
+"""The wire shapes of questions, answers, documents and the work on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from docent_client.wire import Json, Wire
+
+#: The header of each provider that takes a caller's own key.
+PROVIDER_KEY_HEADERS = {
+    "openrouter": "X-Provider-Key-OpenRouter",
+    "groq": "X-Provider-Key-Groq",
+    "openai": "X-Provider-Key-OpenAI",
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,8 @@ class Question:
     tags: tuple[str, ...] = ()
     #: RFC 3339; asks the versions of that moment.
     as_of: str | None = None
+    #: Keys of one's own, by provider; they serve this question and are kept nowhere.
+    provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self, *, stream: bool = False) -> dict[str, Any]:
         return {
@@ -67,6 +77,14 @@ class Attempt(Wire):
 
 
 @dataclass(frozen=True)
+class Unsupported(Wire):
+    """A sentence that its citations do not carry, and how much of it they do, from 0 to 1."""
+
+    text: str
+    support: float
+
+
+@dataclass(frozen=True)
 class Answer(Wire):
     """The answer object of ``POST /api/v1/chat``, and the last part of a stream."""
 
@@ -76,7 +94,9 @@ class Answer(Wire):
     answer_id: str = ""
     reason: str | None = None
     citations: tuple[Citation, ...] = ()
+    #: Share of the sentences that their citations carry; None when there is nothing to measure.
     groundedness: float | None = None
+    unsupported: tuple[Unsupported, ...] = ()
     provider: str | None = None
     model: str | None = None
     cached: str | None = None
@@ -146,6 +166,11 @@ class Document(Wire):
     url: str | None = None
     updated_at: str = ""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its newest version is still being read."""
+        return self.status in ("queued", "processing")
+
 
 @dataclass(frozen=True)
 class DocumentList(Wire):
@@ -154,6 +179,19 @@ class DocumentList(Wire):
     items: tuple[Document, ...]
     has_more: bool = False
     next: str | None = None
+
+
+@dataclass(frozen=True)
+class Version(Wire):
+    """One version of a document; the ``current`` one answers."""
+
+    number: int = field(metadata={"name": "version"})
+    status: str
+    current: bool
+    filename: str = ""
+    page_count: int | None = None
+    error: Failure | None = None
+    uploaded_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +214,10 @@ class Job(Wire):
     @property
     def has_ended(self) -> bool:
         return self.status not in ("queued", "running")
+
+    @property
+    def has_succeeded(self) -> bool:
+        return self.status == "succeeded"
 
 
 @dataclass(frozen=True)
@@ -212,45 +254,6 @@ class Model(Wire):
     available: bool
     cooling_down_until: str | None = None
     context_tokens: int | None = None
-
-
-@dataclass(frozen=True)
-class Key(Wire):
-    """An API key, without the key itself."""
-
-    id: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: str
-    expires_at: str | None = None
-    revoked_at: str | None = None
-    last_used_at: str | None = None
-
-
-@dataclass(frozen=True)
-class NewKey(Key):
-    """A key that was just made; ``key`` is shown this once."""
-
-    key: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class Tenant(Wire):
-    """An organisation."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Me(Wire):
-    """Who the credential is, and what it may do."""
-
-    id: str
-    kind: str
-    tenant: Tenant
-    scopes: tuple[str, ...]
-    role: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
@@ -18,7 +19,7 @@ class Wire:
         """Reads the known fields; others are ignored; null is the default, where there is one.
 
         Raises:
-            KeyError, TypeError: the body is not what the contract promises.
+            KeyError, TypeError, ValueError: the body is not what the contract promises.
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"{cls.__name__} is not an object")
@@ -47,6 +48,14 @@ def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401 - JSON
         return tuple(_converted(inner[0], one) for one in value)
     if isinstance(kind, type) and issubclass(kind, Wire):
         return kind.from_json(value)
+    return _leaf(origin or kind, value)
+
+
+def _leaf(kind: Any, value: Any) -> Any:  # noqa: ANN401 - JSON
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if kind is Mapping and not isinstance(value, Mapping):
+        raise TypeError("not an object")
     if kind is float and type(value) is int:
         return float(value)
     if kind in _PLAIN and type(value) is not kind:

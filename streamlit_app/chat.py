@@ -6,8 +6,9 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from docent_client.client import ApiClient
+from docent_client.schemas import Question
 from streamlit_app import prose
-from streamlit_app.client import ApiClient, Question
 from streamlit_app.config import load_config
 from streamlit_app.feedback import show_feedback
 from streamlit_app.render import (

@@ -2,12 +2,11 @@
 
 import streamlit as st
 
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
+from docent_client.schemas import Document, Upload, Version
 from streamlit_app import prose
-from streamlit_app.client import ApiClient
-from streamlit_app.desk_schemas import Accepted, Version
-from streamlit_app.problems import ApiProblem
 from streamlit_app.render import show_problem
-from streamlit_app.schemas import Document
 from streamlit_app.session import Visit
 from streamlit_app.uploads import MAX_FILE_MB, process
 
@@ -54,8 +53,8 @@ def _show_version(version: Version, *, may_write: bool) -> bool:
     facts.append(prose.plain(version.uploaded_at[:16].replace("T", " ")))
     words.markdown(" · ".join(facts))
     if version.error:
-        words.caption(prose.plain(version.error))
-    if version.is_current:
+        words.caption(prose.plain(str(version.error)))
+    if version.current:
         action.badge("Answers now", icon=":material/check:", color="green")
         return False
     if not may_write or version.status != "ready":
@@ -84,7 +83,7 @@ def _show_new_version(document: Document, visit: Visit, client: ApiClient) -> No
     pressed = st.button("Process", key=f"process-{document.id}", disabled=file is None)
     st.caption("The present version answers until the new one is ready.")
 
-    def send(name: str, content: bytes) -> Accepted:
+    def send(name: str, content: bytes) -> Upload:
         return client.replace(document.id, name, content)
 
     if pressed and file is not None and process(file, send, client):

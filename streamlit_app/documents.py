@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from docent_client.client import ApiClient
+from docent_client.schemas import Document
 from streamlit_app import prose
-from streamlit_app.client import ApiClient
 from streamlit_app.config import load_config
 from streamlit_app.document_desk import open_desk, restore
 from streamlit_app.render import show_problem
-from streamlit_app.schemas import Document
 from streamlit_app.session import Visit, connect, current_key, current_visit
 from streamlit_app.uploads import show_uploads
 from streamlit_app.viewer import Place, open_page
@@ -63,7 +63,7 @@ def _show_row(document: Document, visit: Visit, client: ApiClient) -> None:
     with st.container(border=True):
         st.markdown(_line(document))
         if document.error:
-            st.error(prose.plain(document.error), icon=":material/error:")
+            st.error(prose.plain(str(document.error)), icon=":material/error:")
         with st.container(horizontal=True):
             if document.status == "deleted":
                 if may_write and _button("Restore", "undo", document):

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from streamlit_app.client import ApiClient
-from streamlit_app.problems import ApiProblem
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
+from docent_client.schemas import Answer
 from streamlit_app.render import show_problem
-from streamlit_app.schemas import Answer
 
 #: The API's longest comment.
 MAX_COMMENT_CHARS = 2000

@@ -1,7 +1,8 @@
 """The demo: ``streamlit run streamlit_app/home.py``. What all its pages share, and the way to them.
 
 Streamlit puts this file's folder on the import path, not the folder above it, in which
-``streamlit_app`` is found; hence the first lines. They run again at every rerun of the page.
+``streamlit_app`` and ``docent_client`` are found; hence the first lines. They run again at every
+rerun of the page.
 """
 
 import sys
@@ -12,10 +13,10 @@ import streamlit as st
 if (root := str(Path(__file__).resolve().parents[1])) not in sys.path:
     sys.path.insert(0, root)
 
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
 from streamlit_app.chat import accept_question
-from streamlit_app.client import ApiClient
 from streamlit_app.config import Config, load_config
-from streamlit_app.problems import ApiProblem
 from streamlit_app.render import show_problem
 from streamlit_app.session import Library, Visit, connect, current_key, current_visit
 from streamlit_app.sidebar import Knobs, show_key_input, show_sidebar

@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 import streamlit as st
 
+from docent_client.problems import INTERRUPTED, MALFORMED, TIMED_OUT, UNREACHABLE, ApiProblem
+from docent_client.schemas import Answer
 from streamlit_app import prose
-from streamlit_app.problems import INTERRUPTED, MALFORMED, TIMED_OUT, UNREACHABLE, ApiProblem
-from streamlit_app.schemas import Answer
 
 #: Names people know the providers by.
 PROVIDER_NAMES = {

@@ -10,18 +10,21 @@ from http.client import SERVICE_UNAVAILABLE
 
 import streamlit as st
 
-from streamlit_app.client import (
+from docent_client.account import Limit, Me
+from docent_client.client import ApiClient
+from docent_client.line import open_connection
+from docent_client.problems import UNREACHABLE, ApiProblem
+from docent_client.schemas import (
     PROVIDER_KEY_HEADERS,
-    ApiClient,
+    Answer,
     Delta,
+    DocumentList,
+    Health,
+    Model,
     Question,
-    Restart,
-    open_connection,
+    Reset,
 )
 from streamlit_app.config import Config
-from streamlit_app.desk_schemas import Limit, Me
-from streamlit_app.problems import UNREACHABLE, ApiProblem
-from streamlit_app.schemas import Answer, DocumentList, Health, Model
 
 KEY_INPUT = "api_key_input"
 ACCESS_TOKEN = "access_token"  # noqa: S105 - where it is, not what it is
@@ -223,8 +226,11 @@ def forget_provider_keys() -> None:
 
 
 def connect(config: Config) -> ApiClient:
-    """A client with the current key, over the connection pool that all visitors share."""
-    return ApiClient(_connection(config.api_url), api_key=current_key(config))
+    """A client with the current key, over the connection pool that all visitors share.
+
+    It tries nothing twice by itself: a visitor is told of a refusal at once, with a countdown.
+    """
+    return ApiClient(_connection(config.api_url), api_key=current_key(config), retries=0)
 
 
 _connection = st.cache_resource(
@@ -239,16 +245,16 @@ def put_question(
     turn = Turn(question.text)
     text = ""
     try:
-        for event in client.answer_events(question):
-            match event:
+        for part in client.stream(question):
+            match part:
                 case Delta(more):
                     text += more
                     show(text)
-                case Restart():
+                case Reset():
                     text = ""
                     show(text)
                 case Answer():
-                    turn.answer = event
+                    turn.answer = part
     except ApiProblem as problem:
         turn.problem = problem.with_traceback(None)
         turn.retry_at = time.monotonic() + (problem.retry_after_s or 0.0)

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from docent_client.account import Limit
+from docent_client.client import ApiClient
+from docent_client.schemas import PROVIDER_KEY_HEADERS, Document, Model
 from streamlit_app import prose
-from streamlit_app.client import PROVIDER_KEY_HEADERS, ApiClient
 from streamlit_app.config import Config
-from streamlit_app.desk_schemas import Limit
 from streamlit_app.render import PROVIDER_NAMES
-from streamlit_app.schemas import Document, Model
 from streamlit_app.session import (
     ACCESS_TOKEN,
     KEY_INPUT,
@@ -33,16 +33,18 @@ MAX_TOP_K = 20
 #: The API's, unless a question says otherwise.
 MAX_TEMPERATURE = 2.0
 MAX_ANSWER_TOKENS = 4096
+#: Below this share of a limit one is told.
+NEARLY_USED_UP = 0.2
 #: From here on the list of documents scrolls inside its own box.
 LONG_LIST = 6
 LIST_HEIGHT_PX = 320
 
 #: Requests are counted by whom they come from.
 _COUNTED = {
-    "ip": "From your address",
-    "key": "With this key",
-    "user": "By you",
-    "tenant": "Of your organisation",
+    "ip": "Requests from your address",
+    "key": "Requests with this key",
+    "user": "Your requests",
+    "tenant": "Your organisation's requests",
 }
 _STATUS_COLOURS = {"ready": "green", "failed": "red", "deleted": "gray"}
 
@@ -96,8 +98,8 @@ def show_sidebar(config: Config, visit: Visit, client: ApiClient) -> Knobs:
 
 def _show_leaving(library: Library) -> None:
     if library.me:
-        who = library.me.email or f"a {library.me.kind}"
-        st.caption(f"Signed in as {prose.plain(who)} of {prose.plain(library.me.tenant)}")
+        who = library.me.user.email if library.me.user else f"a {library.me.kind}"
+        st.caption(f"Signed in as {prose.plain(who)} of {prose.plain(library.me.tenant.name)}")
     if st.session_state.get(KEY_INPUT) or st.session_state.get(ACCESS_TOKEN) or provider_keys():
         st.button(
             "Sign out",
@@ -175,23 +177,27 @@ def _show_limits(limits: tuple[Limit, ...]) -> None:
     if not limits:
         return
     st.subheader("Limits", anchor=False)
-    tightest, *others = sorted(limits, key=lambda limit: limit.remaining / limit.limit)
+    tightest, *others = sorted(limits, key=_share_left)
     _show_limit(tightest)
-    for limit in (other for other in others if other.is_nearly_used_up):
+    for limit in (other for other in others if _share_left(other) <= NEARLY_USED_UP):
         _show_limit(limit)
     if others:
         with st.expander("All limits", icon=":material/speed:"):
             for limit in limits:
-                st.caption(f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left")
+                st.caption(f"{limit_label(limit)}: {limit.remaining:,} of {limit.limit:,} left")
 
 
 def _show_limit(limit: Limit) -> None:
-    left = f"{limit_label(limit)}: {limit.remaining} of {limit.limit} left"
-    st.progress(min(limit.remaining / limit.limit, 1.0), text=prose.plain(left))
-    if limit.is_nearly_used_up:
+    left = f"{limit_label(limit)}: {limit.remaining:,} of {limit.limit:,} left"
+    st.progress(_share_left(limit), text=prose.plain(left))
+    if _share_left(limit) <= NEARLY_USED_UP:
         seconds = max(0, round((limit.reset_at - datetime.now(UTC)).total_seconds()))
         word = "Used up" if not limit.remaining else "Nearly used up"
-        st.warning(f"{word}; starts anew in {_duration(seconds)}.", icon=":material/speed:")
+        st.warning(f"{word}; starts afresh in {_duration(seconds)}.", icon=":material/speed:")
+
+
+def _share_left(limit: Limit) -> float:
+    return min(max(limit.remaining / max(limit.limit, 1), 0.0), 1.0)
 
 
 def limit_label(limit: Limit) -> str:
@@ -227,7 +233,7 @@ def _document_line(document: Document) -> str:
         facts.insert(0, f"{document.page_count} page{'s' * (document.page_count != 1)}")
     status = f":{colour}[{prose.plain(document.status)}]"
     line = f"{prose.plain(document.title)}\\\n:small[{' · '.join(facts)} · {status}]"
-    return f"{line}\\\n:small[{prose.plain(document.error)}]" if document.error else line
+    return f"{line}\\\n:small[{prose.plain(str(document.error))}]" if document.error else line
 
 
 def _show_health(config: Config, library: Library) -> None:

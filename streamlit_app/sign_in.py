@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 import httpx
 import streamlit as st
 
+from docent_client.problems import ApiProblem, from_transport
 from streamlit_app.config import Config
-from streamlit_app.problems import ApiProblem, from_transport
 from streamlit_app.session import ACCESS_TOKEN, start_over
 
 SCOPES = "chat docs:read docs:write admin"

@@ -6,10 +6,10 @@ never through raw HTML.
 
 import streamlit as st
 
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
+from docent_client.schemas import Citation
 from streamlit_app import prose
-from streamlit_app.client import ApiClient
-from streamlit_app.problems import ApiProblem
-from streamlit_app.schemas import Citation
 from streamlit_app.session import Turn
 from streamlit_app.viewer import Place, open_page
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from streamlit_app.schemas import Document
+from docent_client.schemas import Document
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import Any
 
 import streamlit as st
 
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
+from docent_client.schemas import Job, Upload
 from streamlit_app import prose
-from streamlit_app.client import ApiClient
-from streamlit_app.desk_schemas import Accepted, Job
-from streamlit_app.problems import ApiProblem
 from streamlit_app.session import Visit
 
 #: The API's limit for one file, unless its operator set another; it says so itself then.
@@ -41,7 +41,7 @@ def show_uploads(visit: Visit, client: ApiClient) -> None:
             return
         wanted = [tag.strip() for tag in tags.split(",") if tag.strip()]
 
-        def send(name: str, content: bytes) -> Accepted:
+        def send(name: str, content: bytes) -> Upload:
             return client.upload(name, content, tags=wanted)
 
         results = [process(file, send, client) for file in files]
@@ -53,7 +53,7 @@ def show_uploads(visit: Visit, client: ApiClient) -> None:
         st.rerun()
 
 
-def process(file: Any, send: Callable[[str, bytes], Accepted], client: ApiClient) -> bool:  # noqa: ANN401 - Streamlit's uploaded file
+def process(file: Any, send: Callable[[str, bytes], Upload], client: ApiClient) -> bool:  # noqa: ANN401 - Streamlit's uploaded file
     """Sends one file and shows how it is read; whether it can be answered from in the end."""
     name = prose.plain(file.name)
     if file.size > MAX_FILE_MB * _MEGABYTE:
@@ -63,7 +63,7 @@ def process(file: Any, send: Callable[[str, bytes], Accepted], client: ApiClient
     bar = st.progress(0, text=f"{name}: sending …")
     try:
         job = send(file.name, file.getvalue()).job
-        for seen in client.job_events(job.id) if job else ():
+        for seen in client.watch(job.id) if job else ():
             bar.progress(seen.progress, text=f"{name}: {step_of(seen)}")
             job = seen
     except ApiProblem as problem:
@@ -73,7 +73,7 @@ def process(file: Any, send: Callable[[str, bytes], Accepted], client: ApiClient
         return False
     if job and not job.has_succeeded:
         bar.empty()
-        why = prose.plain(job.error or job.status)
+        why = prose.plain(str(job.error or job.status))
         st.error(f"{name} could not be read: {why}", icon=":material/error:")
         return False
     bar.progress(100, text=f"{name}: " + ("ready" if job else "known already, nothing to do"))

@@ -5,11 +5,11 @@ from http import HTTPStatus
 
 import streamlit as st
 
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
+from docent_client.schemas import Citation, PageText
 from streamlit_app import prose
-from streamlit_app.client import ApiClient
-from streamlit_app.problems import ApiProblem
 from streamlit_app.render import show_problem
-from streamlit_app.schemas import Citation, PageText
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tests.acceptance.conftest import Api, api, worker  # noqa: F401 - fixtures
 from tests.conftest import ROOT
 
 #: Git ignores it; whoever changes a page looks at these.
 PICTURES = ROOT / "tests" / "browser" / "pictures"
-PATIENCE_MS = 30_000
+#: A loaded machine takes this long to draw charts for the first time.
+PATIENCE_MS = 60_000
+#: Below this width the sidebar waits outside the window.
+NARROW = 700
+
+
+STILL = """() => {
+    const app = document.querySelector('[data-testid=stApp]');
+    return (!app || app.dataset.testScriptState === 'notRunning')
+        && !document.querySelector('[data-testid=stSpinner], [data-testid=stSkeleton]')
+        && [...document.images].every(one => one.complete)
+        && document.getAnimations().every(one => one.playState !== 'running');
+}"""
 
 
 @contextmanager
-def demo(api_url: str, key: str) -> Iterator[str]:
+def demo(api_url: str, key: str, **settings: str) -> Iterator[str]:
     """Serves the demo against an API until the block is left."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
@@ -33,7 +47,7 @@ def demo(api_url: str, key: str) -> Iterator[str]:
     process = subprocess.Popen(
         [*command, *(f"--{name}={value}" for name, value in flags.items())],
         cwd=ROOT,
-        env={**os.environ, "DOCENT_API_URL": api_url, "DOCENT_API_KEY": key},
+        env={**os.environ, "DOCENT_API_URL": api_url, "DOCENT_API_KEY": key, **settings},
         stdout=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
@@ -58,12 +72,13 @@ def until_served(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+def chromium(api: Api) -> Iterator[Any]:  # noqa: F811 - the fixture
+    """The browser. The API comes first: what fills its database runs an event loop of its own,
+    which nothing may do in this thread once Playwright is there.
+    """
     path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not there: install Debian's package chromium")
-    with playwright.sync_playwright() as driver:
+    assert path, "Chromium is not there: `make test-browser` installs Debian's"
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -80,15 +95,17 @@ def open_page(chromium: Any, errors: list[str]) -> Iterator[Callable[..., Any]]:
     """Opens a page in a window of its own; it is closed afterwards."""
     windows: list[Any] = []
 
-    def open_it(url: str, *, width: int = 1200, height: int = 850, scheme: str = "light") -> Any:
-        size = {"width": width, "height": height}
+    def open_it(
+        url: str, *, width: int = 1280, scheme: str = "light", query: dict[str, str] | None = None
+    ) -> Any:
+        size = {"width": width, "height": 740 if width < NARROW else 850}
         window = chromium.new_context(viewport=size, color_scheme=scheme)
         windows.append(window)
         page = window.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url)
+        page.goto(f"{url}?{urlencode(query)}" if query else url)
         return page
 
     yield open_it
@@ -97,10 +114,28 @@ def open_page(chromium: Any, errors: list[str]) -> Iterator[Callable[..., Any]]:
     assert errors == []
 
 
+def ask(page: Any, question: str) -> None:
+    box = page.get_by_placeholder("Ask a question about your documents")
+    box.fill(question)
+    box.press("Enter")
+
+
+def go(page: Any, name: str) -> None:
+    if page.viewport_size["width"] < NARROW:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name=name).click()
+    title = "Docent" if name == "Chat" else name
+    page.get_by_role("heading", name=title, exact=True).wait_for()
+
+
+def until_still(page: Any) -> None:
+    """The page has been drawn to its end, every picture in it is there and nothing moves."""
+    page.wait_for_function(STILL)
+
+
 def photograph(page: Any, name: str) -> None:
     """Keeps a picture of what the page looks like once it has come to rest."""
-    page.wait_for_function("!document.querySelector('[data-testid=stSpinner]')")
-    page.wait_for_load_state("networkidle")
+    until_still(page)
     Path(PICTURES).mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import demo, photograph
+from tests.browser.conftest import ask, demo, go, photograph
 from tests.integration.workshop import write_book
 from tests.unit.streamlit_app import canned
 from tests.unit.streamlit_app.fake_api import FakeApi, serve
@@ -26,20 +27,6 @@ def fake() -> Iterator[FakeApi]:
 def fake_demo(fake: FakeApi) -> Iterator[str]:
     with demo(fake.url, canned.KEY) as url:
         yield url
-
-
-def ask(page: Any, question: str) -> None:
-    box = page.get_by_placeholder("Ask a question about your documents")
-    box.fill(question)
-    box.press("Enter")
-
-
-def go(page: Any, name: str) -> None:
-    if page.viewport_size["width"] < 700:  # the sidebar waits outside the window
-        page.get_by_test_id("stExpandSidebarButton").click()
-    page.get_by_role("link", name=name).click()
-    title = "Docent" if name == "Chat" else name
-    page.get_by_role("heading", name=title, exact=True).wait_for()
 
 
 def test_first_question_source_and_figures(real_demo: str, open_page: OpenPage) -> None:
@@ -101,7 +88,8 @@ def test_another_model_a_limit_and_an_outage(
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name="Extractive").click()
     page.get_by_text("Automatic").wait_for(state="detached")
-    fake.limits = [canned.limit(1)]
+    soon = (datetime.now(UTC) + timedelta(seconds=50)).isoformat()
+    fake.limits = [canned.limit(1, reset_at=soon)]
     ask(page, "first")
     page.get_by_text("Nearly used up").wait_for()
     assert fake.chats[0]["model"] == "extractive"
@@ -116,7 +104,7 @@ def test_another_model_a_limit_and_an_outage(
 
 
 def test_a_phone_and_the_keyboard(fake_demo: str, open_page: OpenPage) -> None:
-    page = open_page(fake_demo, width=375, height=740)
+    page = open_page(fake_demo, width=375)
     ask(page, "What does DS do?")
     page.get_by_role("button", name="Open page 39").wait_for()
     photograph(page, "phone")

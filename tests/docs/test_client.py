@@ -41,6 +41,26 @@ def test_an_answer_whole_and_in_parts(desk: Desk) -> None:
         assert client.ask(QUESTION, idempotency_key="k1").answer_id == once.answer_id
 
 
+def test_what_a_reader_does_with_an_answer(desk: Desk) -> None:
+    with open_client(desk.url, desk.key) as client:
+        answer = client.ask(QUESTION)
+        first = answer.citations[0]
+        pages = [
+            client.page_image(first.document_id, first.page, version=first.version, highlight=which)
+            for which in (None, answer.answer_id)
+        ]
+        assert [page[:4] for page in pages] == [b"\x89PNG"] * 2
+        assert pages[0] != pages[1], "the quote is marked"
+        client.give_feedback(answer.answer_id, score=-1)
+        client.give_feedback(answer.answer_id, score=1, comment="Just so.")
+        comments = client.analytics(1).comments
+        assert ("Just so.", 1) in {(one.comment, one.score) for one in comments}
+        client.forget_session(answer.session_id)
+        asked = {limit.name: limit.remaining for limit in client.limits()}
+        assert "questions_per_minute" in str(asked)
+        assert client.me().user is None, "the key of the machine is nobody's"
+
+
 def test_a_documents_life(desk: Desk) -> None:
     with open_client(desk.url, desk.key) as client:
         sent = client.upload(
@@ -57,7 +77,13 @@ def test_a_documents_life(desk: Desk) -> None:
         assert newer.job is not None
         assert [job.status for job in client.watch(newer.job.id)][-1] == "succeeded"
         assert client.document(listed.id).version == 2
+        assert [one.current for one in client.versions(listed.id)] == [True, False]
+        assert client.activate(listed.id, 1).version == 1
         assert client.delete(listed.id)["chunks"] >= 1
+        assert not client.documents(tag="home").items
+        [deleted] = client.documents(tag="home", include_deleted=True).items
+        assert deleted.status == "deleted"
+        assert client.restore(listed.id).status == "ready"
         with pytest.raises(ApiProblem) as caught:
             client.document("doc_/../nobody")
         assert caught.value.status == 404

@@ -4,8 +4,9 @@ import httpx
 import pytest
 
 from docent_client.client import ApiClient
-from docent_client.line import read_events
+from docent_client.line import open_connection, read_events
 from docent_client.problems import (
+    INTERRUPTED,
     MALFORMED,
     TIMED_OUT,
     UNREACHABLE,
@@ -154,7 +155,14 @@ def test_a_stream_ends_with_its_error_or_is_said_to_be_cut() -> None:
     for replies in ([events()], [events(META)] * 4):
         with pytest.raises(ApiProblem) as caught:
             list(Server(*replies).client().stream(Question("How many?")))
-        assert caught.value.code == UNREACHABLE
+        assert caught.value.code == INTERRUPTED
+
+
+@pytest.mark.parametrize("told", ["event: meta\ndata: {}", 'event: done\ndata: {"answer": "a"}'])
+def test_an_event_outside_the_contract_is_a_problem(told: str) -> None:
+    with pytest.raises(ApiProblem) as caught:
+        list(Server(events(told)).client().stream(Question("How many?")))
+    assert caught.value.code == MALFORMED
 
 
 @pytest.mark.parametrize("data", ["[1]", "{", "nothing"])
@@ -166,3 +174,16 @@ def test_an_event_that_is_no_object_is_a_problem(data: str) -> None:
 
 def test_an_event_that_was_cut_off_is_none() -> None:
     assert list(read_events([": ping", "", "event: delta", 'data: {"text": "x"}'])) == []
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://host:port"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ApiProblem, match="not an address"):
+        open_connection(url)
+
+
+def test_a_local_api_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    with open_connection("http://127.0.0.1:8000") as near, open_connection("http://a.b") as far:
+        assert not near.trust_env
+        assert far.trust_env

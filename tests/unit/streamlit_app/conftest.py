@@ -8,7 +8,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.client import ApiClient, open_connection
+from docent_client.client import ApiClient
+from docent_client.line import open_connection
 from tests.unit.streamlit_app.canned import KEY
 from tests.unit.streamlit_app.fake_api import FakeApi, serve
 
@@ -29,7 +30,7 @@ def connection(fake: FakeApi) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def client(connection: httpx.Client) -> ApiClient:
-    return ApiClient(connection, api_key=KEY)
+    return ApiClient(connection, api_key=KEY, retries=0)
 
 
 @pytest.fixture

@@ -146,7 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("/versions"):
             self._send(200, {"items": VERSIONS})
         elif path.endswith("/events"):
-            self._stream([("progress", event) for event in fake.job])
+            *under_way, ended = fake.job
+            self._stream([*(("progress", event) for event in under_way), ("done", ended)])
         else:
             self._page(path, query)
 

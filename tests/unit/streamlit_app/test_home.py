@@ -308,7 +308,7 @@ def test_documents_on_their_way_and_broken_ones_are_told(
     open_home: OpenHome, fake: FakeApi
 ) -> None:
     fake.documents[0]["status"] = "processing"
-    fake.documents[1] |= {"status": "failed", "error": "encrypted"}
+    fake.documents[1] |= {"status": "failed", "error": {"code": "encrypted"}}
     home = open_home(fake.url)
     assert "1 of 2 documents are still being indexed" in texts(home.info)
     side = texts(home.sidebar.markdown)

@@ -1,6 +1,7 @@
 import time
 
-from streamlit_app.client import ApiClient, Question
+from docent_client.client import ApiClient
+from docent_client.schemas import Question
 from streamlit_app.session import FRESH_S, UNSETTLED_FRESH_S, Conversation, Library, put_question
 from tests.unit.streamlit_app import canned
 from tests.unit.streamlit_app.fake_api import FakeApi

@@ -1,4 +1,4 @@
-from streamlit_app.schemas import Citation, PageText
+from docent_client.schemas import Citation, PageText
 from streamlit_app.viewer import locate
 from tests.unit.streamlit_app import canned
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamlit_app.problems import (
+from docent_client.problems import (
     MAX_RETRY_AFTER_S,
     TIMED_OUT,
     UNREACHABLE,
