@@ -32,8 +32,11 @@ import asyncio, signal, socket, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 import uvicorn
 import uvloop
+from app.http.protocol import BoundedHttp
 from app.main import app
-config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+config = uvicorn.Config(
+    app, http=BoundedHttp, log_config=None, access_log=False, server_header=False
+)
 uvloop.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(sys.argv[1]))]))
 """
 
