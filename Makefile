@@ -149,7 +149,7 @@ test-slow: setup-dev ## Run the tests that take minutes each
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
 
-test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document (FUZZ_S=300 seconds)
+test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document, the same way each time (minutes)
 	$(BIN)/python -m pytest -q tests/fuzz
 
 test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/browser/pictures

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -34,6 +35,7 @@ from app.http.exposition import count_request, metrics_router
 from app.http.middleware import BodyLimit, RequestContext
 from app.http.probes import probe_router
 from app.http.problems import Problem, install_problems
+from app.http.queries import DistinctParameters
 from app.http.swagger import router as swagger_router
 from app.infra.metrics import Page
 from app.infra.tracing import Tracer
@@ -163,6 +165,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         upload_bytes=settings.max_file_bytes + _FORM_BYTES,
         is_upload=_is_upload,
     )
+    app.add_middleware(DistinctParameters, open_paths=OPEN_PATHS)
     app.add_middleware(
         RateLimits, limiter=limiter, crowd=crowd, trusted_proxies=settings.trusted_proxies
     )
@@ -209,11 +212,20 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 if closed and wanted is None:
                     raise ConfigurationError(f"{method} {path} does not say which scope it needs.")
                 operation["security"] = [{"ApiKey": wanted}, {"Bearer": wanted}] if closed else []
-                if closed:  # any of them may be over a limit; the shape is that of its other errors
-                    replies = operation["responses"]
-                    replies["429"] = {**replies["401"], "description": "Too Many Requests"}
+                if closed:
+                    _document_refusals(operation)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _document_refusals(operation: dict[str, Any]) -> None:
+    """Tell what happens before a route is reached, in the shape of its other errors."""
+    replies = operation["responses"]
+    refusals = [HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS]
+    if "requestBody" in operation:
+        refusals.append(HTTPStatus.REQUEST_TIMEOUT)
+    for status in refusals:
+        replies.setdefault(str(status), {**replies["401"], "description": status.phrase})
 
 
 def _declared_scopes(app: FastAPI) -> dict[tuple[str, str], list[str] | None]:

@@ -74,9 +74,12 @@ def serve(listening: socket.socket) -> None:
     import uvicorn
     import uvloop
 
+    from app.http.protocol import BoundedHttp
     from app.main import app
 
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, http=BoundedHttp, log_config=None, access_log=False, server_header=False
+    )
     uvloop.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 

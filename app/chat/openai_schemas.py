@@ -7,10 +7,18 @@ asked for if it were ignored is refused.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from app.chat.answer import Question
 from app.chat.history import recent
+from app.chat.schemas import Whole
 from app.errors import InvalidRequest
 from app.llm.completion import Message, ModelInfo
 
@@ -49,8 +57,8 @@ _PARTS = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
-                "required": ["type", "text"],
+                "properties": {"type": {"type": "string"}, "text": {"type": "string"}},
+                "required": ["type"],
             },
         },
         {"type": "null"},
@@ -79,7 +87,7 @@ class MessageIn(BaseModel):
 class StreamOptions(BaseModel):
     """What a stream ends with."""
 
-    include_usage: bool = False
+    include_usage: StrictBool = False
 
 
 class CompletionIn(BaseModel):
@@ -90,16 +98,16 @@ class CompletionIn(BaseModel):
         min_length=1,
         examples=[[{"role": "user", "content": "How many data storage files can be open?"}]],
     )
-    stream: bool | None = False
+    stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1, description="Goes before max_tokens.")
-    n: int | None = Field(None, ge=1, description="Only 1.")
+    temperature: float | None = Field(None, ge=0, le=2, strict=True)
+    max_tokens: Whole | None = Field(None, ge=1)
+    max_completion_tokens: Whole | None = Field(None, ge=1, description="Goes before max_tokens.")
+    n: Whole | None = Field(None, ge=1, description="Only 1.")
     tool_choice: Any = Field(None, description="Only none and auto: no tool is ever called.")
     response_format: dict[str, Any] | None = Field(None, description="Only text.")
     modalities: list[str] | None = Field(None, description="Only text.")
-    logprobs: bool | None = Field(None, description="Only false.")
+    logprobs: StrictBool | None = Field(None, description="Only false.")
 
     def to_question(self, keys: Mapping[str, str]) -> Question:
         """The last user message, after what was said before it; what follows it is left out.

@@ -10,6 +10,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from app.documents.document import Removed, Sharing, Version, VersionStatus, Visibility
 from app.documents.schemas import LARGEST, DocumentError, PageQuery, WarningOut
@@ -57,6 +58,14 @@ MAX_TAGS = 50
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 
 
+#: What :func:`_check_sharing` checks, as OpenAPI tells it.
+_SHARED_WHOLLY: JsonDict = {
+    "if": {"properties": {"visibility": {"const": "workspace"}}, "required": ["visibility"]},
+    "then": {"properties": {"workspace_id": {"type": "string"}}, "required": ["workspace_id"]},
+    "else": {"properties": {"workspace_id": {"type": "null"}}},
+}
+
+
 def _check_sharing(visibility: Visibility | None, workspace_id: str | None) -> None:
     if (visibility == "workspace") != (workspace_id is not None):
         raise ValueError("workspace_id goes with the visibility 'workspace', and only with it")
@@ -65,7 +74,7 @@ def _check_sharing(visibility: Visibility | None, workspace_id: str | None) -> N
 class SharingIn(BaseModel):
     """Who is to see a new document."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_SHARED_WHOLLY)
 
     visibility: Visibility = Field(
         "tenant", description="`private`: the caller's user alone, and administrators."
@@ -91,7 +100,7 @@ class SharingIn(BaseModel):
 class DocumentEdit(BaseModel):
     """What is to change; fields left out stay as they are."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_SHARED_WHOLLY)
 
     title: Title | None = None
     author: Author | None = Field(None, description="null takes it away")

@@ -4,6 +4,7 @@
 ``app/auth/gate.py``: an unauthenticated body is never read, and a stranger is told nothing but 401.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ log = structlog.get_logger("app.access")
 #: Told of each request at its end: scope, status (499: the client left before one), seconds.
 Observe = Callable[[Scope, int, float], None]
 CLIENT_LEFT = 499
+#: Bytes a second that are waited for.
+_SLOWEST_BYTES_S = 40_000
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 Headers = list[tuple[bytes, bytes]]
 _SECURITY_HEADERS = [
@@ -121,10 +124,17 @@ def _request_id(scope: Scope) -> str:
     return new_id("ans").removeprefix("ans_")
 
 
+class TooSlow(AppError):
+    """The request body took too long to arrive."""
+
+    status, code, retryable = 408, "request_timeout", True
+
+
 class BodyLimit:
     """Refuses bodies over a limit with 413, by their announced and by their real size.
 
-    The limit is ``upload_bytes`` for multipart requests that may carry a file.
+    The limit is ``upload_bytes`` for multipart requests that may carry a file. How long a body may
+    take follows from its limit; one that takes longer is refused with 408.
     """
 
     def __init__(
@@ -134,8 +144,11 @@ class BodyLimit:
         limit_bytes: int,
         upload_bytes: int,
         is_upload: Callable[[str, str], bool],
+        grace_s: float = 10.0,
     ) -> None:
+        """``grace_s`` is what a body may take beside the time for its bytes."""
         self._app = app
+        self._grace_s = grace_s
         self._limit_bytes = limit_bytes
         self._upload_bytes = upload_bytes
         self._is_upload = is_upload
@@ -154,11 +167,19 @@ class BodyLimit:
         if not announced.isdigit() or len(announced) > 18 or int(announced) > limit_bytes:  # noqa: PLR2004
             await problem_response(too_large, scope)(scope, receive, send)
             return
-        seen = 0
+        seen, whole = 0, False
+        late_at = asyncio.get_running_loop().time() + self._grace_s + limit_bytes / _SLOWEST_BYTES_S
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:  # what is waited for now is that the client leaves
+                return await receive()
+            try:
+                async with asyncio.timeout_at(late_at):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow from None
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit_bytes:
                 raise too_large

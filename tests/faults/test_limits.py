@@ -11,7 +11,7 @@ LIMIT, ASKED = 120, 200
 
 
 def test_four_workers_grant_what_one_would() -> None:
-    with copy_of_docent(WORKERS=4, KEY_REQUESTS_PER_MINUTE=LIMIT) as docent:
+    with copy_of_docent(WORKERS=4, IP_REQUESTS_PER_MINUTE=LIMIT) as docent:
         docent.run("--no-demo")
         docent.until_ready()
 

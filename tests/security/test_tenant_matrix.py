@@ -68,10 +68,19 @@ class Operation:
         names = [p["name"] for p in self.said.get("parameters", ()) if p["in"] == "query"]
         return ["", *(f"?{name}={values[name]}" for name in names if name in values)]
 
-    def _example(self, schema: dict[str, Any]) -> Any:
-        """The least that fits the schema."""
+    def known_fields(self) -> set[str]:
+        """The fields of its JSON body."""
+        body = self.said["requestBody"]["content"]["application/json"]["schema"]
+        return set(self._resolved(body)["properties"])
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in schema:
             schema = self.schema["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        return schema
+
+    def _example(self, schema: dict[str, Any]) -> Any:
+        """The least that fits the schema."""
+        schema = self._resolved(schema)
         for options in ("anyOf", "oneOf", "allOf"):
             if options in schema:
                 return self._example(schema[options][0])

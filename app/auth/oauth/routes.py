@@ -88,6 +88,7 @@ async def authorize(asked: AskedHere) -> Response:
     "/login",
     operation_id="oauth_login",
     status_code=303,
+    response_class=Response,  # there is no page behind a 303
     responses=documented_pages(400, 401, 403, 413, 429, 503),
     openapi_extra={"parameters": ASKED_FOR} | documented_form("visit", "email", "password"),
 )
@@ -113,6 +114,7 @@ async def login(request: Request, asked: AskedHere, by: By) -> Response:
     "/consent",
     operation_id="oauth_consent",
     status_code=303,
+    response_class=Response,  # there is no page behind a 303
     responses=documented_pages(400, 401, 403, 413, 429, 503),
     openapi_extra={"parameters": ASKED_FOR} | documented_form("visit", "decision"),
 )

@@ -1,5 +1,6 @@
 """Keys are kept as keyed hashes, and secrets in files nobody else reads."""
 
+import base64
 import hashlib
 import hmac
 import math
@@ -15,10 +16,18 @@ from app.auth.keys import (
     create_key,
     hash_key,
     load_secret,
+    new_key,
     set_tenant_budget,
     write_private,
 )
 from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
+
+
+def test_a_key_is_not_guessed() -> None:
+    keys = {new_key() for _ in range(1000)}
+    assert len(keys) == 1000
+    for key in keys:
+        assert len(base64.urlsafe_b64decode(key.removeprefix("dk_") + "==")) * 8 >= 128
 
 
 def test_the_hash_is_keyed() -> None:

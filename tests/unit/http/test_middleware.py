@@ -7,7 +7,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import NotFound
 from app.http.middleware import BodyLimit, RequestContext
@@ -203,6 +203,49 @@ async def test_an_announced_size_is_believed_without_reading(announced: str) -> 
     app = RequestContext(limited(echo))
     reply = await call(app, headers=[("Content-Length", announced)], body=[b"x"])
     assert (reply.status, reply.chunks_read) == (413, 0)
+
+
+async def test_a_slow_body_is_not_waited_for() -> None:
+    """Each piece comes soon enough; it is the whole that does not."""
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    app = BodyLimit(
+        echo, limit_bytes=1000, upload_bytes=1000, is_upload=lambda *_: False, grace_s=0.05
+    )
+    reply = await call(RequestContext(app), body=dripping())
+    assert (reply.status, reply.json()["code"]) == (408, "request_timeout")
+    assert 0 < reply.chunks_read < 100
+
+
+async def test_who_has_sent_the_whole_body_may_wait_for_the_answer() -> None:
+    waited = []
+
+    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(receive(), 0.2)  # for the client to leave
+        waited.append(True)
+
+    async def unheard(message: Message) -> None:
+        raise AssertionError(message)
+
+    app = BodyLimit(
+        patient, limit_bytes=1000, upload_bytes=1000, is_upload=lambda *_: False, grace_s=0.05
+    )
+    said = iter([{"type": "http.request", "body": b"whole", "more_body": False}])
+
+    async def receive() -> Message:
+        if (message := next(said, None)) is None:
+            await asyncio.Event().wait()
+        return message
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    await app(scope, receive, unheard)
+    assert waited == [True]
 
 
 async def test_the_largest_body_is_let_in() -> None:

@@ -1,0 +1,90 @@
+"""HTTP/1.1 as uvicorn speaks it, with bounds on what comes before a body.
+
+By itself it takes headers without end, and waits for them without end: a stranger, who has shown no
+credential yet, could fill the memory with one connection and hold the others with a byte now and
+then. Bodies are bounded in ``middleware.py``.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: What the first line and the headers may have, give or take one read of the socket. Far more than
+#: anybody sends: that a token of a megabyte is none is for the gate to say.
+MAX_HEAD_BYTES, MAX_HEADERS = 2_097_152, 1_000
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Closes a connection whose next request is too large or too slow to begin."""
+
+    #: Within so long a request's first line and headers are there, or the connection is closed.
+    head_s = 30.0
+    _deadline: asyncio.TimerHandle | None = None
+    #: Of the head that is being read; None between heads.
+    _head_bytes: int | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._close_after(self.head_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._close_after(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; bytes that belong to no request are not waited for without end either."""
+        before = self._head_bytes
+        if self._deadline is None and self._is_at_rest():
+            self._close_after(self.head_s)
+        super().data_received(data)
+        if before is not None and self._head_bytes == before:  # all of it is of one head
+            self._head_bytes = before + len(data)
+            if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+                self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._close_after(self.head_s)
+
+    def on_headers_complete(self) -> None:
+        """The head has ended; what follows is the application's to read."""
+        self._head_bytes = None
+        self._close_after(None)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A body has ended; one that came after its answer has stopped uvicorn's own clock."""
+        super().on_message_complete()
+        if self._is_at_rest():
+            self._close_after(self.timeout_keep_alive)
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is another protocol's from now on."""
+        self._close_after(None)
+        super().handle_websocket_upgrade()
+
+    def _is_at_rest(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_after(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
+        if seconds is not None:
+            late = HTTPStatus.REQUEST_TIMEOUT
+            self._deadline = self.loop.call_later(seconds, self._give_up, late)
+
+    def _give_up(self, status: HTTPStatus) -> None:
+        """Hang up, and say why if somebody waits for an answer and none is on its way."""
+        if self._head_bytes is not None and self._is_at_rest():
+            self.transport.write(
+                b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                % (status, status.phrase.encode())
+            )
+        self.transport.close()

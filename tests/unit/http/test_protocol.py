@@ -1,0 +1,165 @@
+"""What comes before a body is bounded, in bytes and in time; what follows it is left alone."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from app.http.protocol import MAX_HEAD_BYTES, BoundedHttp
+
+HEAD_S = 0.2
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+#: Whoever goes on sending to a connection that was closed does not get to read why.
+CUT_OFF = b"cut off"
+
+
+class Hasty(BoundedHttp):
+    head_s = HEAD_S
+
+
+class Application:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.may_answer.wait()
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()
+            await send({"type": "websocket.send", "text": "still here"})
+            return
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+        )
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Line:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def until_closed(self, piece: bytes = b"", every_s: float = 0.02) -> bytes:
+        """What is said before the connection is closed, while ``piece`` is sent again and again."""
+
+        async def drip() -> None:
+            while piece:
+                self.writer.write(piece)
+                await asyncio.sleep(every_s)
+
+        dripping = asyncio.create_task(drip())
+        try:
+            async with asyncio.timeout(20):
+                return await self.reader.read()
+        except ConnectionResetError:
+            return CUT_OFF
+        finally:
+            dripping.cancel()
+
+    async def answer(self, request: bytes = REQUEST) -> bytes:
+        self.writer.write(request)
+        async with asyncio.timeout(20):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+
+@asynccontextmanager
+async def line(application: Application) -> AsyncIterator[Line]:
+    config = uvicorn.Config(
+        application, http=Hasty, ws="websockets-sansio", lifespan="off", log_config=None
+    )
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        yield Line(reader, writer)
+        writer.close()
+    finally:
+        application.may_answer.set()
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[Line]:
+    async with line(Application()) as found:
+        yield found
+
+
+async def test_who_says_nothing_is_not_waited_for(there: Line) -> None:
+    assert await there.until_closed() == b""
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST])
+async def test_a_slow_head_is_not_waited_for(there: Line, before: bytes) -> None:
+    if before:
+        assert (await there.answer(before)).startswith(OK)
+    there.writer.write(b"GET / HTTP/1.1\r\n")
+    said = await there.until_closed(b"X: y\r\n")
+    assert said.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_empty_lines_keep_nothing_open(there: Line) -> None:
+    """After an answer they are no head yet; they stopped uvicorn's own clock all the same."""
+    assert (await there.answer()).startswith(OK)
+    assert await there.until_closed(b"\r\n") == b""
+
+
+@pytest.mark.parametrize("piece", [b"y" * 250_000, b"\r\nX: " + b"y" * 250_000, b"\r\na:b" * 500])
+async def test_a_large_head_is_refused(there: Line, piece: bytes) -> None:
+    there.writer.write(b"GET / HTTP/1.1\r\nHost: x")
+    said = await there.until_closed(piece, every_s=0)
+    assert said == CUT_OFF or said.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_head_of_ordinary_size_is_read(there: Line) -> None:
+    large = b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * (MAX_HEAD_BYTES // 2) + b"\r\n\r\n"
+    assert (await there.answer(large)).startswith(OK)
+
+
+async def test_an_answer_may_take_its_time() -> None:
+    application = Application()
+    application.may_answer.clear()
+    async with line(application) as there:
+        there.writer.write(REQUEST)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(there.reader.read(1), HEAD_S * 3)
+        application.may_answer.set()
+        assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
+        assert (await there.answer()).startswith(OK), "and the connection is good for another"
+
+
+async def test_a_websocket_may_be_silent(there: Line) -> None:
+    """It comes after an answer, on a connection whose clock has run before."""
+    assert (await there.answer()).startswith(OK)
+    shaken = await there.answer(
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    assert shaken.startswith(b"HTTP/1.1 101 ")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(there.reader.read(1), HEAD_S * 3)
+    there.writer.write(b"\x81\x82\0\0\0\0hi")
+    assert await there.reader.readexactly(12) == b"\x81\x0astill here"
+
+
+async def test_a_body_that_comes_after_its_answer_does_not_keep_the_connection(there: Line) -> None:
+    """Who is refused early goes on sending; that stopped uvicorn's own clock for good."""
+    assert (
+        await there.answer(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    ).startswith(OK)
+    there.writer.write(b"too late!")
+    assert (await there.answer()).startswith(OK)
+    there.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
+    assert await there.until_closed(b"1\r\nx\r\n") == b""
