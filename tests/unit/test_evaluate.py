@@ -101,6 +101,13 @@ def test_answers_are_compared_as_squad_compares_them() -> None:
     assert not contains_answer("Nothing.", [])
 
 
+def test_an_answer_is_found_where_there_are_no_spaces() -> None:
+    text = "\u9ed1\u8c79\u961f\u53ea\u4e22\u4e86 308\u5206\u3002"
+    assert contains_answer(text, ["308"])
+    assert contains_answer(text, ["\u8c79\u961f"])
+    assert not contains_answer(text, ["30"])
+
+
 @given(st.text(max_size=80), st.text(min_size=1, max_size=20), st.text(max_size=80))
 def test_what_was_put_in_is_found(before: str, answer: str, after: str) -> None:
     if normalised(answer):
