@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from app.llm.completion import Source
 from app.llm.premise import codes_in, is_known, names_in, squeezed
@@ -106,16 +107,19 @@ def _read(source: Source, *, english: bool) -> "_Read":
     """
     held_by = _stemmed if english else spelled
     title = held_by(f"{source.title} {source.heading}")
+    every: list[Collection[str]] = [title]
     spans = split(source.text)
     found, at = [], 0
     while at < len(spans):
         last = _list_end(source.text, spans, at)
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
+        held = held_by(text)
+        every.append(held)
         if quotable(text):
-            found.append(Sentence(source, at, text, held_by(text)))
+            found.append(Sentence(source, at, text, held))
         at = last + 1
-    every = held_by(f"{source.title}\n{source.heading}\n{source.text}")
-    return _Read(source, tuple(found), title, every)
+    words = frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
+    return _Read(source, tuple(found), title, words)
 
 
 def _stemmed(text: str) -> frozenset[str]:

@@ -29,7 +29,7 @@ UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
 )
 #: Of those scripts, the ones that spell their words with letters.
-_SPELLED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_SPELLED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+")
 #: Characters of a word without spaces around it, about: where it is spelled, and where it is not.
 _SPELLED_LENGTH, _UNSPACED_LENGTH = 4, 2
 _LONGEST_WORD = 64
@@ -61,7 +61,8 @@ FILLER = frozenset(  # a block of words reads better than a list
 )
 
 _ENDINGS = (("ment", 4), ("ness", 4), ("ing", 3), ("ed", 3), ("ly", 4), ("er", 4), ("or", 4))
-_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+#: A number; thousands may be set apart by spaces.
+_FIGURE = re.compile(r"(?<!\d)[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:[.,]\d+)*")
 
 
 @lru_cache(maxsize=32_768)
@@ -77,9 +78,10 @@ def stem(word: str) -> str:
     return _tidy(_strip_ending(_singular(word)))
 
 
+@lru_cache(maxsize=32_768)
 def _spelling(word: str) -> str:
     """``word`` in lower case, without an Arabic article."""
-    return _ARTICLE.sub("", word.translate(_SPELLINGS))
+    return _ARTICLE.sub("", word[:_LONGEST_WORD].casefold().translate(_SPELLINGS))
 
 
 def _singular(word: str) -> str:
@@ -132,7 +134,7 @@ def count_words(text: str) -> int:
     count = len(text.split())
     if text.isascii() or not (runs := UNSPACED.findall(text)):
         return count
-    spelled = len(_SPELLED.findall("".join(runs)))
+    spelled = sum(map(len, _SPELLED.findall(text)))
     unspaced = sum(map(len, runs)) - spelled
     return count + spelled // _SPELLED_LENGTH + unspaced // _UNSPACED_LENGTH
 
@@ -150,7 +152,7 @@ def stems(text: str) -> list[str]:
 
 def spelled(text: str) -> str:
     """The words of ``text``, whatever its language, for `parts` to be looked up in."""
-    return f" {' '.join(_spelling(word.casefold()) for word in words(text))} "
+    return f" {' '.join(map(_spelling, words(text)))} "
 
 
 def parts(question: str) -> list[str]:
@@ -181,5 +183,5 @@ def seems_english(text: str) -> bool:
 
 
 def figures(text: str) -> set[str]:
-    """The numbers in ``text``, without the commas between thousands."""
-    return {figure.replace(",", "") for figure in _FIGURE.findall(text)}
+    """The numbers in ``text``, without what stands between thousands."""
+    return {"".join(figure.split()).replace(",", "") for figure in _FIGURE.findall(text)}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.llm.words import count_words, parts, seems_english, spelled, stem, stems, words
+from app.llm.words import count_words, figures, parts, seems_english, spelled, stem, stems, words
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,13 @@ def test_the_parts_of_a_question_are_found_inflected_and_in_compounds(question, 
 
 def test_a_question_of_small_words_alone_keeps_them():
     assert parts("Was ist das?") == [" was ", " ist ", " das "]
+
+
+def test_a_figure_is_the_same_however_its_thousands_are_set():
+    assert (
+        figures("1,048,576")
+        == figures("1 048 576")
+        == figures("1\u202f048\u202f576")
+        == {"1048576"}
+    )
+    assert figures("in 2011 300 people, 5.5 %") == {"2011", "300", "5.5"}
