@@ -32,11 +32,11 @@ from app.retrieval.models import build_embedder  # noqa: E402
 from app.settings import Settings, load_settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
 from scripts.evaluation.ablation import ablate, ablation_table  # noqa: E402
-from scripts.evaluation.answers import ask, summed_up  # noqa: E402
+from scripts.evaluation.answers import Judged, ask, summed_up  # noqa: E402
 from scripts.evaluation.calibration import Filled, calibrated  # noqa: E402
 from scripts.evaluation.contexts import compare_contexts, context_table  # noqa: E402
 from scripts.evaluation.corpus import Places, fill  # noqa: E402
-from scripts.evaluation.dataset import Corpus, Dataset, load  # noqa: E402
+from scripts.evaluation.dataset import HALVES, Asked, Corpus, Dataset, load  # noqa: E402
 from scripts.evaluation.judges import has_model, verdicts  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
 from scripts.evaluation.remembered import RememberedEmbedder  # noqa: E402
@@ -114,13 +114,13 @@ async def measure(
 ) -> Result:
     """Ask everything there is to ask of one corpus that has been filled in."""
     answerable = [asked for asked in corpus.questions if asked.answerable]
-    rankings = {}
-    for label, mode in MODES.items():
-        rows = [
+    rows = {
+        label: [
             judge(asked, await rank(house, tenant_id, places, asked.text, mode))
             for asked in answerable
         ]
-        rankings[label] = averaged(rows)
+        for label, mode in MODES.items()
+    }
     judged = [await ask(house, tenant_id, places, one) for one in corpus.questions if answers]
     async with tenant_transaction(house.pool, tenant_id) as connection:
         cursor = await connection.execute("SELECT count(*) AS chunks FROM chunks")
@@ -132,9 +132,29 @@ async def measure(
         chunks=counted["chunks"] if counted else 0,
         questions=len(corpus.questions),
         answerable=len(answerable),
-        rankings=rankings,
+        rankings={label: averaged(of_mode) for label, of_mode in rows.items()},
         answers=summed_up(judged) if judged else {},
+        halves=_halves(corpus.questions, rows["fused"], judged),
     )
+
+
+def _halves(
+    questions: Sequence[Asked], rows: Sequence[dict[str, float]], judged: Sequence[Judged]
+) -> dict[str, dict[str, float | None]]:
+    """Half → what was measured on it: as served, and of the answers if there are any.
+
+    Args:
+        questions: all of them.
+        rows: of the answerable ones, in their order.
+        judged: answers to all of them, or none.
+    """
+    answerable = [asked for asked in questions if asked.answerable]
+    found: dict[str, dict[str, float | None]] = {}
+    for half in HALVES:
+        of_half = [row for asked, row in zip(answerable, rows, strict=True) if asked.half == half]
+        answers = [one for asked, one in zip(questions, judged, strict=False) if asked.half == half]
+        found[half] = {**averaged(of_half), **(summed_up(answers) if answers else {})}
+    return found
 
 
 def throw_away(settings: Settings, home: Path) -> Settings:

@@ -1,8 +1,9 @@
 """How much of an answer its citations carry: each sentence held against the passages it cites.
 
-By words and figures alone, so that it costs no model and holds for every provider: a sentence is
-supported when the cited passages have at least half of its words, and every figure in it. It tells
-invention from quotation and paraphrase; that a sentence turns its source round it does not see.
+By words, figures and negations alone, so that it costs no model and holds for every provider: a
+sentence is supported when the cited passages have at least half of its words, every figure in it,
+and do not say the opposite. It tells invention from quotation and paraphrase; that a sentence turns
+its source round in other words ("rejects" for "accepts") it does not see.
 """
 
 import re
@@ -10,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from app.chat.polarity import Polarity
 from app.llm.sentences import split, tidy
 from app.llm.words import figures, stems
 
 #: Share of a sentence's words that the passages it cites must have.
 SUPPORTED = 0.5
-#: The most that a sentence gets which has a figure its passages do not have.
-WRONG_FIGURE = 0.4
+#: The most that a sentence gets which has a figure its passages do not have, or which they deny.
+WRONG = 0.4
 _MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])+")
 _NUMBER = re.compile(r"\[(\d{1,3})\]")
 #: What may stand behind a marker of the sentence before it.
@@ -75,6 +77,10 @@ class _Source:
         return frozenset(stems(self.text))
 
     @cached_property
+    def polarity(self) -> Polarity:
+        return Polarity(self.text)
+
+    @cached_property
     def figures(self) -> frozenset[str]:
         return frozenset(figures(self.text))
 
@@ -99,4 +105,5 @@ def _support(sentence: str, sources: list[_Source]) -> float:
     held = frozenset[str]().union(*(source.words for source in sources))
     share = len(words & held) / len(words)
     told = frozenset[str]().union(*(source.figures for source in sources))
-    return share if figures(sentence) <= told else min(share, WRONG_FIGURE)
+    denied = any(source.polarity.opposes(sentence) for source in sources)
+    return min(share, WRONG) if denied or not figures(sentence) <= told else share

@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
-from app.llm.words import figures
+from app.chat.polarity import Polarity
+from app.llm.words import figures, words
 
 #: Share of a sentence's words that its quote must hold to count as support.
 SUPPORT = 0.5
-_CLAIM_END = re.compile(r"(?<=[.!?])\s+|\n+")
-_SPAN_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(•*-])|\n\s*\n")
-_WORD = re.compile(r"\w+")
+_CLAIM_END = re.compile(r"(?<=[.!?\u061f\u06d4])\s+|(?<=[\u3002\uff01\uff1f\u0964])\s*|\n+")
+_SPAN_END = re.compile(
+    r"(?<=[.!?\u061f\u06d4])\s+(?=[^\W_a-z]|[\"'(•*-])|(?<=[\u3002\uff01\uff1f\u0964])\s*|\n\s*\n"
+)
 
 
 class Quotable:
@@ -36,9 +38,11 @@ class Quotable:
             share = len(wanted & found) / len(wanted) if wanted else 0.0
             if share > best_share:
                 best, best_share = (start, stop), share
-        # A quote with another figure does not carry a claim, however many words they share.
-        carried = best_share >= SUPPORT and figures(claim) <= figures(self._text[slice(*best)])
-        return *best, carried
+        # A quote with another figure, or that denies it, does not carry a claim, however many words
+        # they share.
+        quote = self._text[slice(*best)]
+        carried = best_share >= SUPPORT and figures(claim) <= figures(quote)
+        return *best, carried and not Polarity(quote).opposes(claim)
 
     def _exact(self, words: list[str]) -> tuple[int, int] | None:
         """Where ``words`` stand in this order, whatever white space is between them."""
@@ -64,7 +68,7 @@ class Quotable:
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower()))
+    return {word.lower() for word in words(text)}
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:

@@ -22,8 +22,8 @@ from app.chat.question_words import (
     REWRITES,
     SMALL,
 )
+from app.infra.language import DEFAULT, language_of
 from app.llm.words import words
-from app.retrieval.language import DEFAULT, language_of
 
 #: Longer questions carry more than one condition; they are answered anew.
 _LONGEST = 300

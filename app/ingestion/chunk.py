@@ -25,9 +25,11 @@ MAX_CHARS = 2_000
 #: Pages after its own that a heading still names: filings show few headings, and a stale one in
 #: front of a chunk misleads. Fused page hit@5 on financebench: .60, without a limit .53.
 HEADING_PAGES = 1
-#: Scripts without spaces: each character counts as a word, as it does for the tokeniser.
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff"
-WORD = re.compile(rf"[^\s{UNSPACED}]{{1,64}}|[{UNSPACED}]")
+#: Scripts without spaces: of Han, kana and Hangul each character counts as a word, as it does for
+#: the tokeniser; of Thai, Lao, Burmese and Khmer, which spell their words, four do.
+SPELLED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+UNSPACED = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff"
+WORD = re.compile(rf"[^\s{SPELLED}{UNSPACED}]{{1,64}}|[{UNSPACED}]|[{SPELLED}]{{1,4}}")
 SENTENCE_END = re.compile(r"[.!?\u2026]['\")\]\u201d\u2019]*$|[\u3002\uff01\uff1f\u0964]$")
 #: How good a place to end a chunk is; ``AFTER_HEADING`` would part a heading from its text.
 AFTER_HEADING, INSIDE, SPACE, LINE, SENTENCE, SENTENCE_LINE, PARAGRAPH, HEADING = range(8)

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from app.infra.language import languages_of
 from app.ingestion.page import Chunk
 from app.retrieval.chunk_table import NewChunk
-from app.retrieval.language import languages_of
 
 
 def new_chunks(chunks: Sequence[Chunk], title: str) -> list[NewChunk]:

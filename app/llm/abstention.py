@@ -51,6 +51,8 @@ class Abstention:
         share = 1.0 if english else FOREIGN_SHARE
         if not evidence.ranked or evidence.absent or evidence.known < NO_MATCH_KNOWN * share:
             return "no_match"
+        if evidence.known < 1 and not any(scored.coverage for scored in evidence.ranked):
+            return "weak_match"  # a title names what was asked about, and nothing is said of it
         cosine = best_cosine(sources)
         if cosine is None:
             weak = evidence.known < WEAK_MATCH_KNOWN * share

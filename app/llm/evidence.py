@@ -8,15 +8,15 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from app.llm.completion import Source
-from app.llm.premise import is_known, names_in
+from app.llm.premise import codes_in, is_known, names_in, squeezed
 from app.llm.question import Kind, holds, kind_of
-from app.llm.sentences import is_item, split, tidy
-from app.llm.words import seems_english, stems
+from app.llm.sentences import CELLS, is_item, split, tidy
+from app.llm.words import count_words, parts, seems_english, spelled, stems
 
 # Weights, chosen by coordinate search on squad2 (346 questions) and xquad-en (236): ADR 0005.
 # Credit for word pairs kept together, and more weight for capitalised words, were tried and lost.
@@ -50,7 +50,8 @@ class Sentence:
     #: Place in its source, for neighbours and reading order.
     position: int
     text: str
-    stems: tuple[str, ...]
+    #: Its words, in which those of the question are looked up: stems, or `spelled` text.
+    words: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +76,54 @@ class Evidence:
 
 def gather(question: str, sources: Sequence[Source]) -> Evidence:
     """Weigh every sentence of ``sources`` as an answer to ``question``."""
-    read = [_read(source) for source in sources]
-    asked = _Asked.of(question, [sentence for page in read for sentence in page.sentences])
+    english = seems_english(question)
+    read = [_read(source, english=english) for source in sources]
+    asked = _Asked.of(question, [one for page in read for one in page.sentences], english=english)
     best = max((source.score for source in sources), default=0.0) or 1.0
     ranked = [scored for page in read for scored in _score(asked, page, best)]
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
         known=max((asked.known(page.words) for page in read), default=0.0),
-        absent=_absent(question, read) if seems_english(question) else (),
+        absent=_absent(question, read, english=english),
     )
 
 
-def _absent(question: str, read: Sequence["_Read"]) -> tuple[str, ...]:
-    words = frozenset[str]().union(*(page.words for page in read))
-    missing = [name for name in names_in(question) if not is_known(name, words)]
-    if not missing:
+def _absent(question: str, read: Sequence["_Read"], *, english: bool) -> tuple[str, ...]:
+    named = list(codes_in(question))
+    if english:
+        words = frozenset(word for page in read for word in page.words)
+        named += [name for name in names_in(question) if not is_known(name, words)]
+    if not named:
         return ()
-    texts = (f"{page.source.title}{page.source.heading}{page.source.text}" for page in read)
-    squeezed = "".join("".join(texts).split()).casefold()
-    return tuple(" ".join(name) for name in missing if "".join(name).casefold() not in squeezed)
+    texts = (f"{page.source.title} {page.source.heading} {page.source.text}" for page in read)
+    held = squeezed("".join(texts))
+    return tuple(" ".join(name) for name in named if squeezed("".join(name)) not in held)
 
 
-def _read(source: Source) -> "_Read":
+def _read(source: Source, *, english: bool) -> "_Read":
     """Cut ``source`` into the sentences worth quoting: no contents lines, headings, questions.
 
     A line that introduces a list (ends in a colon) takes the items after it along.
     """
-    title = frozenset(stems(f"{source.title} {source.heading}"))
-    every = set(title)
+    held_by = _stemmed if english else spelled
+    title = held_by(f"{source.title} {source.heading}")
+    every: list[Collection[str]] = [title]
     spans = split(source.text)
     found, at = [], 0
     while at < len(spans):
         last = _list_end(source.text, spans, at)
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
-        held = tuple(stems(text))
-        every.update(held)
+        held = held_by(text)
+        every.append(held)
         if quotable(text):
             found.append(Sentence(source, at, text, held))
         at = last + 1
-    return _Read(source, tuple(found), title, frozenset(every))
+    words = frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
+    return _Read(source, tuple(found), title, words)
+
+
+def _stemmed(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
 
 
 def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
@@ -122,7 +132,7 @@ def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
         return at
     last, count = at, 0
     for index in range(at + 1, len(spans)):
-        count += len(text[slice(*spans[index])].split())
+        count += count_words(text[slice(*spans[index])])
         if count > _LIST_WORDS or not is_item(text, spans[index][0]):
             break
         last = index
@@ -137,26 +147,25 @@ def quotable(text: str) -> bool:
         or any(leader in text for leader in _LEADERS)
     ):
         return False
-    count = text.count(" ") + 1
-    if count == 1 and not text.isascii():
-        count = len(text) // 2  # a script without spaces
+    if CELLS in text:  # a row is read with its columns' names; without, it is their header
+        return ": " in text and count_words(text) <= _LONGEST_WORDS
     letters = sum(char.isalpha() or char > "\u02ff" for char in text)  # vowel signs are not alpha
-    return _SHORTEST_WORDS <= count <= _LONGEST_WORDS and letters * 2 >= len(text)
+    return _SHORTEST_WORDS <= count_words(text) <= _LONGEST_WORDS and letters * 2 >= len(text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A source cut up: its quotable sentences and the stems of its title and of all of it."""
+    """A source cut up: its quotable sentences and the words of its title and of all of it."""
 
     source: Source
     sentences: tuple[Sentence, ...]
-    title: frozenset[str]
-    words: frozenset[str]
+    title: Collection[str]
+    words: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question taken apart: its stems, each with its share of the whole, and its kind."""
+    """A question taken apart: its words, each with its share of the whole, and its kind."""
 
     question: str
     kind: Kind
@@ -164,12 +173,12 @@ class _Asked:
     shares: dict[str, float]
 
     @classmethod
-    def of(cls, question: str, among: Sequence[Sentence]) -> "_Asked":
+    def of(cls, question: str, among: Sequence[Sentence], *, english: bool) -> "_Asked":
         """Take ``question`` apart; a word is the rarer the fewer sentences of ``among`` hold it."""
-        counts = Counter(word for sentence in among for word in set(sentence.stems))
-        weights = {
-            word: math.log(1 + (len(among) + 1) / (counts[word] + 0.5)) for word in stems(question)
-        }
+        weights = {}
+        for word in stems(question) if english else parts(question):
+            count = sum(word in sentence.words for sentence in among)
+            weights[word] = math.log(1 + (len(among) + 1) / (count + 0.5))
         total = sum(weights.values())
         shares = {word: weight / total for word, weight in weights.items()}
         return cls(question, kind_of(question), shares)
@@ -182,7 +191,7 @@ class _Asked:
 def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
     before: Collection[str] = ()
     for sentence in page.sentences:
-        held = frozenset(sentence.stems)
+        held = sentence.words
         coverage = near = 0.0
         for word, share in asked.shares.items():
             if word in held:
@@ -199,7 +208,9 @@ def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
 
 
 def _is_fragment(text: str) -> bool:
-    """Whether ``text`` starts or stops in the middle: a chunk's edge, a heading, a table cell."""
+    """Whether ``text`` starts or stops in the middle: a chunk's edge, a heading; no table's row."""
+    if CELLS in text:
+        return False
     return text[0].islower() or text.rstrip(_CLOSERS)[-1:] not in _STOPS
 
 

@@ -25,6 +25,8 @@ from app.llm.completion import (
 )
 from app.llm.evidence import Evidence, Scored, gather
 from app.llm.gist import gist_of
+from app.llm.sentences import CELLS
+from app.llm.words import count_words, stems
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
@@ -114,11 +116,15 @@ def _choose(ranked: Sequence[Scored]) -> list[Scored]:
         if any(_repeats(scored, other) for other in chosen):
             continue
         chosen.append(scored)
-        length += len(scored.sentence.text.split())
+        length += count_words(scored.sentence.text)
     return chosen
 
 
 def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool:
+    if scored.coverage == 0 and not _follows(scored, chosen[0]):
+        return False
+    if CELLS in scored.sentence.text and scored.coverage < chosen[0].coverage:
+        return False  # another row of the table, about something else than what was asked for
     if len(chosen) == 1:
         return scored.score >= SECOND_SHARE * chosen[0].score
     return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
@@ -126,7 +132,7 @@ def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool
 
 def _repeats(scored: Scored, other: Scored) -> bool:
     """Whether one of two sentences says the other again: chunks overlap, versions repeat."""
-    mine, theirs = set(scored.sentence.stems), set(other.sentence.stems)
+    mine, theirs = set(stems(scored.sentence.text)), set(stems(other.sentence.text))
     return len(mine & theirs) >= 0.9 * min(len(mine), len(theirs))
 
 

@@ -15,6 +15,11 @@ _NAME = re.compile(
 )
 #: A name has a capital and small letters: USD and COGS are terms, FY2021 is a date.
 _PROPER = re.compile(r"(?=.*[^\W\d_A-Z]{2})[A-Z][^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+#: A code has capitals first and figures behind: R-200, ISO 9001, A320neo; a text may set other
+#: marks between. FY2021 and Q3 are dates, V2 a version: of a later one much may be known.
+_CODE = re.compile(
+    r"(?<![A-Za-z0-9])(?!FY|CY|[QHV]\d)[A-Z]{1,5}[-\u2010-\u2014./ ]?\d[\dA-Za-z]*(?![\dA-Za-z%])"
+)
 _BEGINS_SENTENCE = re.compile(r"(?:^|[.!?:;\"\u201c(]\s*)$")
 _POSSESSIVE = re.compile(r"['\u2019]s?$")
 #: Small words that may be capitalised in a question of two sentences with a name like "The Who".
@@ -65,6 +70,17 @@ def names_in(question: str) -> Iterator[tuple[str, ...]]:
         )
         if proper:
             yield proper
+
+
+def codes_in(question: str) -> Iterator[tuple[str, ...]]:
+    """What ``question`` calls by a code, in any language: models, standards, part numbers."""
+    for found in _CODE.finditer(question):
+        yield (found[0],)
+
+
+def squeezed(text: str) -> str:
+    """The letters and figures of ``text``, whatever stands between them."""
+    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def is_known(name: tuple[str, ...], stems: frozenset[str]) -> bool:

@@ -2,11 +2,12 @@
 
 The spans of :func:`split` join up to the whole text, so that whatever is quoted is verbatim.
 A boundary is a full stop that ends a sentence, a blank line, or a line break that the layout gives
-away: the next line starts a list item, a numbered heading or a requirement, or this line is a
-heading or stops well short of the width the text is set in.
+away: the next line starts a list item, a numbered heading or a requirement, either is a table's
+row, or this line is a heading or stops well short of the width the text is set in.
 """
 
 import re
+from collections.abc import Collection
 from itertools import pairwise
 
 Span = tuple[int, int]
@@ -35,7 +36,15 @@ _ITEM = re.compile(
 )
 #: A heading by its number: "4.2.1 Message control", nothing after it on its line.
 _HEADING = re.compile(r"\s*\d+(?:\.\d+)+\.?\s+[^.!?]{2,60}$")
+#: Between the cells of a table's row, which is a line (``ingestion/readers/tables.py``).
+CELLS = " | "
 _LEADERS = re.compile(r"\.{4,}|(?:\. ){4,}|_{4,}")
+#: Thai, Lao, Burmese and Khmer end their clauses with a space and their sentences with nothing.
+_GAP = re.compile(
+    r"(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\s+(?=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
+)
+#: Characters of clauses that make a sentence there.
+_CLAUSES = 120
 
 
 def split(text: str) -> list[Span]:
@@ -43,6 +52,7 @@ def split(text: str) -> list[Span]:
     cuts = {0, len(text)}
     cuts.update(_after_stops(text))
     cuts.update(_after_lines(text))
+    cuts.update(_after_gaps(text, cuts))
     return list(pairwise(sorted(cuts)))
 
 
@@ -90,6 +100,20 @@ def _after_lines(text: str) -> list[int]:
     ]
 
 
+def _after_gaps(text: str, cuts: Collection[int]) -> list[int]:
+    """Where sentences of ``_CLAUSES`` characters end between those of ``cuts``."""
+    found = []
+    at, others = 0, iter(sorted(cuts))
+    following = next(others)
+    for gap in _GAP.finditer(text):
+        while following <= gap.start():
+            at, following = max(at, following), next(others)
+        if gap.end() - at >= _CLAUSES:
+            found.append(gap.end())
+            at = gap.end()
+    return found
+
+
 def _lines(text: str) -> list[Span]:
     ends = [match.end() for match in re.finditer(r"\r\n|\r|\n", text)]
     return list(pairwise(sorted({0, *ends, len(text)})))
@@ -98,7 +122,7 @@ def _lines(text: str) -> list[Span]:
 def _breaks(line: str, following: str, width: int) -> bool:
     """Whether the break between two lines separates sentences, in text ``width`` wide."""
     line, next_line = line.strip(), following.strip()
-    if not line or not next_line or _ITEM.match(following):
+    if not line or not next_line or _ITEM.match(following) or CELLS in line or CELLS in next_line:
         return True
     if not (next_line[0].isupper() or next_line[0].isdigit()):
         return False

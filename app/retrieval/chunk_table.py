@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from app.infra.ids import new_id
+from app.infra.language import DEFAULT
 from app.infra.postgres import Connection, copy_rows
 from app.retrieval.embedding import Vector
-from app.retrieval.language import DEFAULT
 
 #: (page, start, digest): two chunks with the same key are the same chunk in the same place.
 ChunkKey = tuple[int, int, bytes]
@@ -82,7 +82,7 @@ class NewChunk:
     heading: str
     text: str
     boxes: bytes
-    #: Its text search configuration (``app/retrieval/language.py``).
+    #: Its text search configuration (``app/infra/language.py``).
     language: str = DEFAULT
 
     @property

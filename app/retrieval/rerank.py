@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.retrieval.language import DEFAULT, language_of
+from app.infra.language import DEFAULT, language_of
 
 #: In the order in which ``judged_candidates`` (migration 0012) gives them: its reciprocal ranks
 #: fused; cosine to the question; the share of the question's words it has, weighed by rarity.

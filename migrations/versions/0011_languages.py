@@ -5,8 +5,8 @@ from itertools import groupby
 
 from alembic import op
 
+from app.infra.language import DEFAULT, languages_of
 from app.infra.migration_sql import run_file, run_sql
-from app.retrieval.language import DEFAULT, languages_of
 
 revision = "0011"
 down_revision = "0009"

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from app.retrieval.language import DEFAULT
+from app.infra.language import DEFAULT
 from app.retrieval.rerank import FEATURES, Ranking, Rankings
 from app.wiring import House
 from scripts.evaluation.corpus import Places

@@ -4,6 +4,7 @@ Two shapes: ``passages.jsonl`` beside ``questions.jsonl``, or ``pdfs/*.pdf`` bes
 folder has both the PDFs win, because they are what a user has.
 """
 
+import hashlib
 import json
 import re
 from collections import defaultdict
@@ -14,6 +15,7 @@ from typing import Any
 
 from app.errors import InvalidRequest
 
+HALVES = ("first", "second")
 #: "fb:BLOCK_2020_10K#p86": page 86 (1-based) of the PDF with that stem.
 _PAGE_ID = re.compile(r"^(?:[^:]*:)?(?P<stem>.+)#p(?P<page>\d+)$")
 
@@ -29,6 +31,11 @@ class Asked:
     #: Place → how relevant it is; 1 where the data has no grades. Empty when unanswerable.
     grades: Mapping[str, float]
     answerable: bool
+
+    @property
+    def half(self) -> str:
+        """One of `HALVES`, by a hash of the id: the same half every time, and no one's choice."""
+        return HALVES[hashlib.sha256(self.id.encode()).digest()[0] % 2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,12 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from app.llm.words import UNSPACED
+
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-_NOT_WORDS = re.compile(r"[^\w]+")
+#: Vowel signs, which ``\\w`` leaves out, belong to their words.
+_SIGNS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0e00-\u0eff\u1000-\u109f"
+_NOT_WORDS = re.compile(rf"[^\w{_SIGNS}]+")
 
 
 def hit(ranked: Sequence[str], gold: Collection[str], k: int) -> float:
@@ -40,6 +44,8 @@ def _discounted(gains: Iterable[float]) -> float:
 def normalised(text: str) -> str:
     """Lower case, without articles and punctuation (as SQuAD's own script compares answers)."""
     folded = _NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    # Where there are no spaces between words, each character is one.
+    folded = UNSPACED.sub(lambda run: f" {' '.join(run[0])} ", folded)
     return " ".join(_ARTICLES.sub(" ", folded).split())
 
 

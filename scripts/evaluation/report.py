@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 METRICS = ("hit@1", "hit@5", "hit@10", "MRR@10", "nDCG@10", "served@5", "contains@5")
+#: What is told of each half of the questions.
+HALVED = ("hit@1", "hit@5", "nDCG@10", "contains", "wrongly abstained")
 #: Design floors, by data set and then by ranking. They were measured on larger splits of the same
 #: sets (squad2 2,564 questions, cranfield 182, financebench 63 over 2,692 pages with titles, xquad
 #: 954 a language), so they say what to expect rather than what to equal.
@@ -57,6 +59,8 @@ class Result:
     #: Ranking → metric → value.
     rankings: Mapping[str, Mapping[str, float | None]]
     answers: Mapping[str, float | None] = field(default_factory=dict)
+    #: Half of the questions → metric → value: how far the figures are those of other questions.
+    halves: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     #: Variant of the search → metric → value; empty unless it was asked for.
     ablation: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     #: What the sources of a prompt are made of → metric → value; with the ablation.
@@ -82,6 +86,13 @@ def tables(results: Sequence[Result]) -> str:
             names = list(next(iter(values.values())))
             rows = [[name, *(shown(of[metric]) for metric in names)] for name, of in values.items()]
             parts.append(table([label, *names], rows))
+    halves = [
+        [one.name, half, *(shown(values.get(metric)) for metric in HALVED)]
+        for one in results
+        for half, values in one.halves.items()
+    ]
+    if halves:
+        parts.append(table(["set", "half", *HALVED], halves))
     return "\n\n".join(parts)
 
 

@@ -158,6 +158,48 @@ def test_chunks_are_told_their_language_and_nothing_is_embedded_again(
     assert counted["wrong"] == 0
 
 
+def test_words_are_cut_anew_beside_too(fresh_database: FreshDatabase) -> None:
+    """What stands beside while an embedding model is changed has to have the same words."""
+    url = fresh_database.database_url
+    up(fresh_database, "base")
+    up(fresh_database, "0013")
+    owner_rows(url, "INSERT INTO tenants (id, name, chunk_count) VALUES ('ten_1', 'one', 1)")
+    owner_rows(
+        url,
+        "INSERT INTO documents (id, tenant_id, title, filename, media_type, current_version)"
+        " VALUES ('doc_1', 'ten_1', '', '', '', 1)",
+    )
+    owner_rows(
+        url,
+        "INSERT INTO chunks (id, tenant_id, document_id, page, start_offset, end_offset,"
+        " valid_from, live, digest, title, heading, text, boxes, embedding) VALUES"
+        " ('chk_1', 'ten_1', 'doc_1', 1, 0, 9, 1, true, 'digest', '', '', %s, '',"
+        " array_fill(0.5, '{384}')::vector::halfvec)",
+        "\u201cRegulus\u201d",
+    )
+    owner_rows(url, "CREATE SCHEMA beside")
+    owner_rows(url, "CREATE TABLE beside.chunks (LIKE public.chunks INCLUDING ALL)")
+    owner_rows(
+        url,
+        "INSERT INTO beside.chunks (id, tenant_id, document_id, page, start_offset, end_offset,"
+        " valid_from, live, digest, title, heading, text, boxes, embedding) SELECT id, tenant_id,"
+        " document_id, page, start_offset, end_offset, valid_from, live, digest, title, heading,"
+        " text, boxes, embedding FROM public.chunks",
+    )
+    words = (
+        "SELECT p.tsv::text AS answering, b.tsv::text AS beside, l.lexeme FROM public.chunks p"
+        " JOIN beside.chunks b USING (id), lexemes l"
+    )
+    up(fresh_database)
+    assert owner_rows(url, words) == [
+        {"answering": "'regulus':1", "beside": "'regulus':1", "lexeme": "regulus"}
+    ]
+    up(fresh_database, "-1")
+    [before] = owner_rows(url, words)
+    assert before["answering"] == before["beside"] != "'regulus':1"
+    owner_rows(url, "DROP SCHEMA beside CASCADE")
+
+
 def test_the_index_is_made_for_the_model_of_the_settings(fresh_database: FreshDatabase) -> None:
     up(fresh_database, "base")
     migrate(fresh_database.database_url, embedding_model="text-3", embedding_dimension=1536)

@@ -20,7 +20,7 @@ async def test_at_most_one_in_a_hundred_near_misses_is_a_hit() -> None:
     assert (len(same) >= 150, len(near) >= 300) == (True, True)
     false = [pair for pair in near if pair.hit(CHOSEN["threshold"])]
     assert len(false) <= MOST_FALSE * len(near), false
-    for half in ("held", "tuned"):
+    for half in ("held", "tuned", "fresh"):
         kept = [pair.hit(CHOSEN["threshold"]) for pair in same if pair.half == half]
         assert sum(kept) / len(kept) >= 0.5, half
     [point] = [one for one in curve(pairs) if one.threshold == CHOSEN["threshold"]]

@@ -101,6 +101,13 @@ def test_answers_are_compared_as_squad_compares_them() -> None:
     assert not contains_answer("Nothing.", [])
 
 
+def test_an_answer_is_found_where_there_are_no_spaces() -> None:
+    text = "\u9ed1\u8c79\u961f\u53ea\u4e22\u4e86 308\u5206\u3002"
+    assert contains_answer(text, ["308"])
+    assert contains_answer(text, ["\u8c79\u961f"])
+    assert not contains_answer(text, ["30"])
+
+
 @given(st.text(max_size=80), st.text(min_size=1, max_size=20), st.text(max_size=80))
 def test_what_was_put_in_is_found(before: str, answer: str, after: str) -> None:
     if normalised(answer):
@@ -267,3 +274,16 @@ def test_auroc_by_hand() -> None:
     assert auroc([1, 2], [1, 2]) == 0.5
     assert auroc([1], [1, 2]) == 0.25
     assert auroc([], [1]) == auroc([1], []) == 0.5
+
+
+def test_halves_are_the_same_every_time_and_tabled() -> None:
+    asked = [Asked(f"q{n}", "", (), {}, answerable=True) for n in range(200)]
+    halves = [one.half for one in asked]
+    assert halves == [one.half for one in asked]
+    assert 80 < halves.count("first") < 120
+    assert set(halves) == {"first", "second"}
+    rows = [{"hit@1": float(one.half == "first")} for one in asked]
+    found = evaluate._halves(asked, rows, [])
+    assert found == {"first": {"hit@1": 1.0}, "second": {"hit@1": 0.0}}
+    result = Result("squad2", 2, 72, 80, 859, 346, {"fused": {}}, halves=found)
+    assert "| squad2 | second | .000" in tables([result])

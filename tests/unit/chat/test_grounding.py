@@ -61,3 +61,10 @@ def test_any_answer_has_a_share(text: str, passage: str) -> None:
     if grounding is not None:
         assert 0 <= grounding.share <= 1
         assert all(0 <= one.support < SUPPORTED for one in grounding.unsupported)
+
+
+def test_a_sentence_that_its_passage_denies_is_not_supported() -> None:
+    passage = "Hot standby is supported. Operation with sea water is not supported."
+    grounding = ground("Operation in sea water is supported [1]. Hot standby is [1].", {1: passage})
+    assert grounding is not None
+    assert [one.text for one in grounding.unsupported] == ["Operation in sea water is supported"]

@@ -56,3 +56,15 @@ def test_spans_cover_a_text_without_sentences() -> None:
 )
 def test_a_quote_with_another_figure_does_not_carry_the_claim(said: str, verified: bool) -> None:
     assert Quotable("One file may be of 10 MB at most.").locate(said)[2] is verified
+
+
+def test_a_quote_that_denies_the_claim_does_not_carry_it() -> None:
+    text = "Hot standby is supported. Operation with sea water is not supported."
+    assert Quotable(text).locate("The operation with sea water is supported.")[2] is False
+    assert Quotable(text).locate("Supported: hot standby.")[2] is True
+
+
+def test_sentences_without_spaces_are_told_apart() -> None:
+    text = "客户数据保存七年。超期的数据由信息安全部删除。"
+    start, end, verified = Quotable(text).locate("数据由安全部删除。")
+    assert (start, end, verified) == (9, len(text), True)

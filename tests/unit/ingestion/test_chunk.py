@@ -132,3 +132,9 @@ def test_a_chunk_carries_its_own_rows() -> None:
         assert chunk.words[0, 0] == chunk.start
         assert chunk.words[-1, 1] == chunk.end
         assert chunk.words.base is None
+
+
+def test_scripts_that_spell_their_words_get_chunks_as_long_as_others() -> None:
+    thai = " ".join(["\u0e1e\u0e19\u0e31\u0e01\u0e07\u0e32\u0e19" * 5] * 40)
+    assert len(chunk_pages([page(thai)], max_words=180)) == 2
+    assert len(chunk_pages([page("\u6570\u636e\u5b58\u50a8" * 90)], max_words=180)) == 2

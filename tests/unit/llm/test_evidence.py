@@ -86,3 +86,29 @@ def test_whatever_comes_every_sentence_is_verbatim(question, parts):
     for scored in gather(question, sources).ranked:
         assert scored.sentence.text in tidy(scored.sentence.source.text)
         assert 0 <= scored.coverage <= 1.000001
+
+
+ROWS = (
+    "Model | Flow | Price\nModel: R-1 | Flow: 12 | Price: $ 90\nModel: R-2 | Flow: 9 | Price: $ 8"
+)
+
+
+def test_a_row_is_read_with_its_columns_and_their_header_alone_is_not():
+    assert (
+        best("What is the price of the R-2?", source(ROWS)) == "Model: R-2 | Flow: 9 | Price: $ 8"
+    )
+    assert len(texts("What is the price?", source(ROWS))) == 2
+
+
+def test_a_chinese_sentence_with_a_number_set_apart_is_a_sentence():
+    text = "\u516c\u53f8\u4e8e 1961 \u5e74\u5728\u4e0a\u6d77\u6210\u7acb\u3002"
+    assert texts("\u516c\u53f8\u4f55\u65f6\u6210\u7acb\uff1f", source(text)) == [text]
+
+
+def test_a_german_question_is_not_read_as_english():
+    text = (
+        "Der Mindestbestellwert liegt bei tausend Euro. Die Haftungsgrenze ist hoch und steht fest."
+    )
+    evidence = gather("Was ist die Grenze der Haftung?", [source(text)])
+    assert evidence.absent == ()
+    assert evidence.ranked[0].sentence.text.startswith("Die Haftungsgrenze")

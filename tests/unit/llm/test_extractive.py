@@ -116,3 +116,18 @@ async def test_the_answer_is_one_delta():
     assert len(events) == 2
     await Extractive().close()
     assert [model.id for model in Extractive().models()] == ["extractive"]
+
+
+async def test_other_rows_are_not_told_with_the_one_that_was_asked_for():
+    rows = "\n".join(
+        f"Model: R-{n}00 | Max. pressure: {n * 5} bar | Price: $ {n},450" for n in (1, 2, 3)
+    )
+    completion = await answer("What is the maximum pressure of the R-200?", source(rows))
+    assert completion.text == "Model: R-200 | Max. pressure: 10 bar | Price: $ 2,450 [1]"
+
+
+async def test_nothing_is_added_that_has_no_word_of_the_question():
+    about = source("The golden hour begins at six in the morning.")
+    other = source("Employees receive thirty days of leave.", marker=2)
+    completion = await answer("When does the golden hour begin?", about, other)
+    assert completion.text == "The golden hour begins at six in the morning. [1]"

@@ -39,3 +39,20 @@ def test_a_name_that_no_source_has_is_absent() -> None:
 @given(st.text(max_size=200))
 def test_any_question_has_names_or_none(question: str) -> None:
     assert all(word for name in names_in(question) for word in name)
+
+
+@pytest.mark.parametrize(
+    ("question", "absent"),
+    [
+        ("What is the price of the R-150?", ("R-150",)),
+        ("Was kostet die R-150?", ("R-150",)),
+        ("R-150\u7684\u4ef7\u683c\u662f\u591a\u5c11\uff1f", ("R-150",)),
+        ("What is the price of the R200?", ()),
+        ("What is the price of the R 200?", ()),
+        ("Does ISO 9001 apply to the pump?", ("ISO 9001",)),
+        ("What did the pump cost in FY2021 and Q3?", ()),
+    ],
+)
+def test_a_code_that_no_source_has_is_absent(question: str, absent: tuple[str, ...]) -> None:
+    pumps = source("Model: R-100 | Price: $ 1,450\nModel: R-200 | Price: $ 2,990", title="pump")
+    assert gather(question, [pumps]).absent == absent

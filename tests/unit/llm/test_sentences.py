@@ -76,3 +76,22 @@ def test_boundaries(text, expected):
 
 def test_long_text_is_linear():
     assert len(split("A short one. " * 20_000)) == 20_000
+
+
+def test_every_row_of_a_table_is_a_sentence():
+    rows = [
+        "Model | Flow | Price",
+        "Model: R-1 | Flow: 12 | Price: 9",
+        "Model: R-2 | Flow: 14 | Price: 8",
+    ]
+    assert sentences("\n".join(["The models:", *rows, "All are new."])) == [
+        "The models:", *rows, "All are new.",
+    ]  # fmt: skip
+
+
+def test_where_clauses_end_with_spaces_some_make_a_sentence():
+    clause = "\u0e1e" * 50
+    text = f"{clause} {clause} {clause} {clause}. {clause}"
+    found = sentences(text)
+    assert [len(one) for one in found] == [152, 51, 50]
+    assert "".join(text[start:end] for start, end in split(text)) == text

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.llm.words import seems_english, stem, stems, words
+from app.llm.words import count_words, figures, parts, seems_english, spelled, stem, stems, words
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,60 @@ def test_inflected_words_beyond_ascii_meet():
         ("How many files are kept?", True),
         ("disk quota", True),
         ("Wie viele Dateien werden gespeichert?", False),
+        ("Was steht in der Richtlinie?", False),
         ("Где находится файл?", False),
         ("文件大小", False),
     ],
 )
 def test_what_seems_english(text, expected):
     assert seems_english(text) is expected
+
+
+def test_a_word_is_the_same_however_it_is_set():
+    assert words("\ufb01le of\ufb01ce") == ["file", "office"]
+    assert words("e\u0301te\u0301") == words("\u00e9t\u00e9")
+    assert words("infor-\nmation, long- and short-term") == [
+        "information",
+        "long",
+        "and",
+        "short",
+        "term",
+    ]
+    assert words("Daten\u00adschutz") == ["Datenschutz"]
+    assert words("\u062a\u064f\u0639\u064e\u0648\u0651\u0636") == words("\u062a\u0639\u0648\u0636")
+    assert stem("\u0627\u0644\u0634\u0631\u0643\u0629") == stem(
+        "\u0648\u0627\u0644\u0634\u0631\u0643\u0647"
+    )
+
+
+def test_words_are_counted_where_there_are_no_spaces():
+    assert count_words("four words of text") == 4
+    assert count_words("\u6570\u636e\u5b58\u50a8 in 2024") == 5
+    assert count_words("\u0e1e" * 20) == 6
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Was ist die Haftung?", "Haftungsh\u00f6chstgrenze"),
+        ("Was ist die H\u00f6chstgrenze?", "Haftungsh\u00f6chstgrenze"),
+        ("Какие документы?", "документов"),
+    ],
+)
+def test_the_parts_of_a_question_are_found_inflected_and_in_compounds(question, text):
+    assert all(part in spelled(text) for part in parts(question))
+    assert not any(part in spelled("Etwas ganz anderes") for part in parts(question))
+
+
+def test_a_question_of_small_words_alone_keeps_them():
+    assert parts("Was ist das?") == [" was ", " ist ", " das "]
+
+
+def test_a_figure_is_the_same_however_its_thousands_are_set():
+    assert (
+        figures("1,048,576")
+        == figures("1 048 576")
+        == figures("1\u202f048\u202f576")
+        == {"1048576"}
+    )
+    assert figures("in 2011 300 people, 5.5 %") == {"2011", "300", "5.5"}

@@ -69,6 +69,16 @@ _STOP_WORDS = {
     " kaç mi mı kimdir nedir zaman kadar hangisi",
     "indonesian": "yang dan di dari untuk pada dengan adalah ini itu dalam tidak oleh apa siapa"
     " kapan berapa mana",
+    "russian": "и в во не что он на я с со как а то все она так его но да ты к у же вы за бы по"
+    " ее мне было от меня о из ему для ли или был до это эта этот эти при их где когда кто какой"
+    " какая какое какие каких сколько почему зачем чем чего кого кому была были есть",
+    "greek": "ο η το οι τα του της των τον την τη τις στο στη στην στον στις στα και να με για από"
+    " που σε δεν είναι ήταν ένα μια ένας ως τι ποιος ποια ποιο ποιοι ποιες πότε πού πώς γιατί πόσο"
+    " πόσα πόσες πόσοι θα έχει είχε ποιον ποιου",
+    "arabic": "في من على إلى عن مع هو هي هم ما ماذا متى أين كيف لماذا كم أي هل هذا هذه ذلك تلك التي"
+    " الذي الذين أن إن كان كانت لا لم قد أو ثم بين بعد قبل عند كل تم يتم و عدد",
+    "hindi": "का की के में है हैं को से ने पर और या यह वह एक था थे थी कि जो क्या कौन कब कहाँ कैसे क्यों"
+    " कितने कितनी कितना किस किसने किसी लिए द्वारा भी तो हो गया गई गए कर करने इस उस नहीं",
     "simple": "và của là các những được trong cho với không một người có này khi đã để ai gì bao"
     " nhiêu nào ở từ"  # Vietnamese
     " się jest że od przez kto jak jaki jaka czy dla są był"  # Polish
@@ -89,6 +99,12 @@ def _profile() -> dict[str, list[tuple[str, float]]]:
 
 
 _PROFILE = _profile()
+_SMALL = {language: frozenset(words.split()) for language, words in _STOP_WORDS.items()}
+
+
+def small_words(language: str | None) -> frozenset[str]:
+    """The words of ``language`` that hold its sentences together and say nothing of a subject."""
+    return _SMALL.get(language or "", frozenset())
 
 
 def language_of(text: str) -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.retrieval.language import DEFAULT, language_of, languages_of
+from app.infra.language import DEFAULT, language_of, languages_of, small_words
 
 ENGLISH = "The recorder closes a file when it is larger than the limit that was set for it. "
 GERMAN = "Die Datei wird geschlossen, wenn sie größer ist als die Grenze, die für sie gilt. "
@@ -59,3 +59,9 @@ def test_a_passage_in_another_language_is_told() -> None:
 def test_any_text_has_at_most_one_language(one: str, other: str) -> None:
     assert len(languages_of([one, other])) == 2
     language_of(one)
+
+
+def test_small_words_are_those_of_one_language() -> None:
+    assert "der" in small_words("german")
+    assert "der" not in small_words("english")
+    assert small_words(None) == frozenset()
