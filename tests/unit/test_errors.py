@@ -37,7 +37,7 @@ def test_codes_are_slugs_and_name_one_error_each(kinds: list[type[AppError]]) ->
 
 def test_statuses_are_those_of_the_contract(kinds: list[type[AppError]]) -> None:
     # 303 sends a browser back to the client that asked for an authorization.
-    allowed = {303, 400, 401, 402, 403, 404, 405, 409, 413, 415, 422, 429, 499, 500, 503}
+    allowed = {303, 400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 503}
     assert {kind.status for kind in kinds} <= allowed
     # StartError ends a process; no caller meets it.
     met = [kind for kind in kinds if kind.__name__ != "StartError"]
