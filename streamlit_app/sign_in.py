@@ -86,9 +86,7 @@ def show_sign_in(config: Config) -> None:
         return
     if _LINK not in st.session_state:
         st.session_state[_LINK] = authorize_url(config, *_waiting().begin(_browser()))
-    st.link_button(
-        "Sign in", st.session_state[_LINK], icon=":material/login:", width="stretch", type="primary"
-    )
+    st.link_button("Sign in", st.session_state[_LINK], icon=":material/login:", width="stretch")
 
 
 def come_back(config: Config) -> ApiProblem | None:

@@ -33,9 +33,7 @@ def show_uploads(visit: Visit, client: ApiClient) -> None:
             help="PDF, Office, HTML, Markdown, text, CSV, EPUB, and pictures of pages.",
         )
         tags = st.text_input("Tags, separated by commas", key=f"tags-{visit.batch}")
-        pressed = st.button(
-            "Process", icon=":material/play_arrow:", type="primary", disabled=not files
-        )
+        pressed = st.button("Process", icon=":material/play_arrow:", disabled=not files)
         st.caption("Nothing is sent before you press Process.")
         if not pressed:
             return

@@ -126,6 +126,8 @@ def go(page: Any, name: str) -> None:
     page.get_by_role("link", name=name).click()
     title = "Docent" if name == "Chat" else name
     page.get_by_role("heading", name=title, exact=True).wait_for()
+    if page.viewport_size["width"] < NARROW:
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
 
 
 def until_still(page: Any) -> None:
