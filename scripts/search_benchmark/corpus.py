@@ -15,6 +15,8 @@ from app.retrieval.minilm import MiniLmEmbedder
 from app.settings import MODEL_DIR
 
 DIMENSION = 384
+#: Whose vectors the table is said to hold.
+MODEL = "all-MiniLM-L6-v2"
 CHUNK_WORDS = 180
 #: Chunks of real text that are embedded; 37 ms each.
 SEEDS = 1_600

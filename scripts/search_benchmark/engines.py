@@ -25,11 +25,10 @@ from app.retrieval.passage import Scope
 from app.retrieval.rerank import Rankings
 from app.retrieval.search import ChunkRetriever, Retriever
 from app.settings import Settings
-from scripts.search_benchmark.corpus import DIMENSION, Corpus
+from scripts.search_benchmark.corpus import DIMENSION, MODEL, Corpus
 from scripts.search_benchmark.tables import BIG, STOCK_HNSW
 
 TOP_K = 10
-MODEL = "all-MiniLM-L6-v2"
 #: With this the stock store's graph finds about what ours does.
 WIDE_BEAM = 400
 DENSE, HYBRID = "dense", "hybrid"
@@ -77,7 +76,7 @@ class Known:
     """An embedder of questions that were embedded before, so that only searching is measured."""
 
     vectors: dict[str, Vector]
-    name: str = "known"
+    name: str = MODEL
     dimension: int = DIMENSION
 
     async def embed_query(self, text: str) -> Vector:
@@ -149,6 +148,7 @@ async def bare_engines(url: str, corpus: Corpus, stack: AsyncExitStack) -> list[
                 "language": ranking.language if hybrid else None,
                 "weights": list(ranking.weights) if hybrid else RANK_ALONE,
                 "reach": SHARED,
+                "model": MODEL,
             }
             cursor = await connection.execute(_SEARCH, values, binary=True)
             return [row[0] for row in await cursor.fetchall()]

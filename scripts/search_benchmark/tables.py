@@ -23,7 +23,7 @@ from app.infra.postgres import Pool, migrate, open_pool, tenant_transaction
 from app.retrieval.chunk_table import NewChunk, replace_chunks
 from app.retrieval.embedding import Vector
 from app.settings import load_settings
-from scripts.search_benchmark.corpus import DIMENSION, Corpus
+from scripts.search_benchmark.corpus import DIMENSION, MODEL, Corpus
 
 CHUNKS_PER_DOCUMENT = 500
 BIG, SMALL = "ten_big", "ten_small"
@@ -61,7 +61,7 @@ def database(server_url: str) -> Iterator[str]:
         try:
             old = psycopg.conninfo.conninfo_to_dict(server_url)["dbname"]
             url = server_url.replace(f"/{old}", f"/{name}", 1)
-            migrate(url, embedding_model="all-MiniLM-L6-v2", embedding_dimension=DIMENSION)
+            migrate(url, embedding_model=MODEL, embedding_dimension=DIMENSION)
             yield url
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
