@@ -104,6 +104,8 @@ def _support(sentence: str, sources: list[_Source]) -> float:
         return 0.0
     held = frozenset[str]().union(*(source.words for source in sources))
     share = len(words & held) / len(words)
+    if share <= WRONG:  # it would get no less
+        return share
     told = frozenset[str]().union(*(source.figures for source in sources))
     denied = any(source.polarity.opposes(sentence) for source in sources)
     return min(share, WRONG) if denied or not figures(sentence) <= told else share
