@@ -16,7 +16,7 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-slow test-faults test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
+	db-shell db-status shell backup restore test test-cov test-slow test-faults test-explore test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
 	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom pins clean
 
 help: ## List every target
@@ -148,6 +148,9 @@ test-slow: setup-dev ## Run the tests that take minutes each
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
+
+test-explore: setup-dev ## Try properties of single modules on a thousand examples each, others every time
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) -m hypothesis --hypothesis-profile=explore tests/unit tests/security
 
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document, the same way each time (minutes)
 	$(BIN)/python -m pytest -q tests/fuzz

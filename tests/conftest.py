@@ -28,9 +28,13 @@ from app.infra.postgres import migrate
 from app.settings import Settings
 from tests import forks
 
-# Machines that run tests are loaded; how long one example takes says nothing there.
+# Machines that run tests are loaded; how long one example takes says nothing there. Everybody tries
+# the same examples, so that a change is judged by what it changes; `make test-explore` tries others.
 hypothesis_settings.register_profile(
-    "docent", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "docent", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.register_profile(
+    "explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("docent")
 

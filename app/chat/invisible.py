@@ -9,8 +9,9 @@ import re
 _JOINERS = "\u200c\u200d"
 _INVISIBLE = re.compile(
     # Controls but tab and line breaks; soft hyphen; signs that order text, and those without width.
+    # The signs for an object and for an unknown character (fffc, fffd) are drawn: they stay.
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a]"
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001d173-\U0001d17a]"
     # Half a character: nothing can be sent one.
     "|[\ud800-\udfff]"
     # Behind nothing that joins, or one of several.
@@ -23,7 +24,7 @@ _INVISIBLE = re.compile(
 #: Every character that may have to go, in one set: all passages are searched for them.
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
 )
 #: A black flag with the tags of a region; longer ones are texts.

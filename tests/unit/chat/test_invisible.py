@@ -21,6 +21,7 @@ from app.chat.invisible import visible
         "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
         "葛\U000e0100城",
         "Ünïcödé — “ ” é",
+        "an object \ufffc, a character that was lost \ufffd",
         "",
     ],
 )
