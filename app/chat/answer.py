@@ -1,7 +1,7 @@
 """What a question and its answer are, whoever asks and whoever answers."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -75,9 +75,8 @@ class Timings:
 
     def rounded(self) -> dict[str, Any]:
         """Each by its name, to a hundredth."""
-        return {
-            name: None if value is None else round(value, 2) for name, value in asdict(self).items()
-        }
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: None if value is None else round(value, 2) for name, value in values}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.chat.answer import Citation
-from app.chat.quotable import Quotable
+from app.chat.quotable import Quotable, quotable
 from app.retrieval.boxes import boxes_of
 from app.retrieval.passage import Passage
 
@@ -37,8 +37,8 @@ class Citer:
         #: All quotes so far, in the order of their markers.
         self.citations: list[Citation] = []
         self._markers: dict[tuple[int, int, int], int] = {}
-        #: Marker → text of the passage it names.
-        self.cited: dict[int, str] = {}
+        #: Marker → the passage it names.
+        self.cited: dict[int, Quotable] = {}
         #: Of the passages that were cited.
         self._texts: dict[int, Quotable] = {}
         self._waiting = ""
@@ -83,12 +83,12 @@ class Citer:
             return " " if _HALF_MARKER.search(between) else ""
         passage = self._passages[index]
         if index not in self._texts:
-            self._texts[index] = Quotable(passage.text)
+            self._texts[index] = quotable(passage.text)
         start, stop, verified = self._texts[index].locate(self._said)
         key = (index, start, stop)
         if key not in self._markers:
             self._markers[key] = len(self.citations) + 1
-            self.cited[self._markers[key]] = passage.text
+            self.cited[self._markers[key]] = self._texts[index]
             self.citations.append(
                 _citation(self._markers[key], passage, start, stop, verified=verified)
             )

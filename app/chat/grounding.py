@@ -9,9 +9,8 @@ its source round in other words ("rejects" for "accepts") it does not see.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
-from app.chat.polarity import Polarity
+from app.chat.quotable import Quotable
 from app.llm.sentences import split, tidy
 from app.llm.words import figures, stems
 
@@ -43,17 +42,16 @@ class Grounding:
     unsupported: tuple[Unsupported, ...]
 
 
-def ground(text: str, cited: Mapping[int, str]) -> Grounding | None:
+def ground(text: str, cited: Mapping[int, Quotable]) -> Grounding | None:
     """Hold ``text`` against what its markers name; None when there is no sentence in it.
 
     Args:
         text: with markers; those behind a sentence are for all that was said since the last ones.
-        cited: marker → text of the passage.
+        cited: marker → the passage.
     """
     count, unsupported = 0, []
-    sources = {marker: _Source(passage) for marker, passage in cited.items()}
     for said, markers in _parts(text):
-        named = [sources[marker] for marker in markers if marker in sources]
+        named = [cited[marker] for marker in markers if marker in cited]
         for start, end in split(said):
             sentence = tidy(said[start:end])
             if not any(map(str.isalnum, sentence)):
@@ -66,25 +64,6 @@ def ground(text: str, cited: Mapping[int, str]) -> Grounding | None:
     return Grounding(round(1 - len(unsupported) / count, 2), tuple(unsupported))
 
 
-class _Source:
-    """A cited passage; taken apart only when a sentence is not verbatim in it."""
-
-    def __init__(self, passage: str) -> None:
-        self.text = tidy(passage)
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        return frozenset(stems(self.text))
-
-    @cached_property
-    def polarity(self) -> Polarity:
-        return Polarity(self.text)
-
-    @cached_property
-    def figures(self) -> frozenset[str]:
-        return frozenset(figures(self.text))
-
-
 def _parts(text: str) -> list[tuple[str, list[int]]]:
     """What was said, each with the markers behind it; none behind the last."""
     parts, at = [], 0
@@ -95,17 +74,17 @@ def _parts(text: str) -> list[tuple[str, list[int]]]:
     return [*parts, (text[at:].lstrip(_SENTENCE_REST), [])]
 
 
-def _support(sentence: str, sources: list[_Source]) -> float:
+def _support(sentence: str, sources: list[Quotable]) -> float:
     """How much of ``sentence`` the ``sources`` have together, 0..1."""
-    if any(sentence in source.text for source in sources):
+    if any(source.says(sentence) for source in sources):
         return 1.0
     words = set(stems(sentence))
     if not words or not sources:
         return 0.0
-    held = frozenset[str]().union(*(source.words for source in sources))
+    held = frozenset[str]().union(*(source.stems for source in sources))
     share = len(words & held) / len(words)
     if share <= WRONG:  # it would get no less
         return share
-    told = frozenset[str]().union(*(source.figures for source in sources))
+    told = set[str]().union(*(source.figures for source in sources))
     denied = any(source.polarity.opposes(sentence) for source in sources)
     return min(share, WRONG) if denied or not figures(sentence) <= told else share

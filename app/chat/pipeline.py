@@ -225,12 +225,15 @@ class ChatPipeline:
             generation_ms=(time.perf_counter() - generation) * 1e3,
             total_ms=0.0,
         )
-        answer = replace(
-            draft.answer(completion, timings),
-            standalone=standalone,
-            whole_document=undertaking.whole,
+        answer = draft.answer(completion, timings)
+        yield Answered(
+            replace(
+                answer,
+                standalone=standalone,
+                whole_document=undertaking.whole,
+                usage=answer.usage + spent,
+            )
         )
-        yield Answered(replace(answer, usage=answer.usage + spent))
 
     async def _undertaken(self, caller: Caller, question: Question, standalone: str) -> Undertaking:
         """What the answer is made from: a whole document, if that is asked for, or passages."""

@@ -7,8 +7,8 @@ from time import perf_counter
 from app.llm.failures import Fault, ProviderFailed
 
 #: Time between two reads. A read, with all that it sets off down to the caller's socket, costs as
-#: much as some twenty tokens in one; nobody sees two hundred pieces a second come apart.
-PACE_S = 0.005
+#: much as some twenty tokens in one; screens show sixty pictures a second, and nobody sees more.
+PACE_S = 0.016
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ request and chunk, which costs more CPU than the whole of a question may (ADR 00
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -124,16 +124,18 @@ class OpenAiCompatible:
         key = request.keys.get(self.name, self._api_key)
         answer = Answer(secret=key)
         async with AsyncExitStack() as stack:
-            chunks = await self._open(request, key, clock, stack)
+            response = await self._open(request, key, clock, stack)
+            chunks = response.content.iter_any()
             while not answer.finished:
                 chunk = await self._read(chunks, clock)
                 text = answer.end() if chunk is None else answer.feed(chunk)
                 clock.progressed(answer.tokens)
                 if text:
                     yield Delta(text)
-                    if not answer.finished:
-                        await clock.pace()
                     clock.resumed()
+                    if not answer.finished:
+                        with _left_to_the_kernel(response):
+                            await clock.pace()
             await _drain(chunks)
         yield Completion(
             text=answer.text,
@@ -160,7 +162,7 @@ class OpenAiCompatible:
 
     async def _open(
         self, request: CompletionRequest, key: str, clock: Clock, stack: AsyncExitStack
-    ) -> AsyncIterator[bytes]:
+    ) -> aiohttp.ClientResponse:
         """Send the request and wait for the headers of a 200."""
         try:
             data = orjson.dumps(self._body(request))
@@ -183,7 +185,7 @@ class OpenAiCompatible:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 raise clock.expired() from None
             raise ProviderFailed(_fault(error), _kind(error)) from error
-        return response.content.iter_any()
+        return response
 
     def _opened(self) -> aiohttp.ClientSession:
         """The session; made at the first call, since it needs the loop it will run on."""
@@ -228,6 +230,23 @@ class OpenAiCompatible:
             body[self._dialect.max_tokens_field] = request.max_tokens
         body.update(self._dialect.extra)
         return body
+
+
+@contextmanager
+def _left_to_the_kernel(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Nothing is read meanwhile: being woken for a token costs more than all we do with it."""
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    if transport is None:
+        yield  # all has come
+        return
+    with suppress(RuntimeError):  # it is closing
+        transport.pause_reading()
+    try:
+        yield
+    finally:
+        with suppress(RuntimeError):
+            transport.resume_reading()
 
 
 async def _refuse(response: aiohttp.ClientResponse, key: str) -> None:

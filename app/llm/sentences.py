@@ -90,9 +90,11 @@ def _ends_sentence(text: str, stop: re.Match[str], following: str) -> bool:
 
 
 def _after_lines(text: str) -> list[int]:
-    lines = list(_lines(text))
+    lines = _lines(text)
+    if len(lines) < 2:  # noqa: PLR2004 - most of what a model says
+        return []
     lengths = sorted(len(text[start:end].strip()) for start, end in lines)
-    width = lengths[int(len(lengths) * 0.85)] if lengths else 0
+    width = lengths[int(len(lengths) * 0.85)]
     return [
         start
         for (last_start, last_end), (start, end) in pairwise(lines)
