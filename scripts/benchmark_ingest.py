@@ -6,8 +6,8 @@ A throw-away house on its own embedded servers. First the chunks of ``--pages`` 
 and nothing else: the ceiling. Then the same pages go the whole way, from the folder to the
 published versions, once as one PDF and once as PDFs of a hundred pages, each as another tenant's,
 each between two measurements of the ceiling, whose mean it is compared with: the machine's speed
-drifts. Three rounds, the median of the shares. Then one page is changed, then ``--files``
-small files are taken in again unchanged. Writes docs/benchmarks/ingest.{json,md}.
+drifts. Three rounds, each of pages of its own, the median of the shares. Then one page is changed,
+then ``--files`` small files are taken in again unchanged. Writes docs/benchmarks/ingest.{json,md}.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import asyncio
 import datetime
 import json
 import os
+import random
 import resource
 import statistics
 import sys
@@ -45,12 +46,15 @@ PAGES_OF_A_PDF = 100
 WORDS = Path(ROOT / "docs" / "glossary.md").read_text("utf-8").replace("|", " ").split()
 
 
-def pages(count: int, changed: int | None = None) -> list[list[str]]:
-    """Pages of about 180 words, each of its own."""
+def pages(count: int, turn: str, changed: int | None = None) -> list[list[str]]:
+    """Pages of about 180 words that no other page has in this order, nor another turn.
+
+    Equal vectors would be as near to each other as to themselves, and slow to insert.
+    """
     found = []
     for number in range(count):
-        start = number * 7 % (len(WORDS) - 180)
-        words = [f"Page {number}{'x' if number == changed else ''}.", *WORDS[start : start + 175]]
+        drawn = random.Random(f"{turn} {number}").choices(WORDS, k=175)  # noqa: S311 - no secret
+        words = [f"Page {number}{'x' if number == changed else ''}.", *drawn]
         lines = [" ".join(words[at : at + 12]) for at in range(0, len(words), 12)]
         found.append([line.encode("ascii", "replace").decode() for line in lines])
     return found
@@ -87,24 +91,45 @@ async def ingest(house: House, tenant_id: str, folder: Path) -> tuple[float, Pro
     return took, last
 
 
-def write_pdfs(folder: Path, count: int) -> tuple[Path, Path]:
-    """The same pages as one PDF, and as a folder of them."""
-    pdf, several = folder / "book" / "book.pdf", folder / "several"
-    for place in (pdf.parent, several):
-        place.mkdir()
-    written = pages(count)
-    pdf.write_bytes(make_pdf(written))
-    for first in range(0, count, PAGES_OF_A_PDF):
-        content = make_pdf(written[first : first + PAGES_OF_A_PDF])
-        (several / f"{first}.pdf").write_bytes(content)
-    return pdf, several
+def write_pdfs(folder: Path, written: Sequence[list[str]], most: int) -> Path:
+    """A folder of the pages as PDFs of at ``most`` so many."""
+    folder.mkdir()
+    for first in range(0, len(written), most):
+        (folder / f"{first}.pdf").write_bytes(make_pdf(written[first : first + most]))
+    return folder
+
+
+def write_texts(folder: Path, count: int) -> None:
+    """A folder of small files."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number}.txt").write_text(f"File {number}.", "utf-8")
+
+
+async def reingest_edited(
+    house: House, tenant_id: str, place: Path, name: str, count: int
+) -> tuple[float, Progress]:
+    """Seconds to take in one PDF again of which a page was changed."""
+    (place / "0.pdf").write_bytes(make_pdf(pages(count, name, changed=count // 2)))
+    took, last = await ingest(house, tenant_id, place)
+    assert last is not None  # noqa: S101
+    return took, last
+
+
+async def reingest_unchanged(house: House, tenant_id: str, place: Path, count: int) -> float:
+    """Seconds to take in a folder of small files again."""
+    write_texts(place, count)
+    await ingest(house, tenant_id, place)
+    took, nothing = await ingest(house, tenant_id, place)
+    assert nothing is None  # noqa: S101
+    return took
 
 
 async def measure(settings: Settings, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All of it, in one process."""
-    pdf, several = write_pdfs(folder, options.pages)
+    book = make_pdf(pages(options.pages, "alone"))
     before = cpu_s()
-    parsed = await parse_pdf(pdf.read_bytes())
+    parsed = await parse_pdf(book)
     parse_cpu_s = cpu_s() - before
     chunks = chunk_pages(parsed.pages)
     texts = [embedded_text(chunk) for chunk in new_chunks(chunks, "book")]
@@ -112,34 +137,29 @@ async def measure(settings: Settings, folder: Path, options: argparse.Namespace)
     async with open_house(settings, embedding_threads=threads, statement_timeout_s=600) as house:
         await ceiling(house, texts[:32])
         alone = [await ceiling(house, texts)]
-        whole: dict[Path, list[float]] = {several: [], pdf.parent: []}
-        shares: dict[Path, list[float]] = {several: [], pdf.parent: []}
+        whole: dict[int, list[float]] = {PAGES_OF_A_PDF: [], options.pages: []}
+        shares: dict[int, list[float]] = {most: [] for most in whole}
         for turn in range(ROUNDS):
-            for place, times in whole.items():
-                tenant_id = tenant_named(owner_url(settings), f"round {turn} {place.name}")
+            for most, times in whole.items():
+                name = f"{turn} {most}"
+                place = write_pdfs(folder / name, pages(options.pages, name), most)
+                tenant_id = tenant_named(owner_url(settings), name)
                 took, last = await ingest(house, tenant_id, place)
                 assert last is not None  # noqa: S101
                 assert not last.failures, last.failures  # noqa: S101
                 times.append(took)
                 alone.append(await ceiling(house, texts))
-                shares[place].append(statistics.mean(alone[-2:]) / took)
-        pdf.write_bytes(make_pdf(pages(options.pages, changed=options.pages // 2)))
-        edited_s, edited = await ingest(house, tenant_id, pdf.parent)
-        assert edited is not None  # noqa: S101
-        small = folder / "small"
-        small.mkdir()
-        for number in range(options.files):
-            (small / f"{number}.txt").write_text(f"File {number}.", "utf-8")
-        await ingest(house, tenant_id, small)
-        unchanged_s, nothing = await ingest(house, tenant_id, small)
-        assert nothing is None  # noqa: S101
+                shares[most].append(statistics.mean(alone[-2:]) / took)
+        edited_s, edited = await reingest_edited(house, tenant_id, place, name, options.pages)
+        unchanged_s = await reingest_unchanged(house, tenant_id, folder / "small", options.files)
+    one, several = options.pages, PAGES_OF_A_PDF
     return {
         "pages": options.pages,
         "chunks": len(chunks),
         "parse_pages_per_cpu_s": round(options.pages / parse_cpu_s, 1),
         "embedding_alone_pages_per_s": round(options.pages / statistics.median(alone), 2),
-        "one_pdf_pages_per_s": round(options.pages / statistics.median(whole[pdf.parent]), 2),
-        "one_pdf_share_of_ceiling": round(statistics.median(shares[pdf.parent]), 3),
+        "one_pdf_pages_per_s": round(options.pages / statistics.median(whole[one]), 2),
+        "one_pdf_share_of_ceiling": round(statistics.median(shares[one]), 3),
         "several_pdfs_pages_per_s": round(options.pages / statistics.median(whole[several]), 2),
         "several_pdfs_share_of_ceiling": round(statistics.median(shares[several]), 3),
         "one_page_changed": {
