@@ -28,8 +28,9 @@ from app.infra.postgres import migrate
 from app.settings import Settings
 from tests import forks
 
-# Machines that run tests are loaded; how long one example takes says nothing there. Everybody tries
-# the same examples, so that a change is judged by what it changes; `make test-explore` tries others.
+# Machines that run tests are loaded; how long one example takes says nothing there. Everybody
+# tries the same examples, so that a change is judged by what it changes; `make test-explore` tries
+# others.
 hypothesis_settings.register_profile(
     "docent", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
