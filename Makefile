@@ -159,7 +159,7 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest -q tests/browser
 
-check: setup-dev lint types contracts dead-code docs test test-slow test-browser test-faults ## Everything CI runs
+check: setup-dev lint types contracts dead-code docs test test-slow test-browser test-faults test-fuzz ## Everything CI runs
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .

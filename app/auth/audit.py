@@ -71,7 +71,7 @@ async def record(connection: Connection, event: AuditEvent) -> None:
 
 
 class AuditLog:
-    """For what was refused: nothing was done, so there is no transaction to write it down in."""
+    """For what was refused, or done outside the database: it has no transaction of its own."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

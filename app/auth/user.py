@@ -38,7 +38,8 @@ def normal_email(text: str) -> str:
     Raises:
         InvalidRequest: it is none.
     """
-    email = unicodedata.normalize("NFC", text.strip()).lower()
+    # NFKC: what only looks different, as full-width letters do, is no other address.
+    email = unicodedata.normalize("NFKC", text.strip()).lower()
     if len(email) > MAX_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise InvalidRequest("This is no e-mail address.")
     return email

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from app.auth.audit import AuditEvent, AuditLog, Origin
 from app.auth.caller import Caller
-from app.auth.gate import require
+from app.auth.gate import origin, require
 from app.chat.cache import AnswerCache
 from app.errors import Unavailable
 from app.http.problems import documented_problems
@@ -23,11 +24,18 @@ class CacheCleared(BaseModel):
 
 @router.delete("", operation_id="clear_cache", responses=documented_problems(401, 403, 503))
 async def clear_cache(
-    request: Request, caller: Annotated[Caller, Depends(require("admin"))]
+    request: Request,
+    caller: Annotated[Caller, Depends(require("admin"))],
+    by: Annotated[Origin, Depends(origin)],
 ) -> CacheCleared:
     """Forget every cached answer of the tenant; nothing has to be cleared after a change."""
     cache: AnswerCache = request.app.state.house.cache
+    audit: AuditLog = request.app.state.house.audit
     try:
-        return CacheCleared(removed=await cache.forget(caller.tenant_id))
+        removed = await cache.forget(caller.tenant_id)
     except RedisAway as error:
         raise Unavailable("The cache cannot be reached right now; try again shortly.") from error
+    await audit.record(
+        AuditEvent(caller.tenant_id, "cache.clear", by, details={"removed": removed})
+    )
+    return CacheCleared(removed=removed)

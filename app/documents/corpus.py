@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.infra.blobs import BlobStore
-from app.infra.postgres import Pool, tenant_transaction
+from app.infra.postgres import Connection, Pool, tenant_transaction
 from app.infra.reach import EVERYTHING, reaching
 
 #: Ids shown of each kind of finding.
@@ -17,48 +17,58 @@ SAMPLES = 10
 CHECKS = {
     "live_chunks_of_no_current_version": """
         SELECT c.id FROM chunks c LEFT JOIN documents d ON d.id = c.document_id
-        WHERE c.live AND (d.id IS NULL OR d.deleted_at IS NOT NULL OR d.current_version IS NULL
+        WHERE c.tenant_id = current_setting('app.tenant') AND c.live
+          AND (d.id IS NULL OR d.deleted_at IS NOT NULL OR d.current_version IS NULL
             OR c.valid_from > d.current_version OR c.valid_to <= d.current_version)""",
     "current_chunks_that_are_not_live": """
         SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
-        WHERE NOT c.live AND d.deleted_at IS NULL AND c.valid_from <= d.current_version
+        WHERE c.tenant_id = current_setting('app.tenant') AND NOT c.live AND d.deleted_at IS NULL
+          AND c.valid_from <= d.current_version
           AND (c.valid_to IS NULL OR c.valid_to > d.current_version)""",
     "chunks_of_versions_never_published": """
-        SELECT c.id FROM chunks c WHERE NOT EXISTS (
+        SELECT c.id FROM chunks c WHERE c.tenant_id = current_setting('app.tenant') AND NOT EXISTS (
             SELECT FROM document_versions v WHERE v.document_id = c.document_id
               AND v.number = c.valid_from AND v.published_at IS NOT NULL)""",
     "ranges_that_end_before_they_begin": """
-        SELECT id FROM chunks WHERE valid_to <= valid_from
-        UNION ALL SELECT document_id || '/' || number FROM pages WHERE valid_to <= valid_from""",
+        SELECT id FROM chunks
+        WHERE tenant_id = current_setting('app.tenant') AND valid_to <= valid_from
+        UNION ALL SELECT document_id || '/' || number FROM pages
+        WHERE tenant_id = current_setting('app.tenant') AND valid_to <= valid_from""",
     "chunks_twice_in_one_version": """
-        SELECT min(c.id) AS id FROM chunks c WHERE c.live
+        SELECT min(c.id) AS id FROM chunks c
+        WHERE c.tenant_id = current_setting('app.tenant') AND c.live
         GROUP BY c.document_id, c.page, c.start_offset HAVING count(*) > 1""",
     "chunks_that_are_not_their_pages_text": """
         SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
         LEFT JOIN pages p ON p.document_id = c.document_id AND p.number = c.page
           AND p.valid_from <= d.current_version
           AND (p.valid_to IS NULL OR p.valid_to > d.current_version)
-        WHERE c.live AND substr(p.text, c.start_offset + 1, c.end_offset - c.start_offset)
+        WHERE c.tenant_id = current_setting('app.tenant') AND c.live
+          AND substr(p.text, c.start_offset + 1, c.end_offset - c.start_offset)
               IS DISTINCT FROM c.text""",
     "ready_documents_without_their_pages": """
         SELECT d.id FROM documents d
         JOIN document_versions v ON v.document_id = d.id AND v.number = d.current_version
-        WHERE v.published_at IS NULL OR v.page_count IS DISTINCT FROM (
+        WHERE d.tenant_id = current_setting('app.tenant')
+          AND (v.published_at IS NULL OR v.page_count IS DISTINCT FROM (
             SELECT count(*) FROM pages p WHERE p.document_id = d.id
               AND p.valid_from <= d.current_version
-              AND (p.valid_to IS NULL OR p.valid_to > d.current_version))""",
+              AND (p.valid_to IS NULL OR p.valid_to > d.current_version)))""",
     "word_counts_that_are_wrong": """
         SELECT coalesce(l.lexeme, r.lexeme) AS id
         FROM (SELECT lexeme, chunk_count FROM lexemes
               WHERE tenant_id = current_setting('app.tenant') AND chunk_count <> 0) l
         FULL JOIN (SELECT lexeme, count(*) AS chunk_count
                    FROM chunks c, unnest(tsvector_to_array(c.tsv)) AS lexeme
-                   WHERE c.live GROUP BY lexeme) r USING (lexeme)
+                   WHERE c.tenant_id = current_setting('app.tenant') AND c.live
+                   GROUP BY lexeme) r USING (lexeme)
         WHERE l.chunk_count IS DISTINCT FROM r.chunk_count""",
     "chunk_count_that_is_wrong": """
-        SELECT t.id FROM tenants t
-        WHERE t.chunk_count <> (SELECT count(*) FROM chunks WHERE live)
-           OR t.lexeme_total <> (SELECT coalesce(sum(length(tsv)), 0) FROM chunks WHERE live)""",
+        SELECT t.id FROM tenants t, LATERAL (
+            SELECT count(*) AS chunks, coalesce(sum(length(tsv)), 0) AS lexemes
+            FROM chunks c WHERE c.tenant_id = t.id AND c.live) found
+        WHERE t.id = current_setting('app.tenant')
+          AND (t.chunk_count, t.lexeme_total) IS DISTINCT FROM (found.chunks, found.lexemes)""",
 }
 
 
@@ -103,14 +113,12 @@ async def _check(
         for name, statement in CHECKS.items():
             cursor = await connection.execute(statement)
             findings.append(_finding(name, [str(row["id"]) for row in await cursor.fetchall()]))
-        cursor = await connection.execute("SELECT DISTINCT sha256 FROM document_versions")
-        wanted = {bytes(row["sha256"]) for row in await cursor.fetchall()}
+        wanted = await _wanted(connection, tenant_id)
     kept = {blob.sha256 async for blob in blobs.list(tenant_id)}
     missing, orphans = wanted - kept, kept - wanted
     if orphans:  # an upload may have stored its bytes and not yet its version
         async with tenant_transaction(pool, tenant_id) as connection:
-            cursor = await connection.execute("SELECT DISTINCT sha256 FROM document_versions")
-            orphans -= {bytes(row["sha256"]) for row in await cursor.fetchall()}
+            orphans -= await _wanted(connection, tenant_id)
     findings.append(_finding("versions_without_their_bytes", [s.hex() for s in missing]))
     findings.append(_finding("bytes_without_a_version", [s.hex() for s in orphans]))
     stray = await stray_quotes(pool, quoted, tenant_id)
@@ -118,6 +126,14 @@ async def _check(
     told = await stray_turns(pool, memory, tenant_id)
     findings.append(_finding("turns_that_repeat_what_was_deleted", list(told)))
     return findings
+
+
+async def _wanted(connection: Connection, tenant_id: str) -> set[bytes]:
+    """The checksums of every version's bytes."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT sha256 FROM document_versions WHERE tenant_id = %s", (tenant_id,)
+    )
+    return {bytes(row["sha256"]) for row in await cursor.fetchall()}
 
 
 async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> dict[str, set[str]]:
@@ -138,7 +154,9 @@ async def stray_turns(pool: Pool, memory: Cites, tenant_id: str) -> dict[str, se
 
 async def _present(pool: Pool, tenant_id: str) -> set[str]:
     async with tenant_transaction(pool, tenant_id) as connection:
-        cursor = await connection.execute("SELECT id FROM documents WHERE deleted_at IS NULL")
+        cursor = await connection.execute(
+            "SELECT id FROM documents WHERE tenant_id = %s AND deleted_at IS NULL", (tenant_id,)
+        )
         return {row["id"] for row in await cursor.fetchall()}
 
 
@@ -156,7 +174,9 @@ async def stray_quotes(pool: Pool, quoted: Cites, tenant_id: str) -> list[str]:
 
 async def _known(pool: Pool, tenant_id: str) -> set[tuple[str, int]]:
     async with tenant_transaction(pool, tenant_id) as connection:
-        cursor = await connection.execute("SELECT document_id, number FROM document_versions")
+        cursor = await connection.execute(
+            "SELECT document_id, number FROM document_versions WHERE tenant_id = %s", (tenant_id,)
+        )
         return {(row["document_id"], row["number"]) for row in await cursor.fetchall()}
 
 
@@ -176,7 +196,8 @@ _STATS = """
                        FROM document_versions v WHERE v.document_id = d.id) s ON true
     LEFT JOIN LATERAL (SELECT count(*) AS chunks, count(*) FILTER (WHERE c.live) AS live
                        FROM chunks c WHERE c.tenant_id = d.tenant_id
-                         AND c.document_id = d.id) c ON true"""
+                         AND c.document_id = d.id) c ON true
+    WHERE d.tenant_id = current_setting('app.tenant')"""
 _BY = {
     "tag": "(SELECT d.*, tag AS name FROM documents d, unnest(d.tags) AS tag)",
     "media_type": "(SELECT d.*, d.media_type AS name FROM documents d)",

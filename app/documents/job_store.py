@@ -24,30 +24,34 @@ def job_of(row: dict[str, Any]) -> Job:
     return Job(**{**row, "status": STATUS_OF_VERSION[row["status"]]})
 
 
-async def find_job(connection: Connection, job_id: str) -> Job | None:
+async def find_job(connection: Connection, tenant_id: str, job_id: str) -> Job | None:
     """One job, or None."""
     cursor = await connection.execute(
-        f"SELECT {JOB} FROM document_versions v WHERE v.job_id = %s",  # noqa: S608 - constant
-        (job_id,),
+        f"SELECT {JOB} FROM document_versions v"  # noqa: S608 - constant
+        " WHERE v.tenant_id = %s AND v.job_id = %s",
+        (tenant_id, job_id),
     )
     row = await cursor.fetchone()
     return None if row is None else job_of(row)
 
 
-async def seen_documents(connection: Connection, document_ids: Collection[str]) -> set[str]:
+async def seen_documents(
+    connection: Connection, tenant_id: str, document_ids: Collection[str]
+) -> set[str]:
     """Those of ``document_ids`` that the transaction reaches."""
     cursor = await connection.execute(
-        "SELECT id FROM documents WHERE id = ANY (%s)", (list(document_ids),)
+        "SELECT id FROM documents WHERE tenant_id = %s AND id = ANY (%s)",
+        (tenant_id, list(document_ids)),
     )
     return {row["id"] for row in await cursor.fetchall()}
 
 
-async def newest_job(connection: Connection, document_id: str) -> Job | None:
+async def newest_job(connection: Connection, tenant_id: str, document_id: str) -> Job | None:
     """The job of a document's newest version."""
     cursor = await connection.execute(
-        f"SELECT {JOB} FROM document_versions v WHERE v.document_id = %s"  # noqa: S608
-        " ORDER BY v.number DESC LIMIT 1",
-        (document_id,),
+        f"SELECT {JOB} FROM document_versions v"  # noqa: S608 - constant
+        " WHERE v.tenant_id = %s AND v.document_id = %s ORDER BY v.number DESC LIMIT 1",
+        (tenant_id, document_id),
     )
     row = await cursor.fetchone()
     return None if row is None else job_of(row)

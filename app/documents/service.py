@@ -105,7 +105,7 @@ class Archive:
             document = await _locked(connection, tenant_id, document_id)
             if edit.sharing is not None:
                 sharing = replace(edit.sharing, owner_id=document.owner_id)
-                await share(connection, document, sharing)
+                await share(connection, tenant_id, document, sharing)
                 said = {"visibility": sharing.visibility, "workspace_id": sharing.workspace_id}
                 event = AuditEvent(tenant_id, "document.share", by, document_id, details=said)
                 await record(connection, event)

@@ -20,7 +20,9 @@ class SourceTaken(Conflict):
     code = "source_taken"
 
 
-async def share(connection: Connection, document: Document, sharing: Sharing) -> None:
+async def share(
+    connection: Connection, tenant_id: str, document: Document, sharing: Sharing
+) -> None:
     """Let those of ``sharing`` see a document from now on, and no others.
 
     Raises:
@@ -31,6 +33,6 @@ async def share(connection: Connection, document: Document, sharing: Sharing) ->
     if sharing.visibility == "private" and sharing.owner_id is None:
         raise NoOwner
     if sharing.workspace_id is not None:
-        await hold_workspace(connection, sharing.workspace_id)
+        await hold_workspace(connection, tenant_id, sharing.workspace_id)
     if not await store.share_document(connection, document.id, sharing):
         raise SourceTaken

@@ -113,20 +113,21 @@ async def list_webhooks(
     return [Webhook(**row) for row in await cursor.fetchall()]
 
 
-async def has_webhook(connection: Connection, webhook_id: str) -> bool:
+async def has_webhook(connection: Connection, tenant_id: str, webhook_id: str) -> bool:
     """Whether the tenant has this webhook."""
     cursor = await connection.execute(
-        "SELECT FROM webhooks WHERE id = %s AND disabled_at IS NULL", (webhook_id,)
+        "SELECT FROM webhooks WHERE tenant_id = %s AND id = %s AND disabled_at IS NULL",
+        (tenant_id, webhook_id),
     )
     return await cursor.fetchone() is not None
 
 
-async def remove_webhook(connection: Connection, webhook_id: str) -> bool:
+async def remove_webhook(connection: Connection, tenant_id: str, webhook_id: str) -> bool:
     """Call it no more, and forget its secret; False when there is none."""
     cursor = await connection.execute(
         "UPDATE webhooks SET disabled_at = now(), secret = ''"
-        " WHERE id = %s AND disabled_at IS NULL",
-        (webhook_id,),
+        " WHERE tenant_id = %s AND id = %s AND disabled_at IS NULL",
+        (tenant_id, webhook_id),
     )
     return cursor.rowcount == 1
 

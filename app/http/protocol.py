@@ -52,8 +52,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._close_after(self.head_s)
 
     def on_headers_complete(self) -> None:
-        """The head has ended; what follows is the application's to read."""
+        """The head has ended; what follows is the application's to read.
+
+        A request for two hosts, or in HTTP/1.1 for none, is refused with 400 (RFC 9112, 3.2):
+        whoever stands before us may have gone by the other one.
+        """
         self._head_bytes = None
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            raise ValueError("a request is for one host")  # uvicorn makes a 400 of it
         self._close_after(None)
         super().on_headers_complete()
 

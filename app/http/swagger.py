@@ -6,11 +6,12 @@ requests to this API.
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
 
 import fastapi_swagger  # type: ignore[import-untyped]
 from fastapi import APIRouter
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 SCRIPT, STYLE = "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"
 _FILES = files(fastapi_swagger) / "resources"
@@ -53,12 +54,22 @@ async def swagger() -> HTMLResponse:
 
 
 @router.get(SCRIPT)
-async def script() -> FileResponse:
+async def script() -> Response:
     """Swagger UI itself."""
-    return FileResponse(str(_FILES / "swagger-ui-bundle.js"), headers=_FOR_A_DAY)
+    return _whole("swagger-ui-bundle.js", "text/javascript")
 
 
 @router.get(STYLE)
-async def style() -> FileResponse:
+async def style() -> Response:
     """How it looks."""
-    return FileResponse(str(_FILES / "swagger-ui.css"), headers=_FOR_A_DAY)
+    return _whole("swagger-ui.css", "text/css")
+
+
+def _whole(name: str, media_type: str) -> Response:
+    """A file of the package; never a part of one, so that no range is wrong or one too many."""
+    return Response(_content(name), media_type=media_type, headers=_FOR_A_DAY)
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (_FILES / name).read_bytes()

@@ -51,7 +51,7 @@ class JobBoard:
             JobNotFound: also when it is another tenant's.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            found = None if "\0" in job_id else await find_job(connection, job_id)
+            found = None if "\0" in job_id else await find_job(connection, tenant_id, job_id)
         if found is None:
             raise JobNotFound
         return found
@@ -63,7 +63,9 @@ class JobBoard:
             DocumentNotFound: also when it is another tenant's.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            found = None if "\0" in document_id else await newest_job(connection, document_id)
+            if "\0" in document_id:
+                raise DocumentNotFound
+            found = await newest_job(connection, tenant_id, document_id)
         if found is None:
             raise DocumentNotFound
         return found
@@ -73,7 +75,7 @@ class JobBoard:
         if not document_ids:
             return set()
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            return set(document_ids) - await seen_documents(connection, document_ids)
+            return set(document_ids) - await seen_documents(connection, tenant_id, document_ids)
 
     async def list(
         self, tenant_id: str, *, status: JobStatus | None, after: str | None, limit: int

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Header, Path, Request, WebSocket
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from app.auth.audit import AuditEvent, AuditLog, Origin
 from app.auth.caller import Caller
-from app.auth.gate import WEBSOCKET_PATH, require
+from app.auth.gate import WEBSOCKET_PATH, origin, require
 from app.documents.job import Job
 from app.http.problems import documented_problems
 from app.http.sse import frame, sse_response
@@ -123,7 +124,11 @@ async def follow_documents(socket: WebSocket) -> None:
     """Follow any number of documents; see the contract for its messages."""
     house = socket.app.state.house
     await Conversation(
-        socket, credentials=house.credentials, board=house.board, events=house.events
+        socket,
+        credentials=house.credentials,
+        board=house.board,
+        events=house.events,
+        limiter=house.limiter,
     ).hold()
 
 
@@ -167,8 +172,15 @@ async def websocket_info(caller: Admin, request: Request) -> SocketInfo:
     response_class=Response,
     responses=documented_problems(401, 403, 413, 415, 422, 503),
 )
-async def websocket_broadcast(caller: Admin, request: Request, asked: Broadcast) -> None:
+async def websocket_broadcast(
+    caller: Admin,
+    request: Request,
+    by: Annotated[Origin, Depends(origin)],
+    asked: Broadcast,
+) -> None:
     """Send `{"type": "broadcast", "message": …}` to the tenant's WebSockets on every process."""
     events: EventHub = request.app.state.house.events
+    audit: AuditLog = request.app.state.house.audit
+    await audit.record(AuditEvent(caller.tenant_id, "broadcast", by))
     message = {"type": "broadcast", "message": asked.message}
     await events.publish(caller.tenant_id, BROADCAST, {"message": message})

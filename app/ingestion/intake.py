@@ -94,7 +94,7 @@ class Intake:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             space = file.sharing.space
             if file.sharing.workspace_id is not None:
-                await hold_workspace(connection, file.sharing.workspace_id)
+                await hold_workspace(connection, tenant_id, file.sharing.workspace_id)
             # Whoever brings the same waits here, so that twenty at once become one document.
             if file.source is None:
                 await take_turn(connection, tenant_id, f"{space}/{file.sha256.hex()}")

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
+from app.auth.audit import Origin
 from app.auth.caller import Caller
-from app.auth.gate import require
+from app.auth.gate import origin, require
 from app.documents.webhooks import Delivery, DeliveryStatus, Webhook, WebhookEvent
 from app.http.problems import documented_problems
 from app.http.wire import PageOfList, Time
@@ -17,6 +18,7 @@ from app.ingestion.webhooks import Webhooks
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
 
 Admin = Annotated[Caller, Depends(require("admin"))]
+By = Annotated[Origin, Depends(origin)]
 WebhookId = Annotated[str, Path(max_length=64, examples=["whk_ks2v7m4q6x3y5z7a2b4c6d8e9f"])]
 DeliveryId = Annotated[str, Path(max_length=64, examples=["dlv_ks2v7m4q6x3y5z7a2b4c6d8e9f"])]
 
@@ -113,14 +115,16 @@ WebhooksHere = Annotated[Webhooks, Depends(webhooks)]
     status_code=201,
     responses=documented_problems(401, 403, 413, 415, 422, 503),
 )
-async def create_webhook(caller: Admin, webhooks: WebhooksHere, asked: WebhookIn) -> NewWebhookOut:
+async def create_webhook(
+    caller: Admin, webhooks: WebhooksHere, by: By, asked: WebhookIn
+) -> NewWebhookOut:
     """Have a URL called on events; the answer holds the secret, which is not shown again.
 
     Each call carries `Docent-Signature: t=<seconds>,v1=<hex>`, the HMAC-SHA256 of
     `<seconds>.<body>` under the secret. Anything but a 2xx answer within 10 s is tried again, eight
     times in all.
     """
-    made, secret = await webhooks.create(caller.tenant_id, asked.url, asked.events)
+    made, secret = await webhooks.create(caller.tenant_id, asked.url, asked.events, by=by)
     return NewWebhookOut(**WebhookOut.of(made).model_dump(), secret=secret)
 
 
@@ -141,9 +145,11 @@ async def list_webhooks(
     response_class=Response,
     responses=documented_problems(401, 403, 404, 422, 503),
 )
-async def delete_webhook(caller: Admin, webhooks: WebhooksHere, webhook_id: WebhookId) -> None:
+async def delete_webhook(
+    caller: Admin, webhooks: WebhooksHere, by: By, webhook_id: WebhookId
+) -> None:
     """Call a webhook no more; its secret is forgotten."""
-    await webhooks.remove(caller.tenant_id, webhook_id)
+    await webhooks.remove(caller.tenant_id, webhook_id, by=by)
 
 
 @router.get(
@@ -172,7 +178,7 @@ async def list_deliveries(
     responses=documented_problems(401, 403, 404, 409, 422, 503),
 )
 async def retry_delivery(
-    caller: Admin, webhooks: WebhooksHere, webhook_id: WebhookId, delivery_id: DeliveryId
+    caller: Admin, webhooks: WebhooksHere, by: By, webhook_id: WebhookId, delivery_id: DeliveryId
 ) -> DeliveryOut:
     """Deliver once more, with all attempts anew."""
-    return DeliveryOut.of(await webhooks.retry(caller.tenant_id, webhook_id, delivery_id))
+    return DeliveryOut.of(await webhooks.retry(caller.tenant_id, webhook_id, delivery_id, by=by))

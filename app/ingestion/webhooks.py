@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import orjson
 import procrastinate
@@ -20,6 +21,7 @@ import structlog
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
+from app.auth.audit import OPERATOR, AuditEvent, Origin, record
 from app.documents.webhooks import (
     Attempt,
     Deliver,
@@ -203,7 +205,7 @@ class Webhooks:
         self._allow_private = allow_private
 
     async def create(
-        self, tenant_id: str, url: str, events: Sequence[WebhookEvent]
+        self, tenant_id: str, url: str, events: Sequence[WebhookEvent], *, by: Origin = OPERATOR
     ) -> tuple[Webhook, str]:
         """A new webhook and its secret, which is not shown again.
 
@@ -216,6 +218,10 @@ class Webhooks:
             found = await add_webhook(
                 connection, tenant_id, url=url, secret=secret, events=list(dict.fromkeys(events))
             )
+            # Its host only: the rest of a URL is often a secret.
+            details = {"host": urlsplit(url).hostname, "events": list(found.events)}
+            event = AuditEvent(tenant_id, "webhook.create", by, found.id, details=details)
+            await record(connection, event)
         return found, secret
 
     async def list(
@@ -226,16 +232,19 @@ class Webhooks:
             found = await list_webhooks(connection, tenant_id, after=after, limit=limit)
         return found[:limit], len(found) > limit
 
-    async def remove(self, tenant_id: str, webhook_id: str) -> None:
+    async def remove(self, tenant_id: str, webhook_id: str, *, by: Origin = OPERATOR) -> None:
         """Call it no more; deliveries still waiting are given up.
 
         Raises:
             WebhookNotFound: also when it is another tenant's.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            removed = "\0" not in webhook_id and await remove_webhook(connection, webhook_id)
-        if not removed:
-            raise WebhookNotFound
+            removed = "\0" not in webhook_id and await remove_webhook(
+                connection, tenant_id, webhook_id
+            )
+            if not removed:
+                raise WebhookNotFound
+            await record(connection, AuditEvent(tenant_id, "webhook.delete", by, webhook_id))
 
     async def deliveries(
         self, tenant_id: str, webhook_id: str, *, after: str | None, limit: int
@@ -246,11 +255,13 @@ class Webhooks:
             WebhookNotFound: also when it is another tenant's.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            await _known(connection, webhook_id)
+            await _known(connection, tenant_id, webhook_id)
             found = await list_deliveries(connection, webhook_id, after=after, limit=limit)
         return found[:limit], len(found) > limit
 
-    async def retry(self, tenant_id: str, webhook_id: str, delivery_id: str) -> Delivery:
+    async def retry(
+        self, tenant_id: str, webhook_id: str, delivery_id: str, *, by: Origin = OPERATOR
+    ) -> Delivery:
         """Deliver once more, with all tries anew.
 
         Raises:
@@ -259,16 +270,19 @@ class Webhooks:
             DeliveryNotRetryable: it is queued.
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            await _known(connection, webhook_id)
+            await _known(connection, tenant_id, webhook_id)
             if "\0" in delivery_id or not await has_delivery(connection, webhook_id, delivery_id):
                 raise DeliveryNotFound
             found = await requeue_delivery(connection, webhook_id, delivery_id)
             if found is None:
                 raise DeliveryNotRetryable
             await self._deliver(connection, tenant_id, delivery_id)
+            details = {"delivery_id": delivery_id}
+            event = AuditEvent(tenant_id, "webhook.retry", by, webhook_id, details=details)
+            await record(connection, event)
         return found
 
 
-async def _known(connection: Connection, webhook_id: str) -> None:
-    if "\0" in webhook_id or not await has_webhook(connection, webhook_id):
+async def _known(connection: Connection, tenant_id: str, webhook_id: str) -> None:
+    if "\0" in webhook_id or not await has_webhook(connection, tenant_id, webhook_id):
         raise WebhookNotFound

@@ -23,6 +23,8 @@ from app.infra.postgres import DatabaseUnavailable
 from app.infra.reach import reaching
 from app.ingestion.board import JobBoard
 from app.ingestion.schemas import JobOut
+from app.limits.middleware import refusal, subject_of
+from app.limits.rates import RateLimiter
 
 #: Seconds for the first message, when the handshake carried no credential (design: contract).
 HELLO_S = 5.0
@@ -64,12 +66,19 @@ class Conversation:
     """One connection, from its handshake to its end."""
 
     def __init__(
-        self, socket: WebSocket, *, credentials: Credentials, board: JobBoard, events: EventHub
+        self,
+        socket: WebSocket,
+        *,
+        credentials: Credentials,
+        board: JobBoard,
+        events: EventHub,
+        limiter: RateLimiter,
     ) -> None:
         self._socket = socket
         self._credentials = credentials
         self._board = board
         self._events = events
+        self._limiter = limiter
         self._token = ""
 
     async def hold(self) -> None:
@@ -167,9 +176,11 @@ class Conversation:
             raise InvalidRequest("The message is not one of those understood here.") from error
 
     async def _answer(self, caller: Caller, subscription: Subscription, said: Said) -> None:
+        if said.action == "ping":
+            await self._send({"type": "pong"})
+            return
+        await self._count(caller)
         match said.action:
-            case "ping":
-                await self._send({"type": "pong"})
             case "unsubscribe" if said.document_id != BROADCAST:
                 subscription.remove(said.document_id)
             case "status":
@@ -180,6 +191,17 @@ class Conversation:
                 await self._follow(caller, subscription, said.document_id)
             case _:
                 raise InvalidRequest("This cannot be asked for here.")
+
+    async def _count(self, caller: Caller) -> None:
+        """Count a message as the request that asks the same; a ping asks nothing.
+
+        Raises:
+            RateLimited: a limit is used up.
+        """
+        ip: str = self._socket.scope["state"]["ip"]
+        verdict = await self._limiter.take(subject_of(caller, ip))
+        if verdict.refused_by is not None:
+            raise refusal(verdict.refused_by)
 
     async def _follow(self, caller: Caller, subscription: Subscription, document_id: str) -> None:
         """Subscribe to a document; its present state comes at once.

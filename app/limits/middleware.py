@@ -1,7 +1,7 @@
 """Pure ASGI middleware behind the gate: counts requests, and says what is left.
 
-Of a stranger, who comes no further than the open paths, it counts by the address what is posted
-and all of ``/oauth``.
+Of a stranger, who comes no further than the open paths, it counts by the address what is posted,
+all of ``/oauth``, and each WebSocket; what is said there is counted where it is heard.
 """
 
 import math
@@ -21,6 +21,8 @@ from app.limits.rates import RateLimited, RateLimiter, RouteClass, Subject, Use
 STATUS_PATH = "/api/v1/rate-limit/status"
 _ASKING = frozenset({"/api/v1/chat", "/api/v1/retrieve", "/v1/chat/completions"})
 _UPLOADS = "/api/v1/docs"
+#: A close code of WebSockets (IANA's registry for RFC 6455).
+_TRY_LATER = 1013
 
 
 class RateLimits:
@@ -40,24 +42,29 @@ class RateLimits:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count one request of a caller, or a stranger's that does something; all others pass.
+        """Count one request of a caller, or a stranger's that does something; others pass.
 
         The headers are handed up, so that they are on every response, the last wall's included;
         the address is left in the state for whoever writes it down.
         """
         caller: Caller | None = scope.get("state", {}).get("caller")
-        if scope["type"] != "http" or (caller is None and not _counts(scope)):
+        if scope["type"] == "lifespan" or (caller is None and not _counts(scope)):
             await self._app(scope, receive, send)
             return
         ip = client_ip(scope, self._trusted_proxies)
         scope.setdefault("state", {})["ip"] = ip
-        subject = Subject(ip) if caller is None else _subject(scope, caller, ip)
+        subject = Subject(ip)
+        if caller is not None:
+            subject = subject_of(caller, ip, _route_class(scope["method"], scope["path"]))
         verdict = await self._limiter(scope).take(subject, counted=scope["path"] != STATUS_PATH)
+        if scope["type"] == "websocket" and verdict.refused_by is not None:
+            await send({"type": "websocket.close", "code": _TRY_LATER})
+            return
         scope["state"]["verdict"] = verdict
         if shown := verdict.refused_by or verdict.tightest:
             scope["state"]["headers"] = _headers(shown)
         if verdict.refused_by is not None:
-            refused = _refusal(verdict.refused_by)
+            refused = refusal(verdict.refused_by)
             await problem_response(refused, scope)(scope, receive, send)
         elif subject.tenant_id and subject.route_class == "chat":
             await self._in_turn(subject.tenant_id, scope, receive, send)
@@ -77,7 +84,7 @@ class RateLimits:
 
 def _counts(scope: Scope) -> bool:
     path: str = scope["path"]
-    return scope["method"] == "POST" or path.startswith("/oauth/")
+    return scope["type"] == "websocket" or scope["method"] == "POST" or path.startswith("/oauth/")
 
 
 def _headers(shown: Use) -> list[tuple[bytes, bytes]]:
@@ -88,13 +95,13 @@ def _headers(shown: Use) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _subject(scope: Scope, caller: Caller, ip: str) -> Subject:
+def subject_of(caller: Caller, ip: str, route_class: RouteClass = "other") -> Subject:
     """Whom and what a request is counted as."""
     return Subject(
         ip,
         caller.id,
         caller.tenant_id,
-        _route_class(scope["method"], scope["path"]),
+        route_class,
         caller.user_id,
         caller.requests_per_minute,
     )
@@ -108,7 +115,8 @@ def _route_class(method: str, path: str) -> RouteClass:
     return "other"
 
 
-def _refusal(use: Use) -> RateLimited:
+def refusal(use: Use) -> RateLimited:
+    """What a caller is told whose limit is used up."""
     after_s = max(math.ceil(use.reset_s), 1)
     resets = datetime.now(UTC) + timedelta(seconds=after_s)
     error = RateLimited(

@@ -65,7 +65,9 @@ class RecallProbe:
             return None
         with reaching(asked.reach):
             async with tenant_transaction(self._pool, asked.tenant_id) as connection:
-                cursor = await connection.execute("SELECT chunk_count FROM tenants")
+                cursor = await connection.execute(
+                    "SELECT chunk_count FROM tenants WHERE id = %s", (asked.tenant_id,)
+                )
                 tenant = await cursor.fetchone()
                 if tenant is None or not 0 < tenant["chunk_count"] <= MOST_CHUNKS:
                     return None

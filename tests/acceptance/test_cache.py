@@ -210,6 +210,10 @@ def test_what_is_not_kept(pair: Pair) -> None:
         )
         late = pair.ask(0, as_of="2999-01-01T00:00:00Z")
         assert late["cached"] is None
+    brought = {"X-Provider-Key-Groq": "key-of-the-caller"}
+    for client in pair.clients:
+        reply = client.post("/api/v1/chat", json={"question": QUESTION}, headers=brought)
+        assert reply.json()["cached"] is None, "with a key of one's own"
     pair.provider.behave("status:500")
     for _ in range(2):
         fallen = pair.ask(0, question="And how many packets are sent?")

@@ -151,6 +151,19 @@ def test_an_idempotency_key_gets_the_first_answer_again(tenant: httpx.Client) ->
     assert "idempotent-replayed" in chats[1].headers
 
 
+def test_an_idempotency_key_is_its_callers_own(api: Api) -> None:
+    """Two colleagues may choose one name; neither is told what the other was answered."""
+    headers = {"Idempotency-Key": "of two"}
+    said = []
+    for question in (QUESTION, QUESTION, "Another question"):
+        with api.client(api.mint("chat"), **headers) as colleague:
+            reply = colleague.post("/api/v1/chat", json={"question": question})
+        assert reply.status_code == 200, reply.text
+        assert "idempotent-replayed" not in reply.headers
+        said.append(reply.json()["answer_id"])
+    assert len(set(said)) == 3
+
+
 def test_a_broken_file_fails_with_its_reason_and_replaces_nothing(tenant: httpx.Client) -> None:
     document = ingested(tenant, NINE)
     reply = tenant.put(

@@ -1,10 +1,12 @@
 """Every answer says what is left; what is over a limit is refused and says until when."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from app.auth.keys import create_key
 from tests.acceptance.conftest import Api, serving
@@ -66,6 +68,19 @@ def test_looking_costs_nothing(client: httpx.Client) -> None:
     assert (limit["per"], limit["limit"], limit["remaining"]) == ("key", 3, 2)
     left = datetime.fromisoformat(limit["reset_at"]) - datetime.now(UTC)
     assert 0 < left.total_seconds() <= 60
+
+
+def test_what_is_said_on_a_websocket_counts_as_requests_do(client: httpx.Client) -> None:
+    address = str(client.base_url).replace("http", "ws").rstrip("/") + "/ws"
+    with connect(address, additional_headers={"X-API-Key": client.headers["X-API-Key"]}) as socket:
+        said = []
+        for _ in range(4):
+            socket.send('{"action": "status", "document_id": "doc_missing"}')
+            said.append(json.loads(socket.recv(timeout=20))["code"])
+        assert said == ["document_not_found"] * 3 + ["rate_limited"]
+        socket.send('{"action": "ping"}')
+        assert json.loads(socket.recv(timeout=20)) == {"type": "pong"}
+    assert client.get("/api/v1/models").status_code == 429
 
 
 def test_probes_and_strangers_are_not_counted(limited: tuple[str, FreshDatabase]) -> None:

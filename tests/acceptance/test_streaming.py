@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+import redis
 
 from app.auth.keys import create_key
 from tests.acceptance.conftest import Api, serving
@@ -73,7 +75,8 @@ def modelled(
     )
     settings = {
         "LOCAL_LLM_BASE_URL": fake.url,
-        "PROVIDER_ORDER": "local",
+        "GROQ_BASE_URL": fake.url,  # for callers who bring a key: there is none of the server's
+        "PROVIDER_ORDER": "local,groq",
         "COOLDOWN_S": "0.001",
     }
     home = tmp_path_factory.mktemp("modelled")
@@ -358,3 +361,59 @@ def test_brought_keys_are_checked_and_never_shown(chat: httpx.Client) -> None:
         assert reply.status_code == 422, wrong
         assert "X-Provider-Key-Groq" in reply.json()["detail"]
         assert len(wrong) < 5 or wrong not in reply.text
+
+
+def test_a_brought_key_is_used_and_kept_nowhere(
+    chat: httpx.Client, fake: Fake, samples_ingested: FreshDatabase
+) -> None:
+    key = f"brought-{uuid.uuid4().hex}"
+    fake.behave("drip:5")
+    headers = {"X-Provider-Key-Groq": key, "Idempotency-Key": uuid.uuid4().hex}
+    body = {**QUESTION, "stream": True, "session_id": f"ses_{uuid.uuid4().hex}"}
+    done = whole(parsed(chat.post("/api/v1/chat", json=body, headers=headers).text))
+    assert done["provider"] == "groq"
+    assert [call["headers"]["authorization"] for call in fake.calls()] == [f"Bearer {key}"]
+    until(lambda: done["answer_id"] in rows_of(samples_ingested.database_url))
+    kept = {
+        "database": rows_of(samples_ingested.database_url),
+        "redis": values_of(samples_ingested.redis_url),
+        "record": chat.get(f"/api/v1/answers/{done['answer_id']}").text,
+    }
+    for where, text in kept.items():
+        assert done["answer_id"] in text, where
+        assert key not in text, where
+        assert key.encode().hex() not in text, where
+
+
+def rows_of(database_url: str) -> str:
+    """Everything in the database but what documents hold."""
+    texts = []
+    with psycopg.connect(database_url) as owner:
+        tables = owner.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace IN ('public'::regnamespace, 'jobs'::regnamespace)"
+            " AND relname NOT IN ('chunks', 'pages', 'blobs', 'lexemes')"
+        ).fetchall()
+        for (table,) in tables:
+            texts += owner.execute(f"SELECT t::text FROM {table} t").fetchall()
+    return str(texts)
+
+
+def values_of(redis_url: str) -> str:
+    """Everything in Redis."""
+    with redis.Redis.from_url(redis_url) as client:
+        read: dict[bytes, Callable[[bytes], Any]] = {
+            b"string": client.get,
+            b"hash": client.hgetall,
+            b"stream": client.xrange,
+            b"set": client.smembers,
+            b"list": lambda name: client.lrange(name, 0, -1),
+            b"zset": lambda name: client.zrange(name, 0, -1),
+        }
+        return str(
+            [
+                (name, read[kind](name))
+                for name in client.scan_iter()
+                if (kind := client.type(name)) != b"none"  # it has lapsed
+            ]
+        )

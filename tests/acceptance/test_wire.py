@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.acceptance.conftest import Api
@@ -101,6 +102,13 @@ def test_what_is_no_path_is_refused(api: Api, path: bytes) -> None:
     assert said[9:12] in (b"400", b"401", b"404")
 
 
+@pytest.mark.parametrize("hosts", [b"", HOST + HOST, HOST + b"Host: y\r\n"])
+def test_a_request_is_for_one_host(api: Api, hosts: bytes) -> None:
+    said = ask(api, b"GET /livez HTTP/1.1\r\nConnection: close\r\n", hosts, b"\r\n", SMUGGLED)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
 def test_headers_without_end_are_cut_off(api: Api) -> None:
     with line(api) as wire:
         wire.sendall(b"GET /livez HTTP/1.1\r\n" + HOST)
@@ -123,6 +131,17 @@ def test_ten_thousand_ranges_are_no_more_than_the_file(api: Api) -> None:
     ranges = b",".join(b"%d-%d" % (n * 3, n * 3) for n in range(8000))
     many = ask(api, script, b"Range: bytes=" + ranges + b"\r\n\r\n")
     assert len(many) <= len(whole)
+
+
+def test_a_range_that_is_none_is_no_error(client: httpx.Client) -> None:
+    """Starlette's own answer to it is plain text."""
+    for wrong in ("bytes=", "-1", "bytes=9-1", "9" * 5000, "\x80"):
+        headers = {"Range": wrong.encode("latin-1")}
+        reply = client.get("/docs/swagger-ui.css", headers=headers)
+        assert (reply.status_code, reply.headers["content-type"]) == (
+            200,
+            "text/css; charset=utf-8",
+        )
 
 
 def test_a_packed_body_is_not_unpacked(api: Api) -> None:

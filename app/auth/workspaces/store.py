@@ -85,14 +85,15 @@ async def get_workspace(connection: Connection, tenant_id: str, workspace_id: st
     return Workspace(**row)
 
 
-async def hold_workspace(connection: Connection, workspace_id: str) -> None:
+async def hold_workspace(connection: Connection, tenant_id: str, workspace_id: str) -> None:
     """See that a workspace stays until the transaction ends, for a document to be put into it.
 
     Raises:
         WorkspaceNotFound: there is none that the task reaches.
     """
     cursor = await connection.execute(
-        "SELECT FROM workspaces WHERE id = %s FOR KEY SHARE", (workspace_id,)
+        "SELECT FROM workspaces WHERE tenant_id = %s AND id = %s FOR KEY SHARE",
+        (tenant_id, workspace_id),
     )
     if await cursor.fetchone() is None:
         raise WorkspaceNotFound

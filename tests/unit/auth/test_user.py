@@ -16,6 +16,7 @@ from app.errors import InvalidRequest
         ("o'brien+tag@sub.example.co.uk", "o'brien+tag@sub.example.co.uk"),
         ("u\u0308ber@example.com", "\u00fcber@example.com"),
         ("ann@localhost", "ann@localhost"),
+        ("\uff41nn\uff20example.com", "ann@example.com"),
     ],
 )
 def test_an_address_has_one_spelling(written: str, stored: str) -> None:

@@ -112,7 +112,7 @@ async def test_a_slow_head_is_not_waited_for(there: Line, before: bytes) -> None
 async def test_empty_lines_keep_nothing_open(there: Line) -> None:
     """After an answer they are no head yet; they stopped uvicorn's own clock all the same."""
     assert (await there.answer()).startswith(OK)
-    assert await there.until_closed(b"\r\n") == b""
+    assert await there.until_closed(b"\r\n") in (b"", CUT_OFF)
 
 
 @pytest.mark.parametrize("piece", [b"y" * 250_000, b"\r\nX: " + b"y" * 250_000, b"\r\na:b" * 500])

@@ -13,6 +13,8 @@ from app.infra.masking import MASK, mask, mask_event
 BODY = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=24)
 SECRETS = st.one_of(
     BODY.map(lambda body: f"dk_{body}"),
+    BODY.map(lambda body: f"dr_{body}"),
+    BODY.map(lambda body: f"ds_{body}"),
     BODY.map(lambda body: f"whsec_{body}"),
     BODY.map(lambda body: f"sk-or-v1-{body}"),
     BODY.map(lambda body: f"sk-proj-{body}"),

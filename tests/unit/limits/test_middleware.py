@@ -1,7 +1,7 @@
 """What is counted of strangers, who come no further than the open paths."""
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.limits.middleware import RateLimits
 from app.limits.rates import Limit, Subject, Use, Verdict
@@ -45,3 +45,23 @@ async def test_a_stranger_is_counted_where_something_is_done(
         await limits(scope, receive, send)
 
     assert (await call(local, method=method, path=path)).status == status
+
+
+async def test_whoever_knocks_too_often_gets_no_websocket() -> None:
+    limits = RateLimits(
+        inside,
+        limiter=lambda _: Full(),  # type: ignore[arg-type,return-value]
+        crowd=lambda _: None,  # type: ignore[arg-type,return-value]
+        trusted_proxies=[],
+    )
+    scope = {"type": "websocket", "path": "/ws", "headers": [], "client": ("127.0.0.1", 4711)}
+    said: list[Message] = []
+
+    async def nothing() -> Message:
+        raise AssertionError("nothing is waited for")
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    await limits(scope, nothing, send)
+    assert said == [{"type": "websocket.close", "code": 1013}]
