@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
 from app.chat.polarity import Polarity
+from app.llm.sentences import CELLS
 from app.llm.words import figures, stem, words
 
 #: Share of a sentence's words that its quote must hold to count as support.
@@ -12,6 +13,7 @@ SUPPORT = 0.5
 _CLAIM_END = re.compile(r"(?<=[.!?\u061f\u06d4])\s+|(?<=[\u3002\uff01\uff1f\u0964])\s*|\n+")
 _SPAN_END = re.compile(
     r"(?<=[.!?\u061f\u06d4])\s+(?=[^\W_a-z]|[\"'(•*-])|(?<=[\u3002\uff01\uff1f\u0964])\s*|\n\s*\n"
+    r"|\n(?=[^\n]* \| )"  # each row of a table is a sentence
 )
 
 
@@ -45,6 +47,7 @@ class Quotable:
         # they share.
         quote = self._text[slice(*best)]
         carried = best_share >= SUPPORT and figures(claim) <= figures(quote)
+        carried = carried and not _from_other_columns(claim, quote)
         return *best, carried and not Polarity(quote).opposes(claim)
 
     def says(self, sentence: str) -> bool:
@@ -97,6 +100,22 @@ def quotable(text: str) -> Quotable:
     Taking them apart is a tenth of an answer's CPU. Some 20 kB each.
     """
     return Quotable(text)
+
+
+def _from_other_columns(claim: str, row: str) -> bool:
+    """Whether ``claim`` gives a figure of a table's ``row`` for a column that it is not of.
+
+    Told by columns with figures in their names, which are mostly years: "4,812 in 2021" is not
+    carried by "2022: 4,812 | 2021: 4,310".
+    """
+    if CELLS not in row:
+        return False
+    cells = [cell.rpartition(": ") for cell in row.split(CELLS)]
+    columns = [(figures(name), figures(value)) for name, _, value in cells]
+    asked = figures(claim)
+    named = asked & set[str]().union(*(names for names, _ in columns))
+    right = [values for names, values in columns if not names or names & named]
+    return bool(named) and not asked - named <= set[str]().union(*right)
 
 
 def _words(text: str) -> set[str]:

@@ -68,3 +68,34 @@ def test_sentences_without_spaces_are_told_apart() -> None:
     text = "客户数据保存七年。超期的数据由信息安全部删除。"
     start, end, verified = Quotable(text).locate("数据由安全部删除。")
     assert (start, end, verified) == (9, len(text), True)
+
+
+TABLE = """Year | Revenue | Costs
+Year: 2021 | Revenue: $ 4.1 million | Costs: $ 2.9 million
+Year: 2022 | Revenue: $ 5.3 million | Costs: $ 3.4 million
+
+Item | 2022 | 2021
+Item: Sales | 2022: 4,812 | 2021: 4,310
+Item: Wages | 2022: 3,105 | 2021: 2,874"""
+
+
+@pytest.mark.parametrize(
+    ("said", "verified", "quote"),
+    [
+        ("The revenue in 2021 was $ 4.1 million.", True, "Year: 2021 | "),
+        ("The revenue in 2021 was $ 5.3 million.", False, "Year: "),
+        ("Costs in 2022 were $ 3.4 million.", True, "Year: 2022 | "),
+        ("Sales in 2021 were 4,310.", True, "Item: Sales | "),
+        ("Sales in 2021 were 4,812.", False, "Item: Sales | "),
+        ("Sales were 3,105 in 2022.", False, "Item: "),
+        ("Sales were 4,812 in 2022 and 4,310 in 2021.", True, "Item: Sales | "),
+        ("Sales rose from 4,310 to 4,812.", True, "Item: Sales | "),
+    ],
+)
+def test_a_figure_of_another_row_or_column_does_not_carry_a_claim(
+    said: str, verified: bool, quote: str
+) -> None:
+    start, end, carried = Quotable(TABLE).locate(said)
+    assert TABLE[start:end].startswith(quote)
+    assert "\n" not in TABLE[start:end]
+    assert carried is verified
