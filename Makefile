@@ -147,7 +147,7 @@ test-pgvector: setup-dev ## Run what is about the chunk table and its search, on
 	$(BIN)/python -m pytest -q tests/integration/retrieval tests/integration/test_chunk_table.py tests/integration/test_row_level_security.py
 
 test-metrics: setup-dev ## Run what is about metrics: backends, dashboards, alerts, /metrics over processes
-	$(BIN)/python -m pytest -q tests/unit/infra/test_metrics*.py tests/unit/deploy/test_monitoring.py tests/integration/test_metrics.py
+	$(BIN)/python -m pytest -q tests/unit/infra/test_metrics*.py tests/unit/deploy/test_monitoring.py tests/faults/test_metrics.py
 
 test-slow: setup-dev ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/slow
