@@ -16,8 +16,8 @@ TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-slow test-faults test-explore test-fuzz test-browser check lint types contracts dead-code format evaluate evaluate-semantic \
-	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom pins clean
+	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code format evaluate evaluate-semantic \
+	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom deps-install deps-compile deps-update clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -143,6 +143,12 @@ test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branc
 test-cov: test ## The same, and the report as HTML in htmlcov/
 	$(BIN)/python -m coverage html --skip-covered
 
+test-pgvector: setup-dev ## Run what is about the chunk table and its search, on the real PostgreSQL
+	$(BIN)/python -m pytest -q tests/integration/retrieval tests/integration/test_chunk_table.py tests/integration/test_row_level_security.py
+
+test-metrics: setup-dev ## Run what is about metrics: backends, dashboards, alerts, /metrics over processes
+	$(BIN)/python -m pytest -q tests/unit/infra/test_metrics*.py tests/unit/deploy/test_monitoring.py tests/faults/test_metrics.py
+
 test-slow: setup-dev ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/slow
 
@@ -159,13 +165,15 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest -q tests/browser
 
-check: setup-dev lint types contracts dead-code docs test test-slow test-browser test-faults test-fuzz ## Everything CI runs
+check: quality-check docs test test-slow test-browser test-faults test-fuzz ## Everything CI runs
+
+quality-check: lint type contracts dead-code ## Everything that reads the code and runs nothing
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup-dev ## Static types
+type: setup-dev ## Static types
 	$(BIN)/mypy
 
 contracts: setup-dev ## Who may import whom
@@ -215,7 +223,12 @@ docs: .venv-docs/installed ## Build the documentation into site/, strictly and w
 
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet \
 	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog)
-pins: ## Compile the hashed pins (needs uv)
+deps-install: setup-dev setup-demo ## Install all that is pinned: product, demo, tools
+
+deps-update: COMPILE += --upgrade
+deps-update: deps-compile ## Compile the hashed pins, each as new as it may be
+
+deps-compile: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
 	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt

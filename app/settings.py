@@ -403,6 +403,10 @@ class Settings(BaseSettings):
         "INFO", description="Least severe level that is logged."
     )
     log_json: bool = Field(False, description="JSON lines instead of console lines.")
+    log_to_file: bool = Field(
+        False,
+        description="Also to DOCENT_HOME/logs/app_<pid>_<date>.log, which is compressed at 100 MB.",
+    )
 
     @field_validator(
         "allow_origins",
@@ -463,6 +467,11 @@ class Settings(BaseSettings):
     def issuer(self) -> str:
         """Who issues our tokens; never what a request's Host header says."""
         return self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_folder(self) -> Path | None:
+        """Where log files are written, if they are."""
+        return self.docent_home / "logs" if self.log_to_file else None
 
     @field_validator("allow_origins")
     @classmethod

@@ -140,6 +140,7 @@ GOOD = {
     "tracing_content": ("masked", "masked"),
     "log_level": ("ERROR", "ERROR"),
     "log_json": ("1", True),
+    "log_to_file": ("true", True),
 }  # fmt: skip
 #: What a knob is nothing without.
 NEEDS = {

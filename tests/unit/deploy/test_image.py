@@ -1,6 +1,7 @@
 """The images, without an engine to build them: their rules, their size, what is left out."""
 
 import json
+import os
 import re
 import shutil
 import struct
@@ -9,12 +10,14 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import pytest
 
 from app.settings import MODEL_DIR
 from scripts.prune_image import left_out
+from tests.forks import MEASURED
 
 ROOT = Path(__file__).parents[3]
 FILES = ("Dockerfile", "Dockerfile.demo")
@@ -67,14 +70,16 @@ def debug_bytes(path: Path) -> int:
     """The size of the sections that `strip --strip-debug` takes out of a 64-bit ELF file."""
     if not path.name.endswith(".so") or path.parent.name.endswith(".libs"):
         return 0
-    data = path.read_bytes()
-    [start] = struct.unpack_from("<Q", data, 0x28)
-    each, count, names = struct.unpack_from("<HHH", data, 0x3A)
-    headers = [struct.unpack_from("<IIQQQQ", data, start + each * n) for n in range(count)]
-    text = headers[names][4]
-    return sum(
-        size for name, _, _, _, _, size in headers if data.startswith(b".debug_", text + name)
-    )
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        [start] = struct.unpack_from("<Q", data, 0x28)
+        each, count, names = struct.unpack_from("<HHH", data, 0x3A)
+        headers = [struct.unpack_from("<IIQQQQ", data, start + each * n) for n in range(count)]
+        text = headers[names][4]
+        return sum(
+            size
+            for name, _, _, _, _, size in headers
+            if data[text + name : text + name + 7] == b".debug_"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,7 @@ def compiled(gone: list[Path]) -> list[Path]:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT, json.dumps(names)],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        env={name: value for name, value in os.environ.items() if name != MEASURED},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [Path(name) for name in json.loads(done.stdout.splitlines()[-1])]

@@ -1,6 +1,7 @@
 """One format for everybody's log lines, on stderr, with no local variables in tracebacks."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ ROOT = Path(__file__).parents[3]
 #: Logging is process-wide, so it is tried in a process of its own.
 SCRIPT = """
 import logging, sys, structlog
+from pathlib import Path
 from app.infra.logging import configure_logging
-configure_logging(sys.argv[1], as_json=sys.argv[2] == "json")
+folder = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+configure_logging(sys.argv[1], as_json=sys.argv[2] == "json", folder=folder)
 structlog.get_logger("ours").info("ours_info", request_id="r1")
 logging.getLogger("theirs").warning("theirs %s", "warned")
 logging.getLogger("httpx").info("chatty")
@@ -32,9 +35,9 @@ except OSError:
 """
 
 
-def run(level: str, form: str) -> str:
+def run(level: str, form: str, *folder: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, level, form],
+        [sys.executable, "-c", SCRIPT, level, form, *folder],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -72,3 +75,12 @@ def test_levels_and_secrets(form: str) -> None:
     assert "canary" not in text.replace('"canary" * 4', "").replace("hunter2-canary", "")
     assert "with ***" in text
     assert "hunter2" not in text.replace('fail("hunter2-canary")', "")
+
+
+def test_the_same_lines_are_in_the_file_of_the_process(tmp_path: Path) -> None:
+    said = run("INFO", "json", str(tmp_path / "logs"))
+    [file] = (tmp_path / "logs").iterdir()
+    # Whose lines are not ours are given their time where they are written.
+    written, shown = (re.sub(r"\d\.\d+Z", "", text) for text in (file.read_text(), said))
+    assert written == shown
+    assert "ours_info" in said

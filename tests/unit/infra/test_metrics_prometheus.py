@@ -1,4 +1,4 @@
-"""Figures in Prometheus's text; of killed workers: tests/integration/test_metrics.py."""
+"""Figures in Prometheus's text; of killed workers: tests/faults/test_metrics.py."""
 
 import socket
 import subprocess
