@@ -40,7 +40,8 @@ _NOT_ARABIC = re.compile(r"[پچژگیکٹڈڑںے]")
 
 _STOP_WORDS = {
     "english": "the of and to is was for that with as are by it from this which or have has not"
-    " what who how when where why did does many were their been you your can be an should do",
+    " what who how when where why did does many were their been you your can be an should do"
+    " on war",  # nouns with one of these were taken for Finnish or German
     "german": "der die das und ist von zu den mit für auf im nicht eine ein dem des sich auch als"
     " bei wurde werden war wie was wer welche welcher welches wann wo hat einer es sind viele",
     "dutch": "de het een van en in is dat op te zijn met voor niet die aan er door wat welke wie"

@@ -39,9 +39,7 @@ class Abstention:
     def __init__(self) -> None:
         self._threshold: float = json.loads(_DATA.read_text(encoding="utf-8"))["threshold"]
 
-    def judge(
-        self, question: str, evidence: Evidence, sources: Sequence[Source]
-    ) -> Abstained | None:
+    def judge(self, question: str, evidence: Evidence) -> Abstained | None:
         """Why ``evidence`` supports no answer, or None when it does.
 
         ``no_match``: the sources are about something else, or not about whom the question names.
@@ -53,7 +51,7 @@ class Abstention:
             return "no_match"
         if evidence.known < 1 and not any(scored.coverage for scored in evidence.ranked):
             return "weak_match"  # a title names what was asked about, and nothing is said of it
-        cosine = best_cosine(sources)
+        cosine = best_cosine(evidence.sources)
         if cosine is None:
             weak = evidence.known < WEAK_MATCH_KNOWN * share
         elif english:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from app.llm.completion import Source
@@ -38,6 +39,8 @@ _PAGE_NUMBER = re.compile(r"\bPage\s+[\w.-]*\d+(?: of \d+)?\s*$", re.IGNORECASE 
 _MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z]))")
 #: Dotted or ruled leaders: a line of a table of contents or of a form.
 _LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
+#: Years; quarters and halves: of a table's rows those of another one are no answer.
+_PERIODS = (re.compile(r" ?((?:fy)?(?:19|20)\d\d) ?"), re.compile(r" ?([qh][1-4]) ?"))
 _CLOSERS = "\"'\u201d\u2019)]"
 _STOPS = frozenset(".!\u2026\u3002\uff01\u0964:;")
 
@@ -72,32 +75,38 @@ class Evidence:
     known: float
     #: Names in the question that are in none of the sources.
     absent: tuple[str, ...] = ()
+    #: Those that were read: they hold more of the question's names than the others.
+    sources: tuple[Source, ...] = ()
 
 
 def gather(question: str, sources: Sequence[Source]) -> Evidence:
-    """Weigh every sentence of ``sources`` as an answer to ``question``."""
+    """Weigh every sentence of ``sources`` as an answer to ``question``.
+
+    What a question names tells whom it is about: of the sources only those are read that hold the
+    most of its names, since the others may say the same of somebody else.
+    """
     english = seems_english(question)
-    read = [_read(source, english=english) for source in sources]
+    named = [*codes_in(question), *(names_in(question) if english else ())]
+    every = [_read(source, english=english) for source in sources]
+    held = [sum(_speaks_of(name, page) for name in named) for page in every]
+    most = max(held, default=0)
+    read = [page for page, count in zip(every, held, strict=True) if count == most]
     asked = _Asked.of(question, [one for page in read for one in page.sentences], english=english)
     best = max((source.score for source in sources), default=0.0) or 1.0
     ranked = [scored for page in read for scored in _score(asked, page, best)]
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
         known=max((asked.known(page.words) for page in read), default=0.0),
-        absent=_absent(question, read, english=english),
+        absent=tuple(
+            " ".join(name) for name in named if not any(_speaks_of(name, page) for page in every)
+        ),
+        sources=tuple(page.source for page in read),
     )
 
 
-def _absent(question: str, read: Sequence["_Read"], *, english: bool) -> tuple[str, ...]:
-    named = list(codes_in(question))
-    if english:
-        words = frozenset(word for page in read for word in page.words)
-        named += [name for name in names_in(question) if not is_known(name, words)]
-    if not named:
-        return ()
-    texts = (f"{page.source.title} {page.source.heading} {page.source.text}" for page in read)
-    held = squeezed("".join(texts))
-    return tuple(" ".join(name) for name in named if squeezed("".join(name)) not in held)
+def _speaks_of(name: tuple[str, ...], page: "_Read") -> bool:
+    """Whether ``page`` has any word of ``name``, or all of it whatever stands between its signs."""
+    return is_known(name, page.words) or squeezed("".join(name)) in page.squeezed
 
 
 def _read(source: Source, *, english: bool) -> "_Read":
@@ -115,7 +124,7 @@ def _read(source: Source, *, english: bool) -> "_Read":
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = held_by(text)
         every.append(held)
-        if quotable(text):
+        if quotable(text) and text not in source.heading:
             found.append(Sentence(source, at, text, held))
         at = last + 1
     words = frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
@@ -153,7 +162,7 @@ def quotable(text: str) -> bool:
     return _SHORTEST_WORDS <= count_words(text) <= _LONGEST_WORDS and letters * 2 >= len(text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Read:
     """A source cut up: its quotable sentences and the words of its title and of all of it."""
 
@@ -161,6 +170,17 @@ class _Read:
     sentences: tuple[Sentence, ...]
     title: Collection[str]
     words: Collection[str]
+
+    @cached_property
+    def squeezed(self) -> str:
+        """Its letters and figures, for names that are spelled with other signs between."""
+        return squeezed(f"{self.source.title} {self.source.heading} {self.source.text}")
+
+    @cached_property
+    def prose(self) -> str:
+        """What it says outside of its tables, in lower case."""
+        lines = (self.source.title, self.source.heading, *self.source.text.split("\n"))
+        return "\n".join(line for line in lines if CELLS not in line).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +191,8 @@ class _Asked:
     kind: Kind
     #: Rarer words have a larger share; the shares add up to 1.
     shares: dict[str, float]
+    #: Those of its words that say of when: years, and parts of them.
+    periods: tuple[list[str], ...]
 
     @classmethod
     def of(cls, question: str, among: Sequence[Sentence], *, english: bool) -> "_Asked":
@@ -181,7 +203,18 @@ class _Asked:
             weights[word] = math.log(1 + (len(among) + 1) / (count + 0.5))
         total = sum(weights.values())
         shares = {word: weight / total for word, weight in weights.items()}
-        return cls(question, kind_of(question), shares)
+        matches = ([kind.fullmatch(word) for word in weights] for kind in _PERIODS)
+        periods = tuple([found[1] for found in of_kind if found] for of_kind in matches)
+        return cls(question, kind_of(question), shares, periods)
+
+    def is_of_another_period(self, row: Sentence, page: _Read) -> bool:
+        """Whether a table's ``row`` is of another time than the question, as its page tells."""
+        if CELLS not in row.text:
+            return False
+        return any(
+            periods and not any(one in row.words or one in page.prose for one in periods)
+            for periods in self.periods
+        )
 
     def known(self, held: Collection[str]) -> float:
         """The share, 0..1, of the question that ``held`` knows."""
@@ -191,6 +224,8 @@ class _Asked:
 def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
     before: Collection[str] = ()
     for sentence in page.sentences:
+        if asked.is_of_another_period(sentence, page):
+            continue
         held = sentence.words
         coverage = near = 0.0
         for word, share in asked.shares.items():

@@ -76,7 +76,7 @@ class Extractive:
             )
             return
         evidence = gather(request.question, request.sources)
-        abstained = self._abstention.judge(request.question, evidence, request.sources)
+        abstained = self._abstention.judge(request.question, evidence)
         if abstained is not None:
             yield Completion(text="", provider=self.name, model=self.name, abstained=abstained)
             return

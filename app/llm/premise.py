@@ -5,7 +5,7 @@ however many of its other words do: they are then about somebody else.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from app.llm.words import FILLER, stem
 
@@ -83,6 +83,6 @@ def squeezed(text: str) -> str:
     return "".join(filter(str.isalnum, text)).casefold()
 
 
-def is_known(name: tuple[str, ...], stems: frozenset[str]) -> bool:
-    """Whether any word of ``name`` is among the ``stems`` of the sources."""
+def is_known(name: tuple[str, ...], stems: Collection[str]) -> bool:
+    """Whether any word of ``name`` is among the ``stems`` of a source."""
     return any(stem(word) in stems for word in name)

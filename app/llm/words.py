@@ -67,9 +67,13 @@ _FIGURE = re.compile(r"(?<!\d)[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)|
 
 @lru_cache(maxsize=32_768)
 def stem(word: str) -> str:
-    """The comparable form of one word: casefolded, endings taken off; empty for filler."""
+    """The comparable form of one word: casefolded, endings taken off; empty for filler.
+
+    CAN, IT and WHO are no filler: in capitals they are what something is called.
+    """
+    acronym = len(word) > 1 and word.isupper()
     word = word[:_LONGEST_WORD].casefold()
-    if word in FILLER:
+    if word in FILLER and not acronym:
         return ""
     if not word.isascii():
         return _spelling(word)[:_PREFIX]

@@ -79,9 +79,8 @@ async def _claims(house: House, tenant_id: str, corpus: Corpus) -> list[tuple[fl
     claims = []
     for asked in corpus.questions:
         found = await house.retriever.retrieve(asked.text, Scope(tenant_id), top_k=SERVED)
-        sources = as_sources(found.passages)
-        evidence = gather(asked.text, sources)
-        claims.append((claim_of(evidence, best_cosine(sources) or 0.0), asked))
+        evidence = gather(asked.text, as_sources(found.passages))
+        claims.append((claim_of(evidence, best_cosine(evidence.sources) or 0.0), asked))
     return claims
 
 

@@ -36,7 +36,10 @@ def test_a_question_tells_its_language(text: str, language: str) -> None:
     assert language_of(text) == language
 
 
-@pytest.mark.parametrize("text", ["", "10 MB", "disk quota", "Super Bowl 50", "§ 4.2 ±"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "10 MB", "disk quota", "Super Bowl 50", "§ 4.2 ±", "papers on shear flow", "World War I"],
+)
 def test_what_shows_no_language_has_none(text: str) -> None:
     assert language_of(text) is None
 

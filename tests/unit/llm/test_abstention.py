@@ -14,7 +14,7 @@ QUESTION = "How large may a file be?"
 
 
 def judged(question: str, *sources) -> str | None:
-    return Abstention().judge(question, gather(question, sources), sources)
+    return Abstention().judge(question, gather(question, sources))
 
 
 @pytest.mark.parametrize(

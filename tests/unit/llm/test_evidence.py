@@ -112,3 +112,55 @@ def test_a_german_question_is_not_read_as_english():
     evidence = gather("Was ist die Grenze der Haftung?", [source(text)])
     assert evidence.absent == ()
     assert evidence.ranked[0].sentence.text.startswith("Die Haftungsgrenze")
+
+
+def test_of_the_sources_those_are_read_that_speak_of_whom_is_asked() -> None:
+    zephyr = source("The maximum temperature is 70 degrees.", 1, title="Zephyr datasheet")
+    falcon = source("The battery lasts for 18 months.", 2, title="Falcon handbook")
+    found = gather("What is the maximum temperature of the Falcon?", [zephyr, falcon])
+    assert found.sources == (falcon,)
+    assert [scored.sentence.source for scored in found.ranked] == [falcon]
+    both = gather("What do the Falcon and the Zephyr have?", [zephyr, falcon])
+    assert both.sources == (zephyr, falcon)
+    assert gather("What is the maximum temperature?", [zephyr, falcon]).sources == (zephyr, falcon)
+
+
+QUARTERS = """Quarter | Units sold
+Quarter: Q1 2023 | Units sold: 1,204
+Quarter: Q2 2023 | Units sold: 1,377
+
+Returns are counted apart, in a list of their own."""
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("How many units were sold in Q2 2023?", ["Q2"]),
+        ("How many units were sold in Q1 and in Q2?", ["Q1", "Q2"]),
+        ("How many units were sold in 2023?", ["Q1", "Q2"]),
+        ("How many units were sold in Q4 2023?", []),
+        ("How many units were sold in Q2 2020?", []),
+        ("How many units were sold?", ["Q1", "Q2"]),
+        ("Wie viele Units wurden im Q2 2023 verkauft?", ["Q2"]),
+    ],
+)
+def test_a_row_of_another_period_is_no_answer(question: str, rows: list[str]) -> None:
+    found = sorted(text[9:11] for text in texts(question, source(QUARTERS)) if "Quarter: " in text)
+    assert found == rows
+
+
+def test_a_period_may_stand_before_the_table() -> None:
+    text = f"Figures of the year 2020.\n\n{QUARTERS}"
+    assert "Quarter: Q2" in best("How many units were sold in Q2 2020?", source(text))
+
+
+def test_a_heading_is_no_answer() -> None:
+    text = "Falcon data logger handbook\n\nThe logger records the temperature of the air."
+    found = texts("Falcon logger handbook", source(text, heading="Falcon data logger handbook"))
+    assert found == ["The logger records the temperature of the air."]
+
+
+def test_what_is_called_by_capitals_is_no_filler() -> None:
+    text = "The logger has a Controller Area Network (CAN) bus. It can be mounted on any rail."
+    assert "(CAN)" in best("What does CAN stand for?", source(text))
+    assert gather("What does CAN stand for?", [source(text)]).known == 1
