@@ -3,8 +3,9 @@
 Speaks the OpenAI dialect of ``POST /v1/chat/completions`` with the peculiarities of OpenRouter
 (comments, errors inside a 200, cost in the usage) and Groq (``retry-after``, reset durations).
 
-The behaviour is the model's name (``"stall"``), with arguments after colons (``"ok:200"``), or
-whatever ``POST /control {"behaviour": "…"}`` set for every model (``null`` unsets it).
+The behaviour is the model's name (``"stall"``, ``"groq/stall"``), with arguments after colons
+(``"ok:200"``), or whatever ``POST /control {"behaviour": "…"}`` set for every model (``null``
+unsets it).
 ``GET /control`` returns the record, ``DELETE /control`` forgets it. ``{"listening": "refused"}``
 closes the port and ``"blackhole"`` leaves connections unanswered, until ``"open"``; the second URL
 that ``--control`` prints stays open for that.
@@ -216,9 +217,19 @@ async def _say(exchange: Exchange, tokens: list[str]) -> None:
     await exchange.end()
 
 
+def _sentence(token: str, size: int) -> str:
+    """``token``, made as long as is asked for by words before it and a full stop."""
+    return token if len(token) >= size else f"{'so ' * (size // 3)}{token.strip()}. "
+
+
 async def drip(exchange: Exchange, args: list[str]) -> None:
-    """``drip:N:S``: N tokens, each in its own write, S seconds apart (0 = as fast as it goes)."""
-    tokens, pause = _tokens(int(_number(args, 0, 0))), _number(args, 1, 0)
+    """``drip:N:S:C``: N tokens of C characters or more, each in its own write, S seconds apart.
+
+    With S = 0 as fast as they are taken.
+    """
+    size = int(_number(args, 2, 0))
+    tokens = [_sentence(token, size) for token in _tokens(int(_number(args, 0, 0)))]
+    pause = _number(args, 1, 0)
     await exchange.start()
     await exchange.part(exchange.head())
     for chunk in exchange.contents(tokens):
@@ -335,19 +346,26 @@ async def ends_early(exchange: Exchange, args: list[str]) -> None:
 async def dies_with_error(exchange: Exchange, args: list[str]) -> None:
     """Half an answer, then OpenRouter's error inside the stream."""
     await exchange.start()
-    error = {"code": int(_number(args, 0, 502)), "message": "Provider disconnected"}
+    error = {
+        "code": int(_number(args, 0, 502)),
+        "message": f"Provider disconnected; {_sent(exchange)}",
+    }
     await exchange.part(exchange.chunk({"content": "The limit "}))
     await exchange.wait(0.05)
     await exchange.part(exchange.chunk({"content": ""}, finish_reason="error", error=error))
     await exchange.end()
 
 
+def _sent(exchange: Exchange) -> str:
+    """What some put into their errors, for everybody to read."""
+    return f"you sent {exchange.call.headers.get('authorization', '')}"
+
+
 async def status(exchange: Exchange, args: list[str]) -> None:
     """``status:CODE`` or ``status:429:SECONDS`` with Retry-After."""
     code = int(args[0])
     headers = {"retry-after": args[1]} if len(args) > 1 else {}
-    auth = exchange.call.headers.get("authorization", "")
-    message = f"refused with {code}; you sent {auth}"
+    message = f"refused with {code}; {_sent(exchange)}"
     error = {"error": {"message": message, "type": "error", "code": code}}
     await exchange.send(code, json.dumps(error).encode(), **headers)
 
@@ -360,31 +378,35 @@ async def groq_429(exchange: Exchange, args: list[str]) -> None:
         "x-ratelimit-remaining-tokens": "17",
         "x-ratelimit-reset-tokens": "9m",
     }
-    body = b'{"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}'
-    await exchange.send(429, body, **headers)
+    message = f"Rate limit reached; {_sent(exchange)}"
+    error = {"error": {"message": message, "code": "rate_limit_exceeded"}}
+    await exchange.send(429, json.dumps(error).encode(), **headers)
 
 
 async def overflow(exchange: Exchange, args: list[str]) -> None:
     """OpenAI's context overflow."""
-    body = b'{"error": {"message": "too long", "code": "context_length_exceeded"}}'
-    await exchange.send(400, body)
+    message = f"too long; {_sent(exchange)}"
+    error = {"error": {"message": message, "code": "context_length_exceeded"}}
+    await exchange.send(400, json.dumps(error).encode())
 
 
 async def error_200(exchange: Exchange, args: list[str]) -> None:
     """``error_200:CODE``: a 200 whose body is an error."""
-    error = {"error": {"message": "upstream said no", "code": int(_number(args, 0, 502))}}
+    message = f"upstream said no; {_sent(exchange)}"
+    error = {"error": {"message": message, "code": int(_number(args, 0, 502))}}
     await exchange.send(200, json.dumps(error).encode())
 
 
 async def html(exchange: Exchange, args: list[str]) -> None:
     """A proxy's page."""
-    await exchange.send(200, b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "text/html")
+    page = f"\n<!DOCTYPE html><html><body>Sign in; {_sent(exchange)}</body></html>"
+    await exchange.send(200, page.encode(), "text/html")
 
 
 async def not_json(exchange: Exchange, args: list[str]) -> None:
     """Events that are not JSON."""
     await exchange.start()
-    await exchange.part(b'data: {"choices": [{"delta"\n\n')
+    await exchange.part(f'data: {_sent(exchange)} {{"choices": [{{"delta"\n\n'.encode())
     await exchange.end()
 
 
@@ -644,7 +666,8 @@ class FakeProvider:
                 await self._control(exchange)
             else:
                 # Before anybody who waits for the call can change it.
-                call.behaviour = self.behaviour or str(exchange.body.get("model", "ok"))
+                model = str(exchange.body.get("model", "ok"))
+                call.behaviour = self.behaviour or model.rpartition("/")[2]
                 call.number = len(self.calls)
                 self.calls.append(call)
                 await self._note()
