@@ -6,8 +6,9 @@ Rows are never changed, which the database sees to. Secrets, and what documents 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from app.infra.ids import new_event_id
@@ -48,26 +49,36 @@ class AuditEvent:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+_INSERT: LiteralString = """
+    INSERT INTO audit_events
+        (id, tenant_id, actor, user_id, action, target, outcome, ip, request_id, details)
+    VALUES (%(id)s, %(tenant)s, %(actor)s, %(user)s, %(action)s, %(target)s, %(outcome)s,
+            %(ip)s, %(request)s, %(details)s)"""
+
+
 async def record(connection: Connection, event: AuditEvent) -> None:
     """Write ``event`` down in the open transaction, which has entered its tenant."""
-    await connection.execute(
-        "INSERT INTO audit_events"
-        " (id, tenant_id, actor, user_id, action, target, outcome, ip, request_id, details)"
-        " VALUES (%(id)s, %(tenant)s, %(actor)s, %(user)s, %(action)s, %(target)s, %(outcome)s,"
-        " %(ip)s, %(request)s, %(details)s)",
-        {
-            "id": new_event_id(),
-            "tenant": event.tenant_id,
-            "actor": event.by.actor,
-            "user": event.by.user_id,
-            "action": event.action,
-            "target": _storable(event.target),
-            "outcome": event.outcome,
-            "ip": event.by.ip,
-            "request": event.by.request_id,
-            "details": Jsonb({name: _storable(value) for name, value in event.details.items()}),
-        },
-    )
+    await connection.execute(_INSERT, _values(event))
+
+
+def record_as_owner(connection: psycopg.Connection[Any], event: AuditEvent) -> None:
+    """The same for an operator's program, which acts as the owner of the tables; blocks."""
+    connection.execute(_INSERT, _values(event))
+
+
+def _values(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "id": new_event_id(),
+        "tenant": event.tenant_id,
+        "actor": event.by.actor,
+        "user": event.by.user_id,
+        "action": event.action,
+        "target": _storable(event.target),
+        "outcome": event.outcome,
+        "ip": event.by.ip,
+        "request": event.by.request_id,
+        "details": Jsonb({name: _storable(value) for name, value in event.details.items()}),
+    }
 
 
 class AuditLog:

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from app.auth.api_keys.uses import KeyUses
+from app.auth.audit import OPERATOR, AuditEvent, record_as_owner
 from app.auth.caller import ALL_SCOPES, Caller
 from app.errors import ConfigurationError, InvalidRequest, NotAuthenticated
 from app.infra.ids import new_id
@@ -156,19 +157,18 @@ def _store(
     """Store the hash of a key, unless it is stored already."""
     with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
         found = connection.execute("SELECT FROM api_keys WHERE key_hash = %s", (digest,))
-        if found.fetchone() is None:
-            connection.execute(
-                "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes, budget_usd)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (
-                    new_id("key"),
-                    _tenant(connection, tenant),
-                    name.strip(),
-                    digest,
-                    list(scopes),
-                    budget_usd,
-                ),
-            )
+        if found.fetchone() is not None:
+            return
+        key_id, tenant_id = new_id("key"), _tenant(connection, tenant)
+        connection.execute(
+            "INSERT INTO api_keys (id, tenant_id, name, key_hash, scopes, budget_usd)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (key_id, tenant_id, name.strip(), digest, list(scopes), budget_usd),
+        )
+        details = {"scopes": sorted(scopes)}
+        record_as_owner(
+            connection, AuditEvent(tenant_id, "key.create", OPERATOR, key_id, details=details)
+        )
 
 
 def tenant_named(owner_url: str, tenant: str) -> str:

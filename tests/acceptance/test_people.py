@@ -433,7 +433,9 @@ def test_what_is_done_is_in_the_audit_log(firm: Firm) -> None:
     everything = firm.boss.get(AUDIT, params={"limit": 100}).json()
     assert not everything["has_more"]
     actions = [event["action"] for event in everything["items"]]
-    assert actions[-3:] == ["key.create", "user.register", "invitation.create"]
+    # The last is the operator's, who made the tenant.
+    assert actions[-4:] == ["key.create", "user.register", "invitation.create", "key.create"]
+    assert everything["items"][-1]["actor"] is None
     assert actions[:4] == ["user.rename"] * 3 + ["password.reset"]
     for secret in (PASSWORD, reset["password"], key, firm.key):
         assert secret not in json.dumps(everything)
