@@ -122,7 +122,10 @@ def _upload(client: ApiClient, asked: Arguments) -> int:
     for path in asked.files:
         try:
             sent = client.upload(path.name, path.read_bytes(), tags=asked.tag)
-        except (OSError, ApiProblem) as problem:
+        except OSError as error:
+            failed += bool(_fail(error.strerror or error, str(path)))
+            continue
+        except ApiProblem as problem:
             failed += bool(_fail(problem, str(path)))
             continue
         if sent.job is None:

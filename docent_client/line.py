@@ -45,15 +45,21 @@ def open_connection(api_url: str) -> httpx.Client:
     Raises:
         ApiProblem: ``api_url`` is not an address.
     """
+    if not _is_address(api_url):
+        detail = f"{api_url} is not an address such as http://127.0.0.1:8000."
+        raise ApiProblem("The API cannot be reached", detail, UNREACHABLE)
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    local = on_this_machine(api_url)
+    return httpx.Client(base_url=api_url, timeout=timeout, trust_env=not local)
+
+
+def _is_address(api_url: str) -> bool:
     try:
-        urlsplit(api_url)  # refuses some addresses that httpx fails at only later
-        local = on_this_machine(api_url)
-        connection = httpx.Client(base_url=api_url, timeout=timeout, trust_env=not local)
-    except (ValueError, httpx.InvalidURL) as error:
-        detail = f"The API's URL is {api_url}, which is not an address."
-        raise ApiProblem("The API cannot be reached", detail, UNREACHABLE) from error
-    return connection
+        httpx.URL(api_url)
+        parts = urlsplit(api_url)  # refuses some addresses that httpx fails at only later
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,10 @@ def usable(key: str | None, what: str) -> str:
     Raises:
         ApiProblem: about the key.
     """
-    if not key or not key.isascii() or not key.isprintable():
-        detail = "A key is one line of letters, digits and dashes." if key else "There is none."
+    if not key:
+        raise ApiProblem(f"There is no {what}", "Set DOCENT_API_KEY.", UNUSABLE_KEY)
+    if not key.isascii() or not key.isprintable():
+        detail = "A key is one line of letters, digits and dashes."
         raise ApiProblem(f"This {what} cannot be right", detail, UNUSABLE_KEY)
     return key
 

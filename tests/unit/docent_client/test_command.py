@@ -46,5 +46,23 @@ def test_no_server_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str]) -
     assert main(["--api", f"http://127.0.0.1:{port}", "doctor"]) == 1
     assert "wrong  server" in (told := capsys.readouterr().out)
     assert "make run" in told
-    assert main(["--api", "http://127.0.0.1:none", "docs"]) == 1
-    assert "not an address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:none", "nonsense", "ftp://a.b"])
+def test_what_is_no_address_is_said_to_be_none(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--api", url, "docs"]) == 1
+    assert f"{url} is not an address" in capsys.readouterr().err
+
+
+def test_a_missing_key_or_file_is_one_plain_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCENT_HOME", str(tmp_path))
+    monkeypatch.delenv("DOCENT_API_KEY", raising=False)
+    assert main(["ask", "Why?"]) == 1
+    assert capsys.readouterr().err == "docent: There is no API key: Set DOCENT_API_KEY.\n"
+    missing = str(tmp_path / "none.md")
+    assert main(["upload", missing]) == 1
+    assert capsys.readouterr().err == f"{missing}: No such file or directory\n"
