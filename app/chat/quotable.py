@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 
 from app.chat.polarity import Polarity
 from app.llm.sentences import CELLS
-from app.llm.words import figures, stem, words
+from app.llm.words import figures, stems, words
 
 #: Share of a sentence's words that its quote must hold to count as support.
 SUPPORT = 0.5
@@ -57,8 +57,7 @@ class Quotable:
     @cached_property
     def stems(self) -> frozenset[str]:
         """The stems of its words."""
-        every = set[str]().union(*(found for _, _, found in self._sentences))
-        return frozenset(map(stem, every)) - {""}
+        return frozenset(stems(self._plain))
 
     @cached_property
     def figures(self) -> set[str]:

@@ -150,7 +150,9 @@ def _pairs(word: str) -> list[str]:
 
 
 def stems(text: str) -> list[str]:
-    """The stems of ``text`` in order, filler left out."""
+    """The stems of ``text`` in order, filler left out; what is all in capitals has no acronyms."""
+    if text.isupper():
+        text = text.lower()
     return [found for word in words(text) if (found := stem(word))]
 
 

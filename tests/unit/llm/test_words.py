@@ -33,6 +33,11 @@ def test_filler_is_dropped_and_identifiers_stay_whole():
     assert stems(text) == ["os_api_init", "ds3000.2.1", "1000", "fil"]
 
 
+def test_filler_in_capitals_is_an_acronym_but_where_all_is_in_capitals():
+    assert stems("What does CAN stand for?") == ["can"]
+    assert stems("WHAT DOES IT SAY OF FILES?") == stems("what does it say of files?")
+
+
 def test_scripts_without_spaces_are_paired():
     assert words("数据存储 app") == ["数据", "据存", "存储", "app"]
     assert words("水") == ["水"]
