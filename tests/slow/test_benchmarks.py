@@ -34,6 +34,15 @@ RUNS: dict[str, tuple[list[str], set[str], list[str]]] = {
         ["chunk_ms", "memory_mb", "chunk_speedup", "squad2", "xquad en", "financebench"],
     ),
     "events": ([], set(), ["published 700 at", "3500 deliveries to 5 listeners"]),
+    "exporters": (
+        [],
+        {"exporters.json", "exporters.md"},
+        [
+            "| nothing | 20 |",
+            "| OTLP and Langfuse | 20 |",
+            "| Datadog and Langfuse | 20 |",
+        ],
+    ),
     "ingest": (
         [],
         {"ingest.json", "ingest.md"},
