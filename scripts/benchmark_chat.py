@@ -5,7 +5,8 @@
 Real processes over real HTTP, one worker each, with the sample documents in servers of their own
 and the peers in an environment of their own, all thrown away (``--keep`` keeps them for another
 run), and a provider that answers at once. Everything is interleaved, everybody must say the same,
-and CPU is each process's own, from the kernel. Writes docs/benchmarks/chat.{json,md}.
+and CPU is each process's own, from the kernel. ``--quick`` leaves the peers out. Writes
+docs/benchmarks/chat.{json,md}.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,12 @@ import uvloop
 from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
 from app.settings import MODEL_DIR, load_settings
+from scripts.benchmarks import add_options, write
 from scripts.chat_benchmark.corpus import QUESTIONS, fill
 from scripts.chat_benchmark.load import ask
 from scripts.chat_benchmark.measure import LONG, SHORT, Case, behave, empty_post_ms, measure
 from scripts.chat_benchmark.peers import QUIET, make_environment
-from scripts.chat_benchmark.processes import ROOT, Server, server
+from scripts.chat_benchmark.processes import Server, server
 from scripts.chat_benchmark.report import budgets, page, rows_of, slopes_of, summary
 from scripts.chat_benchmark.targets import (
     DIRECT,
@@ -47,7 +50,6 @@ from scripts.chat_benchmark.targets import (
     prompted,
 )
 
-RESULT = ROOT / "docs" / "benchmarks" / "chat"
 COMMAND = "python -m scripts.benchmark_chat"
 #: As scripts/gunicorn_conf.py serves.
 UVICORN = [
@@ -61,6 +63,8 @@ UVICORN = [
     "--no-server-header",
     "--no-proxy-headers",
 ]
+#: A quick run asks so many times less.
+FEWER = 8
 #: A cited answer, and the ways in which a stream may come.
 ANSWER = "cited:60:20"
 SHAPES = {
@@ -90,8 +94,10 @@ def cases_of(rate: float, *, stream: bool) -> list[Case]:
     return [*cases, Case(paced, fast, int(rate * 3), clients=32, rate=rate, streamed=True)]
 
 
-def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dict[str, Server]:
-    """Start everybody."""
+def start(
+    stack: ExitStack, peers: Path | None, database_url: str, folder: Path
+) -> dict[str, Server]:
+    """Start everybody; the peers if there is a folder for their environment."""
 
     def add(name: str, python: str | Path, arguments: Sequence[str], **environment: str) -> Server:
         return stack.enter_context(server(name, [python, *arguments], folder, **environment))
@@ -108,6 +114,11 @@ def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dic
         ANSWER_CACHE_TTL_S="0",
         LOG_JSON="true",
     )
+    package = "scripts.chat_benchmark"
+    nobody = add(EMPTY, sys.executable, [*UVICORN, f"{package}.empty_app:app"])
+    started = {DIRECT: provider, OURS: api, EMPTY: nobody}
+    if peers is None:
+        return started
     environment = {
         **QUIET,
         "BENCHMARK_PROVIDER": address,
@@ -115,11 +126,9 @@ def start(stack: ExitStack, peers: Path, database_url: str, folder: Path) -> dic
         "BENCHMARK_MODEL": str(MODEL_DIR),
     }
     python = make_environment(peers)
-    package = "scripts.chat_benchmark"
     stack_app = add(NAIVE, python, [*UVICORN, f"{package}.naive_app:app"], **environment)
     router = add(LITELLM, python, [*UVICORN, f"{package}.litellm_app:app"], **environment)
-    nobody = add(EMPTY, sys.executable, [*UVICORN, f"{package}.empty_app:app"])
-    return {DIRECT: provider, OURS: api, NAIVE: stack_app, LITELLM: router, EMPTY: nobody}
+    return {**started, NAIVE: stack_app, LITELLM: router}
 
 
 async def prompts_of(
@@ -165,17 +174,20 @@ async def run(parts: dict[str, Server], key: str, options: argparse.Namespace) -
     """Measure."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await parts[OURS].until_up(session, "/readyz")
-        for name in (NAIVE, LITELLM, EMPTY):
+        for name in parts.keys() - {DIRECT, OURS}:
             await parts[name].until_up(session, "/ready")
         provider = parts[DIRECT]
         await provider.until_up(session, "/control")
         await behave(session, provider, ANSWER)
-        product, peer = ours(parts[OURS], key), naive(parts[NAIVE])
+        product = ours(parts[OURS], key)
         prompts = await prompts_of(session, product, provider)
-        direct, router = prompted(prompts, provider=provider, litellm=parts[LITELLM])
-        targets = [direct, product, peer, router]
-        shared = await shared_passages(session, product, peer)
+        direct, *router = prompted(prompts, provider=provider, litellm=parts.get(LITELLM))
+        peers = [naive(parts[NAIVE])] if NAIVE in parts else []
+        targets = [direct, product, *peers, *router]
+        shared = await shared_passages(session, product, peers[0]) if peers else []
         cases = cases_of(options.rate, stream=await streams(session, product))
+        if options.quick:
+            cases = [replace(case, count=case.count // FEWER) for case in cases]
         posts_ms = [await empty_post_ms(session, empty(parts[EMPTY]))]
         tallies = await measure(session, targets, provider, cases, rounds=options.rounds)
         posts_ms.append(await empty_post_ms(session, empty(parts[EMPTY])))
@@ -196,7 +208,8 @@ def benchmark(options: argparse.Namespace, home: Path) -> dict[str, Any]:
     settings, load = load_settings(), os.getloadavg()[0]
     with servers(settings) as urls, ExitStack() as stack:
         chunks = fill(urls.database_url)
-        parts = start(stack, home / "peers", urls.database_url, home)
+        peers = None if options.quick else home / "peers"
+        parts = start(stack, peers, urls.database_url, home)
         key = (home / "dev.key").read_text().strip()
         result = uvloop.run(run(parts, key, options))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -221,7 +234,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--rate", type=float, default=25, help="requests/s of the paced clients")
     parser.add_argument("--keep", type=Path, help="folder for the servers' data and the peers")
-    parser.add_argument("--quick", action="store_true", help="one round, no files")
+    add_options(parser, quick="a small round without the peers, which would be installed")
     options = parser.parse_args()
     if options.quick:
         options.rounds = 1
@@ -237,9 +250,7 @@ def main() -> None:
             shutil.rmtree(home, ignore_errors=True)
             shutil.rmtree(sockets, ignore_errors=True)
     sys.stdout.write("\n".join(summary(result)) + "\n")
-    if not options.quick:
-        RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-        RESULT.with_suffix(".md").write_text(page(result), "utf-8")
+    write(options, {"chat.json": json.dumps(result, indent=2) + "\n", "chat.md": page(result)})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import datetime
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,10 +32,10 @@ from playwright.sync_api import Page, sync_playwright
 from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
 from app.settings import load_settings
-from scripts.chat_benchmark.corpus import QUESTIONS
-from scripts.chat_benchmark.processes import ROOT, Server, server
+from scripts.benchmarks import add_options, write
+from scripts.chat_benchmark.corpus import QUESTIONS, prepare_samples
+from scripts.chat_benchmark.processes import Server, server
 
-RESULT = ROOT / "docs" / "benchmarks" / "demo.md"
 COMMAND = "python -m scripts.benchmark_demo"
 #: The budget.
 MOST_MS = 150
@@ -123,7 +122,7 @@ def parts(home: Path) -> Iterator[tuple[Server, Server, str]]:
     api = ["-m", "uvicorn", "--loop=uvloop", "--http=httptools", "--port={port}", "app.main:app"]
     fake = ["-m", "tests.fake_provider", "--port={port}", f"--behaviour={BEHAVIOUR}"]
     with servers(load_settings()), ExitStack() as stack:
-        subprocess.run([sys.executable, "-m", "scripts.prepare", "--samples"], cwd=ROOT, check=True)
+        prepare_samples()
         key = (home / "dev.key").read_text().strip()
 
         def start(name: str, arguments: list[str], **environment: str) -> Server:
@@ -215,7 +214,7 @@ def main() -> int:
     """Run it; 1 when the budget is not held."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=12, help="conversations that count")
-    parser.add_argument("--quick", action="store_true", help="two conversations, no file")
+    add_options(parser, quick="two conversations, whatever they take")
     options = parser.parse_args()
     rounds = 2 if options.quick else options.rounds
     for outside in ("DATABASE_URL", "REDIS_URL"):
@@ -230,9 +229,8 @@ def main() -> int:
         shutil.rmtree(sockets, ignore_errors=True)
     text = page_of(found, rounds, load)
     sys.stdout.write(text)
-    if not options.quick:
-        RESULT.write_text(text, "utf-8")
-    return 0 if within_budget(found) else 1
+    write(options, {"demo.md": text})
+    return 0 if options.quick or within_budget(found) else 1
 
 
 if __name__ == "__main__":

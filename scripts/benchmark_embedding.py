@@ -1,6 +1,6 @@
 """Compares builds of the embedding model: CPU per question and per chunk, memory, quality.
 
-    python scripts/benchmark_embedding.py --model fp32=DIR --model int8=DIR [--data DIR]
+    python scripts/benchmark_embedding.py --model fp32=DIR --model int8=DIR [--data DIR] [--quick]
 
 The first model named is the reference: the others' vectors must agree with its own before a ratio
 is printed. Rounds are interleaved and CPU time is compared, since small machines are noisy.
@@ -36,13 +36,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from app.retrieval.minilm import MiniLmEmbedder  # noqa: E402 - needs the path above
+from scripts.benchmarks import add_options, write  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from app.retrieval.embedding import Vectors
 
-RESULT = ROOT / "docs" / "benchmarks" / "embedding.json"
 ROUNDS = 9
 CHUNKS, CHUNK_TOKENS = 8, 225
 QUESTIONS, QUESTION_TOKENS = 40, 20
@@ -84,13 +84,13 @@ def texts_of(model_dir: Path, tokens: int) -> Iterator[str]:
         yield text[spans[first][0] : spans[first + size - 1][1]]
 
 
-async def measure_speed(models: dict[str, Path]) -> dict[str, dict[str, float]]:
+async def measure_speed(models: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
     """Per model: CPU milliseconds (median of interleaved rounds) and the lowest cosine."""
     embedders = {name: MiniLmEmbedder(folder) for name, folder in models.items()}
     any_dir = next(iter(models.values()))
     long, short = texts_of(any_dir, CHUNK_TOKENS), texts_of(any_dir, QUESTION_TOKENS)
     samples: dict[str, dict[str, list[float]]] = {name: {} for name in models}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         chunks = [next(long) for _ in range(CHUNKS)]
         questions = [next(short) for _ in range(QUESTIONS)]
         vectors = {}
@@ -215,11 +215,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", action="append", required=True, metavar="LABEL=DIR")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--output", type=Path, default=RESULT)
+    add_options(parser, quick="one round")
     options = parser.parse_args()
     models = {name: Path(path) for name, path in (each.split("=", 1) for each in options.model)}
 
-    speed = asyncio.run(measure_speed(models))
+    speed = asyncio.run(measure_speed(models, 1 if options.quick else ROUNDS))
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
         for name, folder in models.items():
             speed[name]["memory_mb"] = fresh.apply(memory_mb, (folder,))
@@ -239,8 +239,7 @@ def main() -> None:
         show(label, quality[label])
     machine = {"python": platform.python_version(), "onnxruntime": onnxruntime.__version__}
     result = {"machine": machine, "speed": speed, "quality": quality}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write(options, {"embedding.json": json.dumps(result, indent=2) + "\n"})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 One process publishes as the worker does; this one listens as an API worker does: every listener
 takes its events and frames each one for its client. Each event goes to every listener.
 
-    python -m scripts.benchmark_events [--listeners 100] [--rate 700] [--seconds 5]
+    python -m scripts.benchmark_events [--listeners 100] [--rate 700] [--seconds 5] [--quick]
 """
 
 import argparse
@@ -105,9 +105,12 @@ def main() -> None:
     parser.add_argument("--listeners", type=int, default=100)
     parser.add_argument("--rate", type=float, default=700)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--quick", action="store_true", help="5 listeners, for a second")
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--publish-to", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.quick:
+        asked.listeners, asked.seconds = 5, 1
     if asked.publish_to:
         uvloop.run(publish(asked.publish_to, asked.rate, asked.count))
         return

@@ -1,6 +1,6 @@
 """Ingestion against its ceiling: pages/s beside the embedding model alone, and unchanged files/s.
 
-    python -m scripts.benchmark_ingest [--pages 400] [--files 2000]
+    python -m scripts.benchmark_ingest [--pages 400] [--files 2000] [--quick]
 
 A throw-away house on its own embedded servers. First the chunks of ``--pages`` pages are embedded
 and nothing else: the ceiling. Then the same pages go the whole way, from the folder to the
@@ -38,9 +38,9 @@ from app.ingestion.new_chunk import embedded_text, new_chunks  # noqa: E402
 from app.ingestion.parse import parse_pdf  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.wiring import House, open_house  # noqa: E402
+from scripts.benchmarks import add_options, write  # noqa: E402
 from tests.pdfs import make_pdf  # noqa: E402
 
-RESULT = ROOT / "docs" / "benchmarks" / "ingest"
 ROUNDS = 3
 PAGES_OF_A_PDF = 100
 WORDS = Path(ROOT / "docs" / "glossary.md").read_text("utf-8").replace("|", " ").split()
@@ -139,7 +139,7 @@ async def measure(settings: Settings, folder: Path, options: argparse.Namespace)
         alone = [await ceiling(house, texts)]
         whole: dict[int, list[float]] = {PAGES_OF_A_PDF: [], options.pages: []}
         shares: dict[int, list[float]] = {most: [] for most in whole}
-        for turn in range(ROUNDS):
+        for turn in range(options.rounds):
             for most, times in whole.items():
                 name = f"{turn} {most}"
                 place = write_pdfs(folder / name, pages(options.pages, name), most)
@@ -206,7 +206,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pages", type=int, default=400)
     parser.add_argument("--files", type=int, default=2000)
+    add_options(parser, quick="one round of 20 pages and 20 files")
     options = parser.parse_args()
+    options.rounds = ROUNDS
+    if options.quick:
+        options.pages, options.files, options.rounds = 20, 20, 1
     with tempfile.TemporaryDirectory() as place:
         settings = Settings(_env_file=None, docent_home=Path(place) / "home")  # type: ignore[call-arg]
         with servers(settings):
@@ -218,8 +222,7 @@ def main() -> None:
             result = asyncio.run(measure(settings, Path(place), options))
     result["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     result["cores"] = os.cpu_count()
-    RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    RESULT.with_suffix(".md").write_text(page(result), "utf-8")
+    write(options, {"ingest.json": json.dumps(result, indent=2) + "\n", "ingest.md": page(result)})
     sys.stdout.write(page(result))
 
 

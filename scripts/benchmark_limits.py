@@ -3,7 +3,7 @@
 The middleware as it is wired, with every limit a user's question is counted in, over the shared
 line to a Redis of its own; what passes it does nothing. Ends with 1 when the budget is not met.
 
-    python -m scripts.benchmark_limits [--requests 20000] [--at-once 32]
+    python -m scripts.benchmark_limits [--requests 20000] [--at-once 32] [--quick]
 """
 
 import argparse
@@ -92,14 +92,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--at-once", type=int, default=32)
+    parser.add_argument("--quick", action="store_true", help="320 requests, whatever they cost")
     asked = parser.parse_args()
+    requests = 320 if asked.quick else asked.requests
     with (
         tempfile.TemporaryDirectory() as home,
         embedded_servers(Path(home), postgres=False) as urls,
     ):
-        met = uvloop.run(measure(Path(home), urls.redis_url, asked.requests, asked.at_once))
+        met = uvloop.run(measure(Path(home), urls.redis_url, requests, asked.at_once))
     print(f"budget {BUDGET_MS} ms together: {'met' if met else 'NOT met'}")
-    return 0 if met else 1
+    return 0 if met or asked.quick else 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ streams, interleaved, and must return the same text before anything is printed. 
 process only; cost per call and per token come from streams of two lengths. Two shapes of stream:
 every token in a packet of its own, and all tokens in one write.
 
-    python -m scripts.benchmark_llm_client [--rounds 40] [--json docs/benchmarks/llm_client.json]
+    python -m scripts.benchmark_llm_client [--rounds 40] [--quick]
+
+Writes docs/benchmarks/llm_client.json.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import uvloop
 from app.llm.completion import Completion, CompletionRequest, Message, Provider
 from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.router import Router
+from scripts.benchmarks import add_options, write
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT, LONG = 20, 220
@@ -170,14 +173,15 @@ def main() -> None:
     """Start the provider, measure, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--json", type=Path)
+    add_options(parser, quick="two rounds")
     options = parser.parse_args()
+    rounds = 2 if options.quick else options.rounds
     fake = subprocess.Popen(
         [sys.executable, "-m", "tests.fake_provider"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         url = fake.stdout.readline().strip()
-        results = uvloop.run(compare(url, options.rounds))
+        results = uvloop.run(compare(url, rounds))
     finally:
         fake.terminate()
         fake.wait()
@@ -186,9 +190,7 @@ def main() -> None:
         for name, row in rows.items():
             numbers = (row["ms_per_call"], row["us_per_token"], row["ms_200_tokens"])
             print(f"{name:<30}{numbers[0]:>10.2f}{numbers[1]:>10.1f}{numbers[2]:>15.2f}")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    write(options, {"llm_client.json": json.dumps(results, indent=1) + "\n"})
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.infra.postgres import open_pool  # noqa: E402 - needs the line above
 from app.retrieval.search import Retriever  # noqa: E402
+from scripts.benchmarks import add_options, write  # noqa: E402
 from scripts.search_benchmark.corpus import (  # noqa: E402
     SEEDS,
     Corpus,
@@ -63,7 +64,6 @@ from scripts.search_benchmark.tables import (  # noqa: E402
     server,
 )
 
-RESULT = ROOT / "docs" / "benchmarks" / "search"
 COMMAND = "python -m scripts.benchmark_search"
 
 
@@ -152,7 +152,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--chunks", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--data", type=Path, nargs="+", default=[])
     parser.add_argument("--rounds", type=int, default=20, help="of ten questions")
-    parser.add_argument("--quick", action="store_true", help="2,000 chunks, 3 rounds, no files")
+    add_options(parser, quick="2,000 chunks, 3 rounds")
     arguments = parser.parse_args()
     arguments.seeds = SEEDS
     if arguments.quick:
@@ -168,9 +168,9 @@ def main() -> None:
     arguments = parse()
     with server() as url:
         result = uvloop.run(run(arguments, url))
-    if not arguments.quick:
-        RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-        RESULT.with_suffix(".md").write_text(page(result), "utf-8")
+    write(
+        arguments, {"search.json": json.dumps(result, indent=2) + "\n", "search.md": page(result)}
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the next session.
 """
 
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ import structlog
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from app.infra.collector import settle
 from app.infra.embedded.servers import ServerUrls, embedded_servers, stop, urls_for
 from app.infra.postgres import migrate
 from app.settings import Settings
@@ -66,6 +68,7 @@ class FreshDatabase:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # nothing of what is imported and collected is garbage
     if hasattr(config, "workerinput"):
         return  # an xdist worker: the controller's home comes with the environment
     _sweep()
@@ -87,6 +90,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the files with the longest tests begin first, or one of them ends the suite alone."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look for garbage from now on, as the API does: among what comes later."""
+    settle()
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,17 @@ QUESTIONS = [
 ]
 
 
+def prepare_samples() -> None:
+    """Migrate, mint the development key, ingest the sample documents; what is there stays."""
+    subprocess.run([sys.executable, "-m", "scripts.prepare", "--samples"], cwd=ROOT, check=True)
+
+
 def fill(database_url: str) -> int:
     """Ingest the samples and copy their chunks, with vectors, to the stock table; their number.
 
     What was filled before is left alone.
     """
-    subprocess.run([sys.executable, "-m", "scripts.prepare", "--samples"], cwd=ROOT, check=True)
+    prepare_samples()
 
     async def copy() -> None:
         store = await make_stock(database_url, STOCK_TABLE, halfvec=True)

@@ -1,20 +1,8 @@
 """The collector, once all is open."""
 
 import gc
-from collections.abc import Iterator
-
-import pytest
 
 from app.infra.collector import THRESHOLDS, settle
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    thresholds = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
-    gc.enable()
 
 
 class _Knot:
