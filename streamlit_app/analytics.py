@@ -33,7 +33,9 @@ def show_analytics_page() -> None:
         st.info("Nothing was asked in this period.", icon=":material/bedtime:")
         return
     _show_totals(report.totals)
-    if days != 1:  # the figures above tell all of a single day
+    if days == 1:
+        st.caption("Charts compare days; choose a longer period to see them.")
+    else:
         _show_days(report.days, days or 7)
     _show_providers(report.providers)
     _show_cited(report.cited)
@@ -60,7 +62,7 @@ def _show_totals(totals: Totals) -> None:
 
 def _show_days(days: Sequence[Day], period: int) -> None:
     rows, asked = _every_day(days, period), [asdict(day) for day in days]
-    st.subheader("Questions a day", anchor=False)
+    st.header("Questions a day", anchor=False)
     st.bar_chart(
         rows,
         x="day",
@@ -72,13 +74,13 @@ def _show_days(days: Sequence[Day], period: int) -> None:
     )
     left, right = st.columns(2)
     with left:
-        st.subheader("Latency", anchor=False)
+        st.header("Latency", anchor=False)
         st.bar_chart(
             rows, x="day", y="total_ms_p50", x_label="", y_label="median, ms", sort=False,
             alt=f"Median milliseconds a day: {_spoken(asked, 'day', 'total_ms_p50')}",
         )  # fmt: skip
     with right:
-        st.subheader("Cost", anchor=False)
+        st.header("Cost", anchor=False)
         st.bar_chart(
             rows, x="day", y="cost_usd", x_label="", y_label="US dollars", sort=False,
             alt=f"US dollars a day: {_spoken(asked, 'day', 'cost_usd')}",
@@ -94,7 +96,7 @@ def _every_day(days: Sequence[Day], period: int) -> list[dict[str, Any]]:
 
 
 def _show_providers(providers: Sequence[ProviderUse]) -> None:
-    st.subheader("Providers", anchor=False)
+    st.header("Providers", anchor=False)
     rows = [
         {
             "Provider": PROVIDER_NAMES.get(row.provider, row.provider),
@@ -109,7 +111,7 @@ def _show_providers(providers: Sequence[ProviderUse]) -> None:
 
 
 def _show_cited(cited: Sequence[CitedDocument]) -> None:
-    st.subheader("Most cited documents", anchor=False)
+    st.header("Most cited documents", anchor=False)
     rows = [
         {"Document": row.title or row.document_id, "Answers that cite it": row.answers}
         for row in cited
@@ -118,7 +120,7 @@ def _show_cited(cited: Sequence[CitedDocument]) -> None:
 
 
 def _show_unanswered(unanswered: Sequence[Unanswered]) -> None:
-    st.subheader("Unanswered questions", anchor=False)
+    st.header("Unanswered questions", anchor=False)
     rows = [
         {"Question": row.question, "Times": row.times, "Last": _day(row.last_asked_at)}
         for row in unanswered
@@ -127,7 +129,7 @@ def _show_unanswered(unanswered: Sequence[Unanswered]) -> None:
 
 
 def _show_comments(comments: Sequence[Comment]) -> None:
-    st.subheader("Comments", anchor=False)
+    st.header("Comments", anchor=False)
     for row in comments:
         icon = "thumb_up" if row.score > 0 else "thumb_down"
         with st.container(border=True):

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from docent_client.client import ApiClient
 from docent_client.schemas import Question
 from streamlit_app import prose
+from streamlit_app.asking import Asking
 from streamlit_app.config import load_config
 from streamlit_app.feedback import show_feedback
 from streamlit_app.render import (
@@ -27,8 +28,8 @@ from streamlit_app.session import (
     connect,
     current_key,
     current_visit,
+    hear_out,
     provider_keys,
-    put_question,
 )
 from streamlit_app.sidebar import Knobs
 from streamlit_app.sources import show_citations
@@ -91,15 +92,16 @@ def show_turns(conversation: Conversation, client: ApiClient) -> None:
                 _show_retry(conversation, turn)
 
 
-def accept_question(conversation: Conversation, knobs: Knobs) -> None:
-    """Puts what was asked on its way, with the choices of this run, and redraws for the wait.
+def accept_question(conversation: Conversation, knobs: Knobs, client: ApiClient) -> None:
+    """Sends what was asked, with the choices of this run, and redraws for the wait.
 
-    The redraw disables the controls. That may not happen in this run already: Streamlit discards
-    what a widget reports in the run in which it becomes disabled, and the choice would be lost.
+    It is sent first, so that drawing costs no time before the answer; one at a time. The redraw
+    disables the controls. That may not happen in this run already: Streamlit discards what a widget
+    reports in the run in which it becomes disabled, and the choice would be lost.
     """
-    if conversation.asked is None:
+    if conversation.asked is None or conversation.is_waiting:
         return
-    conversation.pending = Question(
+    question = Question(
         text=conversation.asked,
         session_id=conversation.session_id,
         model=knobs.model,
@@ -108,18 +110,19 @@ def accept_question(conversation: Conversation, knobs: Knobs) -> None:
         max_tokens=knobs.max_tokens,
         provider_keys=provider_keys(),
     )
+    conversation.pending = Asking(client, question)
     conversation.asked = None
     st.rerun()
 
 
 def answer_pending(visit: Visit, client: ApiClient) -> None:
-    """Asks what is pending and redraws, so that the controls open again beneath the answer."""
+    """Shows what is pending as it comes and redraws, so that the controls open again below it."""
     conversation = visit.conversation
     if conversation.pending is None:
         return
-    _show_question(conversation.pending.text)
+    _show_question(conversation.pending.question.text)
     with st.chat_message("assistant", avatar=DOCENT_AVATAR), st.spinner("Reading the documents …"):
-        turn = put_question(client, conversation, conversation.pending, _drawing(st.empty()))
+        turn = hear_out(conversation, conversation.pending, _drawing(st.empty()))
     if turn.problem:
         visit.library.distrust()
     else:
@@ -144,8 +147,8 @@ def _drawing(place: DeltaGenerator) -> Callable[[str], None]:
 def show_input(conversation: Conversation, *, disabled: bool) -> None:
     """The question box, at the bottom of the window.
 
-    It stays open during the wait: Streamlit runs a session's page in one thread, so what is sent
-    meanwhile is asked as soon as the answer is there, and nothing is lost or asked twice.
+    It stays open during the wait: what is sent meanwhile is asked as soon as the answer is there,
+    which goes on being heard, and nothing is lost or asked twice.
     """
     st.chat_input(
         "Ask a question about your documents",

@@ -35,7 +35,7 @@ def show_documents_page() -> None:
 
 def _show_list(visit: Visit, client: ApiClient) -> None:
     library = visit.library
-    st.subheader("In the archive", anchor=False)
+    st.header("In the archive", anchor=False)
     words, deleted = st.columns([3, 2], vertical_alignment="bottom")
     part = words.text_input("Search titles, file names and tags").strip().casefold()
     wanted = deleted.toggle("Show deleted documents", value=library.with_deleted)

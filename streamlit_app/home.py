@@ -46,7 +46,7 @@ def main() -> None:
     if visit.conversation.is_idle:
         visit.library.refresh(client, with_key=bool(current_key(config)))
     page = _navigation(visit.library)
-    accept_question(visit.conversation, _show_side(config, visit, client))
+    accept_question(visit.conversation, _show_side(config, visit, client), client)
     if not_signed_in:
         show_problem(not_signed_in)
     if notice := visit.take_notice():

@@ -21,9 +21,9 @@ from docent_client.schemas import (
     DocumentList,
     Health,
     Model,
-    Question,
     Reset,
 )
+from streamlit_app.asking import Asking
 from streamlit_app.config import Config
 
 KEY_INPUT = "api_key_input"
@@ -58,7 +58,7 @@ class Conversation:
     #: Typed or clicked; becomes ``pending`` once the sidebar's choices are read in the same run.
     asked: str | None = None
     #: On its way to the API.
-    pending: Question | None = None
+    pending: Asking | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -181,6 +181,7 @@ def reset_conversation(client: ApiClient) -> None:
     """Forgets the turns and the session id, and has the API forget them as well."""
     visit = current_visit()
     session_id = visit.conversation.session_id
+    _hang_up()
     visit.conversation = Conversation()
     try:
         if session_id:
@@ -191,12 +192,20 @@ def reset_conversation(client: ApiClient) -> None:
 
 def start_over() -> None:
     """For another key: nothing heard or said under the old one stays."""
+    _hang_up()
     st.session_state[_VISIT] = Visit()
 
 
 def leave() -> None:
     """Forgets everything of this browser session, keys first of all."""
+    _hang_up()
     st.session_state.clear()
+
+
+def _hang_up() -> None:
+    """What nobody will see need not be written to its end."""
+    if asking := current_visit().conversation.pending:
+        asking.abandon()
 
 
 def current_key(config: Config) -> str | None:
@@ -238,14 +247,12 @@ _connection = st.cache_resource(
 )(open_connection)
 
 
-def put_question(
-    client: ApiClient, conversation: Conversation, question: Question, show: Callable[[str], None]
-) -> Turn:
-    """Sends the question and ``show``s the text so far; a problem becomes a turn too."""
-    turn = Turn(question.text)
+def hear_out(conversation: Conversation, asking: Asking, show: Callable[[str], None]) -> Turn:
+    """Listens to the end and ``show``s the text so far; a problem becomes a turn too."""
+    turn = Turn(asking.question.text)
     text = ""
     try:
-        for part in client.stream(question):
+        for part in asking.parts():
             match part:
                 case Delta(more):
                     text += more

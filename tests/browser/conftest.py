@@ -135,9 +135,11 @@ def until_still(page: Any) -> None:
     page.wait_for_function(STILL)
 
 
-def photograph(page: Any, name: str) -> None:
-    """Keeps a picture of what the page looks like once it has come to rest."""
+def photograph(page: Any, name: str, *, top: bool = False) -> None:
+    """Keeps a picture of what the page looks like once it has come to rest, or of its top."""
     until_still(page)
+    if top:
+        page.get_by_test_id("stMain").evaluate("page => page.scrollTo(0, 0)")
     Path(PICTURES).mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 

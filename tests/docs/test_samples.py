@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.acceptance.test_openai import JAVASCRIPT
@@ -23,7 +22,13 @@ from tests.conftest import ROOT
 from tests.docs.conftest import Desk
 from tests.docs.pages import Block, blocks, named
 
-GUIDES = [ROOT / "docs" / name for name in ("quickstart.md", "api.md", "openai.md", "client.md")]
+GUIDES = [
+    ROOT / name
+    for name in (
+        "README.md",
+        *(f"docs/{one}.md" for one in ("quickstart", "api", "openai", "client")),
+    )
+]
 CUT = "=-=-= the next block"
 #: How each language says where a block's output ends.
 MARKS = {
@@ -108,13 +113,6 @@ def holds(shown: Any, found: Any, where: str) -> None:
         assert isinstance(found, int | float), where
     else:
         assert shown == found, where
-
-
-def test_the_readme_shows_an_answer_as_it_is(desk: Desk) -> None:
-    [shown] = [block for block in blocks(ROOT / "README.md") if block.language == "json"]
-    asked = {"question": "What happens to open files on a processor reset?"}
-    reply = httpx.post(f"{desk.url}/api/v1/chat", json=asked, headers={"X-API-Key": desk.key})
-    check(shown, reply.text)
 
 
 @pytest.mark.parametrize(

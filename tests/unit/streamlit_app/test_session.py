@@ -2,7 +2,8 @@ import time
 
 from docent_client.client import ApiClient
 from docent_client.schemas import Question
-from streamlit_app.session import FRESH_S, UNSETTLED_FRESH_S, Conversation, Library, put_question
+from streamlit_app.asking import Asking
+from streamlit_app.session import FRESH_S, UNSETTLED_FRESH_S, Conversation, Library, hear_out
 from tests.unit.streamlit_app import canned
 from tests.unit.streamlit_app.fake_api import FakeApi
 
@@ -17,7 +18,7 @@ def test_text_grows_and_a_restart_begins_anew(client: ApiClient, fake: FakeApi) 
     events = [("delta", {"text": "Old"}), ("reset", {"reason": "stalled"})]
     events += [("delta", {"text": "New "}), ("delta", {"text": "text."}), ("done", done)]
     fake.raw_chat = canned.stream(events)
-    turn = put_question(client, Conversation(), Question("x"), shown.append)
+    turn = hear_out(Conversation(), Asking(client, Question("x")), shown.append)
     assert shown == ["Old", "", "New ", "New text."]
     assert turn.answer is not None
     assert turn.answer.text == "New text."
@@ -28,10 +29,10 @@ def test_a_session_is_carried_on_and_a_failure_does_not_move_it(
 ) -> None:
     conversation = Conversation()
     conversation.ask("first")
-    put_question(client, conversation, Question("first"), unseen)
+    hear_out(conversation, Asking(client, Question("first")), unseen)
     assert (conversation.session_id, conversation.pending) == ("ses_1", None)
     fake.next_problems = [canned.LIMITED]
-    turn = put_question(client, conversation, Question("second"), unseen)
+    turn = hear_out(conversation, Asking(client, Question("second")), unseen)
     assert turn.problem is not None
     assert 2 < turn.retry_at - time.monotonic() <= 3
     assert conversation.session_id == "ses_1"
@@ -41,7 +42,7 @@ def test_a_session_is_carried_on_and_a_failure_does_not_move_it(
 def test_asking_again_replaces_the_failed_turn(client: ApiClient, fake: FakeApi) -> None:
     conversation = Conversation()
     fake.next_problems = [canned.DOWN]
-    put_question(client, conversation, Question("again"), unseen)
+    hear_out(conversation, Asking(client, Question("again")), unseen)
     conversation.ask("again")
     assert (conversation.turns, conversation.asked) == ([], "again")
 

@@ -1,0 +1,78 @@
+"""A question is sent before anybody listens, and heard as often as the page is drawn."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, cast
+
+import pytest
+
+from docent_client.client import ApiClient
+from docent_client.problems import ApiProblem
+from docent_client.schemas import Delta, Part, Question
+from streamlit_app.asking import Asking
+from tests.unit.streamlit_app import canned
+from tests.unit.streamlit_app.fake_api import FakeApi
+
+QUESTION = Question("What does DS do?")
+PATIENCE_S = 20
+
+
+@dataclass
+class Slow:
+    """Says one word, and the next when it may."""
+
+    has_begun: Event = field(default_factory=Event)
+    may_go_on: Event = field(default_factory=Event)
+    has_ended: Event = field(default_factory=Event)
+
+    def stream(self, _: Question) -> Iterator[Part]:
+        self.has_begun.set()
+        try:
+            for word in ("one ", "two ", "three"):
+                yield Delta(word)
+                assert self.may_go_on.wait(PATIENCE_S)
+        finally:
+            self.has_ended.set()
+
+
+def ask(slow: Slow) -> Asking:
+    return Asking(cast("Any", slow), QUESTION)
+
+
+def test_it_is_sent_before_anybody_listens() -> None:
+    slow = Slow()
+    asking = ask(slow)
+    assert slow.has_begun.wait(PATIENCE_S)
+    slow.may_go_on.set()
+    assert list(asking.parts()) == [Delta("one "), Delta("two "), Delta("three")]
+
+
+def test_who_stops_listening_can_begin_again_and_it_is_asked_once(
+    client: ApiClient, fake: FakeApi
+) -> None:
+    asking = Asking(client, QUESTION)
+    interrupted = cast("Generator[Part]", asking.parts())
+    first = next(interrupted)
+    interrupted.close()
+    heard = list(asking.parts())
+    assert heard[0] == first
+    assert len(heard) > 1
+    assert len(fake.chats) == 1
+
+
+def test_a_refusal_is_raised_where_it_is_listened_to(client: ApiClient, fake: FakeApi) -> None:
+    fake.next_problems = [canned.LIMITED]
+    with pytest.raises(ApiProblem) as caught:
+        list(Asking(client, QUESTION).parts())
+    assert caught.value.status == canned.LIMITED["status"]
+
+
+def test_what_is_abandoned_is_hung_up_on() -> None:
+    slow = Slow()
+    asking = ask(slow)
+    assert next(asking.parts()) == Delta("one ")
+    asking.abandon()
+    slow.may_go_on.set()
+    assert slow.has_ended.wait(PATIENCE_S)
+    assert list(asking.parts()) != [Delta("one "), Delta("two "), Delta("three")]
