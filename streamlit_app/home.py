@@ -19,7 +19,7 @@ from streamlit_app.chat import accept_question
 from streamlit_app.config import Config, load_config
 from streamlit_app.render import show_problem
 from streamlit_app.session import Library, Visit, connect, current_key, current_visit
-from streamlit_app.sidebar import Knobs, show_key_input, show_sidebar
+from streamlit_app.sidebar import show_choices, show_key_input, show_state
 from streamlit_app.sign_in import come_back
 
 HERE = Path(__file__).resolve().parent
@@ -46,7 +46,7 @@ def main() -> None:
     if visit.conversation.is_idle:
         visit.library.refresh(client, with_key=bool(current_key(config)))
     page = _navigation(visit.library)
-    accept_question(visit.conversation, _show_side(config, visit, client), client)
+    _show_side(config, visit, client)
     if not_signed_in:
         show_problem(not_signed_in)
     if notice := visit.take_notice():
@@ -70,10 +70,12 @@ def _navigation(library: Library) -> st.Page:
     return st.navigation(pages)
 
 
-def _show_side(config: Config, visit: Visit, client: ApiClient) -> Knobs:
+def _show_side(config: Config, visit: Visit, client: ApiClient) -> None:
+    """The sidebar; a question is sent once its choices are known, before the rest is drawn."""
     with st.sidebar:
         show_key_input(config, visit.library)
-        return show_sidebar(config, visit, client)
+        accept_question(visit.conversation, show_choices(visit, client), client)
+        show_state(config, visit.library)
 
 
 @st.fragment(run_every=WATCH_EVERY_S)

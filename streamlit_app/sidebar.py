@@ -77,8 +77,8 @@ def show_key_input(config: Config, library: Library) -> None:
         show_sign_in(config)
 
 
-def show_sidebar(config: Config, visit: Visit, client: ApiClient) -> Knobs:
-    """Draws everything below the key and returns what was chosen."""
+def show_choices(visit: Visit, client: ApiClient) -> Knobs:
+    """Draws what the next question depends on, and returns what was chosen."""
     st.button(
         "Reset conversation",
         icon=":material/refresh:",
@@ -87,13 +87,16 @@ def show_sidebar(config: Config, visit: Visit, client: ApiClient) -> Knobs:
         width="stretch",
         disabled=not visit.conversation.turns and not visit.conversation.is_waiting,
     )
-    knobs = _show_knobs(visit.library.models, disabled=visit.conversation.is_waiting)
+    return _show_knobs(visit.library.models, disabled=visit.conversation.is_waiting)
+
+
+def show_state(config: Config, library: Library) -> None:
+    """Draws what is left, what there is and how the API is."""
     if current_key(config):
-        _show_limits(visit.library.limits)
-        _show_documents(visit.library)
-    _show_health(config, visit.library)
-    _show_leaving(visit.library)
-    return knobs
+        _show_limits(library.limits)
+        _show_documents(library)
+    _show_health(config, library)
+    _show_leaving(library)
 
 
 def _show_leaving(library: Library) -> None:
