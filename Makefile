@@ -13,6 +13,8 @@ MODEL := $(VENV)/share/docent/all-minilm-l6-v2
 PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --require-hashes
 # pytest's workers; two are right for two cores.
 TEST_WORKERS ?= 2
+# A test that hangs ends its process, with all stacks, instead of the patience of who waits for it.
+HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
@@ -138,7 +140,7 @@ migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/,slow faults fuzz browser) --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q $(HANGS) -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/,slow faults fuzz browser) --cov --cov-report=term:skip-covered
 
 test-cov: test ## The same, and the report as HTML in htmlcov/
 	$(BIN)/python -m coverage html --skip-covered
@@ -150,10 +152,10 @@ test-metrics: setup-dev ## Run what is about metrics: backends, dashboards, aler
 	$(BIN)/python -m pytest -q tests/unit/infra/test_metrics*.py tests/unit/deploy/test_monitoring.py tests/faults/test_metrics.py
 
 test-slow: setup-dev ## Run the tests that take minutes each
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/slow
+	$(BIN)/python -m pytest -q $(HANGS) -n $(TEST_WORKERS) --dist loadfile tests/slow
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile tests/faults
+	$(BIN)/python -m pytest -q $(HANGS) -n $(TEST_WORKERS) --dist loadfile tests/faults
 
 test-explore: setup-dev ## Try properties of single modules on a thousand examples each, others every time
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) -m hypothesis --hypothesis-profile=explore tests/unit tests/security

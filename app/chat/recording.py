@@ -42,6 +42,8 @@ class Recording:
         self._redis = redis
         self._key = key
         self._waiting: list[bytes] = []
+        #: One write at a time: of two, the later would take away what was added meanwhile.
+        self._writing = asyncio.Lock()
 
     def add(self, frame: bytes) -> None:
         """Take one more frame; it is written down a little later."""
@@ -52,6 +54,10 @@ class Recording:
 
         Then nobody knows whether it was written: it may be twice, and is told once.
         """
+        async with self._writing:
+            await self._write(last=last)
+
+    async def _write(self, *, last: bool) -> None:
         count = len(self._waiting)
 
         async def command(client: Any) -> None:  # noqa: ANN401 - redis-py's generic client

@@ -1,5 +1,6 @@
 """What was told of an answer can be told again, by its asker only; without Redis nothing breaks."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
@@ -57,6 +58,18 @@ async def test_frames_that_come_later_are_waited_for(
         assert await anext(replay) == FRAMES[1]
     with pytest.raises(StopAsyncIteration):
         await anext(replay)
+
+
+async def test_what_comes_while_two_write_is_written_as_well(
+    recordings: Recordings, answer_id: str
+) -> None:
+    async with recordings.record(ADA, answer_id) as recording:
+        for data in FRAMES:
+            writing = [asyncio.create_task(recording.write()) for _ in range(3)]
+            await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+            recording.add(data)
+            await asyncio.gather(*writing)
+    assert await told(recordings, ADA, answer_id, 0) == FRAMES
 
 
 async def test_what_was_written_when_redis_froze_is_told_once_and_without_a_gap(
