@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 import psutil
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.retrieval.minilm import MiniLmEmbedder  # noqa: E402 - needs the path above
+from app.infra.onnx import onnxruntime  # noqa: E402 - needs the path above
+from app.retrieval.minilm import MiniLmEmbedder  # noqa: E402
 from scripts.benchmarks import add_options, write  # noqa: E402
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -100,6 +101,7 @@ def quantise(path: Path) -> None:
 
     Dynamic: activations are quantised as they come, so no calibration data is needed.
     """
+    os.putenv("ORT_DISABLE_TELEMETRY", "1")  # app/infra/onnx.py says why; it is not here yet
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It advises an offline shape inference pass that this graph does not need.

@@ -13,13 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort  # type: ignore[import-untyped]
-from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]
-    Fail,
-    RuntimeException,
-)
 from PIL import Image
 
+from app.infra.onnx import Fail, RuntimeException
+from app.infra.onnx import onnxruntime as ort
 from app.ingestion.ocr_lines import UPWARDS
 from app.ingestion.ocr_regions import Region, find_regions
 

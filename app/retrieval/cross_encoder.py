@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 from tokenizers import Tokenizer
 
 from app.errors import AppError, ConfigurationError
+from app.infra.onnx import onnxruntime
 from app.retrieval.embedding import well_formed
 
 #: Tokens of question and passage together; what such models were trained on.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 from tokenizers import Tokenizer
 
 from app.errors import AppError
+from app.infra.onnx import onnxruntime
 from app.retrieval.embedding import QueryCache, Vector, Vectors, well_formed
 
 #: Characters read at most: 256 tokens fit many times over, and the tokenizer's time is bounded.
