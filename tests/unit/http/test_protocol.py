@@ -58,11 +58,14 @@ class Line:
                 await asyncio.sleep(every_s)
 
         dripping = asyncio.create_task(drip())
+        said = b""
         try:
             async with asyncio.timeout(20):
-                return await self.reader.read()
-        except ConnectionResetError:
-            return CUT_OFF
+                while some := await self.reader.read(65_536):
+                    said += some
+                return said
+        except ConnectionResetError:  # what was sent to it meanwhile is answered so
+            return said or CUT_OFF
         finally:
             dripping.cancel()
 
