@@ -78,6 +78,7 @@ def pair() -> Iterator[Pair]:
         "TOTAL_TIMEOUT_S": 60,
         "ANSWER_CACHE_TTL_S": 600,
         "WORKERS": 2,
+        "DATABASE_POOL_SIZE": 4,  # so few that pools reach it while they warm up
     }
     with started_pair(**settings) as pair:
         pair.faulty.behave(None)
