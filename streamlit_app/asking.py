@@ -5,7 +5,6 @@ from itertools import count
 from threading import Condition, Event, Thread
 
 from docent_client.client import ApiClient
-from docent_client.problems import ApiProblem
 from docent_client.schemas import Part, Question
 
 
@@ -16,7 +15,7 @@ class Asking:
         self.question = question
         self._client = client
         #: The parts of the answer, or what went wrong; None is the end.
-        self._heard: list[Part | ApiProblem | None] = []
+        self._heard: list[Part | Exception | None] = []
         self._more = Condition()
         self._is_abandoned = Event()
         Thread(target=self._hear, name="asking", daemon=True).start()
@@ -34,7 +33,7 @@ class Asking:
             part = self._heard[number]
             if part is None:
                 return
-            if isinstance(part, ApiProblem):
+            if isinstance(part, Exception):
                 raise part
             yield part
 
@@ -48,12 +47,12 @@ class Asking:
                 self._keep(part)
                 if self._is_abandoned.is_set():
                     return
-        except ApiProblem as problem:
-            self._keep(problem)
+        except Exception as error:  # noqa: BLE001 - raised where it is heard, whatever it is
+            self._keep(error)
         finally:
             self._keep(None)
 
-    def _keep(self, part: Part | ApiProblem | None) -> None:
+    def _keep(self, part: Part | Exception | None) -> None:
         with self._more:
             self._heard.append(part)
             self._more.notify_all()

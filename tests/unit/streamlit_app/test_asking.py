@@ -48,6 +48,18 @@ def test_it_is_sent_before_anybody_listens() -> None:
     assert list(asking.parts()) == [Delta("one "), Delta("two "), Delta("three")]
 
 
+def test_a_defect_is_heard_and_not_taken_for_the_end() -> None:
+    class Broken:
+        def stream(self, _: Question) -> Iterator[Part]:
+            yield Delta("one ")
+            raise RuntimeError("a defect")
+
+    heard = Asking(cast("Any", Broken()), QUESTION).parts()
+    assert next(heard) == Delta("one ")
+    with pytest.raises(RuntimeError, match="a defect"):
+        next(heard)
+
+
 def test_who_stops_listening_can_begin_again_and_it_is_asked_once(
     client: ApiClient, fake: FakeApi
 ) -> None:
