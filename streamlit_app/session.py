@@ -45,8 +45,8 @@ class Turn:
     problem: ApiProblem | None = None
     #: On the monotonic clock; asking again earlier is pointless.
     retry_at: float = 0.0
-    #: Pages behind the citations as PNG, by document, version and page; None has no picture.
-    pictures: dict[tuple[str, int, int], bytes | None] = field(default_factory=dict, repr=False)
+    #: Pages behind the citations as addresses, by document, version and page; None has no picture.
+    pictures: dict[tuple[str, int, int], str | None] = field(default_factory=dict, repr=False)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from docent_client.problems import ApiProblem
 from docent_client.schemas import Citation
 from streamlit_app import prose
 from streamlit_app.session import Turn
-from streamlit_app.viewer import Place, open_page
+from streamlit_app.viewer import Place, data_url, open_page
 
 
 def show_citations(turn: Turn, client: ApiClient, *, key: str, disabled: bool) -> None:
@@ -35,22 +35,23 @@ def show_citations(turn: Turn, client: ApiClient, *, key: str, disabled: bool) -
                     type="tertiary",
                     disabled=disabled,
                 )
-            png = _picture(turn, citation, client)
-            if png:
-                picture.image(png, alt=f"Page {citation.page} of {citation.title}, quote marked")
+            url = _picture(turn, citation, client)
+            if url:
+                picture.image(url, alt=f"Page {citation.page} of {citation.title}, quote marked")
             if pressed:
                 open_page(_place(citation, turn.answer.answer_id), client)
 
 
-def _picture(turn: Turn, citation: Citation, client: ApiClient) -> bytes | None:
-    """The page as a picture, asked for once; text files, for example, have none."""
+def _picture(turn: Turn, citation: Citation, client: ApiClient) -> str | None:
+    """The address of the page as a picture, asked for once; text files, for example, have none."""
     which = (citation.document_id, citation.version, citation.page)
     if which not in turn.pictures:
         answer_id = turn.answer.answer_id if turn.answer else None
         try:
-            turn.pictures[which] = client.page_image(
+            png = client.page_image(
                 citation.document_id, citation.page, version=citation.version, highlight=answer_id
             )
+            turn.pictures[which] = data_url(png)
         except ApiProblem:
             turn.pictures[which] = None  # the page's text, behind the button, tells what is wrong
     return turn.pictures[which]

@@ -1,5 +1,6 @@
 """A document in a dialog over the page: its pages as pictures and as text, one at a time."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -42,6 +43,16 @@ def locate(page: PageText, citation: Citation) -> tuple[int, int] | None:
     return None if found < 0 else (found, found + len(citation.quote))
 
 
+def data_url(png: bytes) -> str:
+    """The picture as an address that holds it.
+
+    Given bytes, Streamlit makes a JPEG of them at every rerun and serves it, to anybody who has
+    its address, until a run ends that did not draw it: the run that sends a question, for example,
+    and a browser that asks in that moment shows a broken picture.
+    """
+    return f"data:image/png;base64,{b64encode(png).decode()}"
+
+
 def _show_document(place: Place, client: ApiClient) -> None:
     number = st.number_input(
         "Page", min_value=1, value=place.page, step=1, key=f"leaf-{place.document_id}-{place.page}"
@@ -58,7 +69,7 @@ def _show_document(place: Place, client: ApiClient) -> None:
             show_problem(problem)
         return
     if picture:
-        st.image(picture, width="stretch", alt=f"Page {number} of {place.title}")
+        st.image(data_url(picture), width="stretch", alt=f"Page {number} of {place.title}")
     with st.expander("Text of the page", expanded=not picture):
         _show_text(page, place.citation if number == place.page else None)
 

@@ -1,5 +1,6 @@
 """The page as a visitor uses it, run by Streamlit's test runner against the fake API."""
 
+import base64
 import re
 import time
 from collections.abc import Callable
@@ -104,6 +105,10 @@ def test_a_card_shows_the_page_it_quotes(home: AppTest, fake: FakeApi) -> None:
     assert fake.requests.count(wanted) == 1
     pictures = home.get("image")
     assert len(pictures) == 2
+    for picture in pictures:
+        head, _, encoded = picture.proto.imgs[0].url.partition(",")
+        assert head == "data:image/png;base64", "not on Streamlit's server, where anybody reads it"
+        assert base64.b64decode(encoded) == canned.PICTURE
     home.run()
     assert fake.requests.count(wanted) == 1, "asked for once, however often the page is drawn"
 
