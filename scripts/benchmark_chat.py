@@ -172,7 +172,9 @@ async def streams(session: aiohttp.ClientSession, product: Target) -> bool:
 
 async def run(parts: dict[str, Server], key: str, options: argparse.Namespace) -> dict[str, Any]:
     """Measure."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    # Servers end a connection that is idle for 5 s; one may not be used again at that moment.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    async with aiohttp.ClientSession(connector=connector) as session:
         await parts[OURS].until_up(session, "/readyz")
         for name in parts.keys() - {DIRECT, OURS}:
             await parts[name].until_up(session, "/ready")
