@@ -15,6 +15,9 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 # A test that hangs ends its process, with all stacks, instead of the patience of who waits for it.
 HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+# Tests of whole processes race with the machine they run on: one that fails there is tried once more, and
+# named in the summary either way. The nightly run gives none a second chance: RETRIES=
+RETRIES ?= --reruns 1 -r fER
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
@@ -152,10 +155,10 @@ test-metrics: setup-dev ## Run what is about metrics: backends, dashboards, aler
 	$(BIN)/python -m pytest -q tests/unit/infra/test_metrics*.py tests/unit/deploy/test_monitoring.py tests/faults/test_metrics.py
 
 test-slow: setup-dev ## Run the tests that take minutes each
-	$(BIN)/python -m pytest -q $(HANGS) -n $(TEST_WORKERS) --dist loadfile tests/slow
+	$(BIN)/python -m pytest -q $(HANGS) $(RETRIES) -n $(TEST_WORKERS) --dist loadfile tests/slow
 
 test-faults: setup-dev ## Kill and freeze the real processes of whole copies (minutes)
-	$(BIN)/python -m pytest -q $(HANGS) -n $(TEST_WORKERS) --dist loadfile tests/faults
+	$(BIN)/python -m pytest -q $(HANGS) $(RETRIES) -n $(TEST_WORKERS) --dist loadfile tests/faults
 
 test-explore: setup-dev ## Try properties of single modules on a thousand examples each, others every time
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) -m hypothesis --hypothesis-profile=explore tests/unit tests/security
@@ -165,7 +168,7 @@ test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document, 
 
 test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/browser/pictures
 	@sh tests/browser/chromium.sh
-	$(BIN)/python -m pytest -q tests/browser
+	$(BIN)/python -m pytest -q $(HANGS) $(RETRIES) tests/browser
 
 check: quality-check docs test test-slow test-browser test-faults test-fuzz ## Everything CI runs
 
