@@ -16,7 +16,7 @@ TEST_WORKERS ?= 2
 # A test that hangs ends its process, with all stacks, instead of the patience of who waits for it.
 HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 # Tests of whole processes race with the machine they run on: one that fails there is tried once more, and
-# named in the summary either way. The nightly run gives none a second chance: RETRIES=
+# named in the summary either way. The nightly run gives none a second chance.
 RETRIES ?= --reruns 1 -r fER
 
 .DEFAULT_GOAL := help

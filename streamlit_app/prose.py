@@ -25,7 +25,7 @@ _LIST_ITEM = re.compile(r"\s*(?:[-*•]|(?P<number>\d{1,3})[.)])\s+(?P<rest>\S.*
 _HEADING = re.compile(r"#{1,6}\s+\**(?P<rest>[^\s*].*?)\**")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _INLINE = re.compile(
-    r"\*\*(?=\S)(?P<bold>[^*\n]+)(?<=\S)\*\*|`(?P<code>[^`\n]+)`|\[(?P<marker>\d{1,3})\]"
+    r"\*\*(?=\S)(?P<bold>[^*\n]+)(?<=\S)\*\*|`(?P<code>[^`\n]+)`|(?<!\S)\[(?P<marker>\d{1,3})\]"
 )
 
 

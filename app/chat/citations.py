@@ -12,11 +12,10 @@ import numpy as np
 
 from app.chat.answer import Citation
 from app.chat.quotable import Quotable, quotable
+from app.llm.markers import LOOKED_AT, MARKER, is_index
 from app.retrieval.boxes import boxes_of
 from app.retrieval.passage import Passage
 
-# Tried at the start of a run of white space only: from each place in it, long runs take seconds.
-_MARKER = re.compile(r"(?<!\s)\s*\[(\d{1,3})\]")
 #: The end of a text that is not whole yet: white space, or the beginning of a marker.
 _UNDECIDED = re.compile(r"(?<!\s)(?:\s+(?:\[\d{0,3})?|\[\d{0,3})$")
 #: What would become a marker by taking one away that stands inside it.
@@ -42,6 +41,8 @@ class Citer:
         #: Of the passages that were cited.
         self._texts: dict[int, Quotable] = {}
         self._waiting = ""
+        #: The end of the text before what waits, and how many backticks are in all of it.
+        self._tail, self._ticks = "", 0
         #: The text since the last marker, and what that marker stood behind.
         self._between: list[str] = []
         self._said = ""
@@ -54,13 +55,17 @@ class Citer:
         self._waiting = text[decided:]
         pieces: list[str] = []
         end = 0
-        for match in _MARKER.finditer(text, 0, decided) if "[" in text else ():
+        for match in MARKER.finditer(text, 0, decided) if "[" in text else ():
+            if self._is_index(match, text):
+                continue
             self._between.append(text[end : match.start()])
             pieces += (self._between[-1], self._marker(int(match.group(1)) - 1))
             end = match.end()
         if end < decided:
             self._between.append(text[end:decided])
             pieces.append(self._between[-1])
+        self._tail = (self._tail + text[:decided])[-LOOKED_AT:]
+        self._ticks += text.count("`", 0, decided)
         given = "".join(pieces)
         if not self._begun:
             given = given.lstrip()
@@ -72,6 +77,13 @@ class Citer:
         rest = self._waiting.rstrip()
         self._waiting = ""
         return rest if self._begun else rest.lstrip()
+
+    def _is_index(self, match: re.Match[str], text: str) -> bool:
+        at = match.start()
+        before = text[max(at - LOOKED_AT, 0) : at]
+        if len(before) < LOOKED_AT:
+            before = self._tail + before
+        return is_index(match, before, self._ticks + text.count("`", 0, at))
 
     def _marker(self, index: int) -> str:
         """What stands in the text for a marker of ``passages[index]``."""

@@ -18,7 +18,7 @@ from app.llm.words import figures, stems
 SUPPORTED = 0.5
 #: The most that a sentence gets which has a figure its passages do not have, or which they deny.
 WRONG = 0.4
-_MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])+")
+_MARKERS = re.compile(r"(?<!\s)(?:\s*(?<!\S)\[\d{1,3}\])+")
 _NUMBER = re.compile(r"\[(\d{1,3})\]")
 #: What may stand behind a marker of the sentence before it.
 _SENTENCE_REST = " \t\r\n.,;:!?"

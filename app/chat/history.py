@@ -1,31 +1,30 @@
 """The conversation that a caller sends along, as much of it as a prompt takes."""
 
-import re
 from collections.abc import Sequence
 
 from app.chat.turn import Turn
 from app.llm.completion import Message
+from app.llm.markers import without_references
 
 #: About 3,000 tokens: twice what five passages take, and room for both in 8,192 of context.
 HISTORY_CHARS = 12_000
 #: Twenty questions and their answers.
 HISTORY_MESSAGES = 40
-# Markers of earlier answers name earlier sources; a model that copied one would cite another page.
 _STALE = "(I answered from a document that has changed since.)"
-_MARKER = re.compile(r"(?<!\s)\s*\[\d{1,3}\]")
 
 
 def recent(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The last of ``messages`` that fit, in their order; each whole, empty ones left out.
 
-    What answers quoted then is not what their markers would name now, so those are taken out.
+    What answers quoted then is not what their markers would name now, so those are taken out: a
+    model that copied one would cite another page.
     """
     kept: list[Message] = []
     left = HISTORY_CHARS
     for message in reversed(messages):
         text = message.content.strip()
         if message.role == "assistant":
-            text = _MARKER.sub("", text)
+            text = without_references(text)
         if not text:
             continue
         left -= len(text)

@@ -1,6 +1,5 @@
 """An answer as OpenAI's clients read it: a message with annotations (ADR 0010)."""
 
-import re
 import time
 from typing import Literal
 
@@ -9,9 +8,9 @@ from pydantic import BaseModel, Field
 from app.chat.answer import Answer, AnswerStatus, Citation, Reason
 from app.chat.schemas import AttemptOut
 from app.llm.completion import Usage
+from app.llm.markers import GIVEN
 
 FinishReason = Literal["stop", "length", "content_filter"]
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
 class AnnotationOut(BaseModel):
@@ -128,7 +127,7 @@ def annotations(answer: Answer) -> list[AnnotationOut]:
     cited = {str(citation.marker): citation for citation in answer.citations}
     return [
         _annotation(cited[found[1]], found.start(), found.end())
-        for found in _MARKER.finditer(answer.text)
+        for found in GIVEN.finditer(answer.text)
         if found[1] in cited
     ]
 

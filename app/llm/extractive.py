@@ -25,6 +25,7 @@ from app.llm.completion import (
 )
 from app.llm.evidence import Evidence, Scored, gather
 from app.llm.gist import gist_of
+from app.llm.markers import without_references
 from app.llm.sentences import CELLS
 from app.llm.words import count_words, stems
 
@@ -104,7 +105,9 @@ def quote(ranked: Sequence[Scored]) -> str:
     chosen = _choose(ranked)
     if len(chosen) > 1 and _follows(chosen[0], chosen[1]):
         chosen[0], chosen[1] = chosen[1], chosen[0]
-    return " ".join(f"{s.sentence.text} [{s.sentence.source.marker}]" for s in chosen)
+    return " ".join(
+        f"{without_references(s.sentence.text)} [{s.sentence.source.marker}]" for s in chosen
+    )
 
 
 def _choose(ranked: Sequence[Scored]) -> list[Scored]:

@@ -70,14 +70,15 @@ def _after_stops(text: str) -> list[int]:
     cuts = []
     for stop in _STOP.finditer(text):
         opens = _OPENS.match(text, stop.end())
-        if opens is None or not _ends_sentence(text, stop, opens[1]):
+        if opens is None or not _ends_sentence(text, stop, opens):
             continue
         cuts.append(stop.end() + _blank(text, stop.end()))
     return cuts
 
 
-def _ends_sentence(text: str, stop: re.Match[str], following: str) -> bool:
-    """Whether the mark at ``stop``, with ``following`` the next character, ends a sentence."""
+def _ends_sentence(text: str, stop: re.Match[str], opens: re.Match[str]) -> bool:
+    """Whether the mark at ``stop`` ends a sentence; the text goes on with ``opens``."""
+    following = opens[1]
     if stop[0][0] != "." or stop[0].startswith(".."):
         return not following.islower()
     before = text[max(0, stop.start() - 12) : stop.start()]
@@ -85,7 +86,8 @@ def _ends_sentence(text: str, stop: re.Match[str], following: str) -> bool:
     if _ITEM.fullmatch(text, line, stop.end() + 1):
         return False  # the number of a list item
     if _ABBREVIATION.search(before):
-        return bool(_MAY_END.search(before)) and following.isupper()
+        # "Inc. (NASDAQ: ULTA)" goes on.
+        return bool(_MAY_END.search(before)) and following.isupper() and "(" not in opens[0]
     return not following.islower()
 
 

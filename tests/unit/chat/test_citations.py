@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.chat.citations import Citer
+from app.llm.markers import GIVEN
 from tests.fakes import passage
 from tests.unit.chat.citing import cite
 
@@ -16,7 +17,6 @@ TEXT = (
     "2 Limits\n\nThe limit is 10 MB. Larger files are refused\nwith a clear reason. "
     "Contact Ada, e.g. by mail.\n\nThe queue holds five jobs."
 )
-MARKER = re.compile(r"\[(\d{1,3})\]")
 #: Text in which everything the code looks for is frequent.
 odd = st.text(st.sampled_from("aB1.!? \n\t\xa0[]()*+\\é字\u0301\u2028\U0001f600"), max_size=120)
 said = st.lists(
@@ -42,7 +42,7 @@ def test_whatever_is_said_quotes_are_exact_and_markers_count(answer: str, texts:
         assert citation.quote == citation.quote.strip()
         assert citation.quote
     assert [citation.marker for citation in citations] == list(range(1, len(citations) + 1))
-    shown = [int(number) for number in MARKER.findall(text)]
+    shown = [int(number) for number in GIVEN.findall(text)]
     assert set(shown) == {citation.marker for citation in citations}
     firsts = list(dict.fromkeys(shown))
     assert firsts == sorted(firsts)
@@ -128,6 +128,33 @@ def test_neighbouring_markers_stand_behind_the_same_words() -> None:
 def test_a_marker_that_points_nowhere_is_removed(dangling: str) -> None:
     text, citations = cite(f"The limit is 10 MB{dangling}. Ask Ada{dangling}", [passage(TEXT)])
     assert (text, citations) == ("The limit is 10 MB. Ask Ada", ())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "page = reader.pages[0]",
+        "print(pages[1])",
+        "self->table[1]",
+        "Take `pages[1]`",
+        "x = rows[12]",
+    ],
+)
+def test_an_index_in_code_is_no_marker(code: str) -> None:
+    text, citations = cite(f"{code} is the limit [1].", [passage(f"{code} is the limit.")])
+    assert text == f"{code} is the limit [1]."
+    assert [(one.quote, one.verified) for one in citations] == [(f"{code} is the limit", True)]
+
+
+def test_a_source_may_have_references_of_its_own() -> None:
+    source = "It was founded in 1200.[2] It grew."
+    _, citations = cite("It was founded in 1200. [1]", [passage(source)])
+    assert [(one.quote, one.verified) for one in citations] == [("It was founded in 1200.", True)]
+
+
+@pytest.mark.parametrize("prose", ["It ended.", "Ada", "The U.S", "It costs 3.5", "f(x)", "`Ada`"])
+def test_what_is_attached_to_prose_is_a_marker(prose: str) -> None:
+    assert cite(f"{prose}[1]", [passage(TEXT)])[0] == f"{prose} [1]"
 
 
 def test_a_citation_says_where_it_is_from_and_where_it_stands() -> None:

@@ -18,7 +18,7 @@ FRAMES = "SCH shall schedule a maximum of 5 activities in each minor frame."
         ("A file may be at most 10 MB\nlarge. [1]", 1.0),
         ("Files may have at most 10 MB [1]. Old files are closed automatically [1].", 1.0),
         ("Files close automatically. They may have 10 MB at most [1].", 1.0),
-        ("At most 5 activities in a frame, files of 10 MB [2][1].", 1.0),
+        ("At most 5 activities in a frame, files of 10 MB [2] [1].", 1.0),
         ("A file may be at most 20 MB large [1].", 0.0),
         ("A file may be at most 10 MB large.", 0.0),
         ("A file may be at most 10 MB large [7].", 0.0),

@@ -27,6 +27,7 @@ def test_spans_cover_the_text_verbatim(text):
         "The file is 1,000.5 bytes (approx. 1 KB) long.",
         "Version 4.1.2 of the U.S. edition is current.",
         "He asked for Ref. 12 etc. and got it.",
+        "Ulta Beauty, Inc. (NASDAQ: ULTA) told its results.",
         "A wrapped line of text that goes on for quite some while until it\n"
         "Reaches the next line, which begins with a capital although it is\nthe same sentence.",
     ],
