@@ -8,7 +8,7 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -57,7 +57,7 @@ class Sentence:
     text: str
     #: Its words, in which those of the question are looked up: stems, or `spelled` text.
     words: Collection[str]
-    #: The words of the sentence before it; of a row of figures, those of its part of the table.
+    #: Those of the sentence before it; of a row of figures, those of the lines it stands under.
     before: Collection[str] = ()
     #: Lines that say what the figures of a row are: its columns, and its part of the table.
     lead: tuple[str, ...] = ()
@@ -135,30 +135,25 @@ def _read(source: Source, *, english: bool) -> "_Read":
     every: list[Collection[str]] = [title]
     spans = split(source.text)
     found: list[Sentence] = []
-    at, before, lead = 0, held_by(""), tuple[str, ...]()
-    led: list[Collection[str]] = []
+    at, lead = 0, tuple[str, ...]()
+    before = above = held_by("")
     while at < len(spans):
         last = _list_end(source.text, spans, at)
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = held_by(text)
         every.append(held)
         if (under := _lead(text, lead)) != lead:
-            lead, led = under, [held_by(line) for line in under]
+            lead, above = under, held_by(" ".join(under))
         if text in lead:
             pass
         elif lead and is_figures(text):
-            row = _together([held, led[0]], english=english)
-            found.append(Sentence(source, at, text, row, led[-1], lead))
+            found.append(Sentence(source, at, text, held, above, lead))
         elif quotable(text) and text not in source.heading:
             found.append(Sentence(source, at, text, held, before))
             before = held
         at = last + 1
-    return _Read(source, tuple(found), title, _together(every, english=english))
-
-
-def _together(every: Iterable[Collection[str]], *, english: bool) -> Collection[str]:
-    """The words of ``every`` one, as one."""
-    return frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
+    words = frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
+    return _Read(source, tuple(found), title, words)
 
 
 def _lead(text: str, lead: tuple[str, ...]) -> tuple[str, ...]:
@@ -255,7 +250,10 @@ class _Asked:
         if not row.is_row:
             return False
         return any(
-            periods and not any(one in row.words or one in page.prose for one in periods)
+            periods
+            and not any(
+                one in row.words or one in row.before or one in page.prose for one in periods
+            )
             for periods in self.periods
         )
 
