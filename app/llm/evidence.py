@@ -8,7 +8,7 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -57,7 +57,7 @@ class Sentence:
     text: str
     #: Its words, in which those of the question are looked up: stems, or `spelled` text.
     words: Collection[str]
-    #: Those of the sentence before it; of a row of figures, those of the lines it stands under.
+    #: The words of the sentence before it; of a row of figures, those of its part of the table.
     before: Collection[str] = ()
     #: Lines that say what the figures of a row are: its columns, and its part of the table.
     lead: tuple[str, ...] = ()
@@ -135,25 +135,30 @@ def _read(source: Source, *, english: bool) -> "_Read":
     every: list[Collection[str]] = [title]
     spans = split(source.text)
     found: list[Sentence] = []
-    at, lead = 0, tuple[str, ...]()
-    before = above = held_by("")
+    at, before, lead = 0, held_by(""), tuple[str, ...]()
+    led: list[Collection[str]] = []
     while at < len(spans):
         last = _list_end(source.text, spans, at)
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = held_by(text)
         every.append(held)
         if (under := _lead(text, lead)) != lead:
-            lead, above = under, held_by(" ".join(under))
+            lead, led = under, [held_by(line) for line in under]
         if text in lead:
             pass
         elif lead and is_figures(text):
-            found.append(Sentence(source, at, text, held, above, lead))
+            row = _together([held, led[0]], english=english)
+            found.append(Sentence(source, at, text, row, led[-1], lead))
         elif quotable(text) and text not in source.heading:
             found.append(Sentence(source, at, text, held, before))
             before = held
         at = last + 1
-    words = frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
-    return _Read(source, tuple(found), title, words)
+    return _Read(source, tuple(found), title, _together(every, english=english))
+
+
+def _together(every: Iterable[Collection[str]], *, english: bool) -> Collection[str]:
+    """The words of ``every`` one, as one."""
+    return frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
 
 
 def _lead(text: str, lead: tuple[str, ...]) -> tuple[str, ...]:
@@ -250,10 +255,7 @@ class _Asked:
         if not row.is_row:
             return False
         return any(
-            periods
-            and not any(
-                one in row.words or one in row.before or one in page.prose for one in periods
-            )
+            periods and not any(one in row.words or one in page.prose for one in periods)
             for periods in self.periods
         )
 
