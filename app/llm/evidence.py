@@ -144,12 +144,10 @@ def _read(source: Source, *, english: bool) -> "_Read":
         every.append(held)
         if (under := _lead(text, lead)) != lead:
             lead, led = under, [held_by(line) for line in under]
-        if text in lead:
-            pass
-        elif lead and is_figures(text):
+        if lead and is_figures(text) and text not in lead:
             row = _together([held, led[0]], english=english)
             found.append(Sentence(source, at, text, row, led[-1], lead))
-        elif quotable(text) and text not in source.heading:
+        elif quotable(text) and text not in source.heading and text not in lead:
             found.append(Sentence(source, at, text, held, before))
             before = held
         at = last + 1
