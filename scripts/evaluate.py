@@ -1,11 +1,12 @@
 """`make evaluate DATA=…`: measure retrieval and answers on questions with known answers.
 
-    python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--ablation] [--limit N]
-        [--cache DIR] [--json FILE] [--calibrate FILE] [--judge N]
+    python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--ablation] [--together]
+        [--limit N] [--cache DIR] [--json FILE] [--calibrate FILE] [--judge N]
 
 A DIR holds ``questions.jsonl`` beside ``pdfs/`` or ``passages.jsonl``. Everything runs through the
 product's own ingestion, search and chat, on embedded servers of its own that are thrown away after.
-Each language of a set is a corpus of its own. Exit code 0 when all was measured, 1 otherwise.
+Each language of a set is a corpus of its own, unless they are wanted together. Exit code 0 when all
+was measured, 1 otherwise.
 """
 
 import argparse
@@ -55,6 +56,8 @@ class Options:
     answers: bool = False
     cache: Path | None = None
     ablation: bool = False
+    #: All languages of a set in one corpus.
+    together: bool = False
     calibrate: Path | None = None
     #: So many answers of each corpus are judged by a language model.
     judge: int = 0
@@ -80,7 +83,7 @@ async def evaluate(
         statement_timeout_s=STATEMENT_TIMEOUT_S,
     ) as house:
         for folder in options.data:
-            dataset = load(folder, limit=options.limit)
+            dataset = load(folder, limit=options.limit, together=options.together)
             for corpus in dataset.corpora:
                 name = _name(dataset, corpus)
                 say(f"{name}: ingesting")
@@ -211,6 +214,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--limit", type=int, help="only the first N questions of each language")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
     parser.add_argument("--ablation", action="store_true", help="what each technique gains")
+    parser.add_argument("--together", action="store_true", help="a set's languages as one corpus")
     parser.add_argument(
         "--calibrate",
         type=Path,

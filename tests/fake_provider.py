@@ -249,6 +249,12 @@ async def echo(exchange: Exchange, args: list[str]) -> None:
     await exchange.end()
 
 
+async def says(exchange: Exchange, args: list[str]) -> None:
+    """``says:TEXT``: that, a word at a time."""
+    words = ":".join(args).split(" ")
+    await _say(exchange, [*(f"{word} " for word in words[:-1]), words[-1]])
+
+
 async def obedient(exchange: Exchange, args: list[str]) -> None:
     """A model that does whatever anybody told it in its prompt, some bytes at a time.
 
@@ -484,9 +490,9 @@ async def thinking(exchange: Exchange, args: list[str]) -> None:
 BEHAVIOURS: dict[str, Behaviour] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        ok, cited, drip, echo, obedient, recite, comments, slow_headers, slow_first_token, stall,
-        cut, ends_early, dies_with_error, status, groq_429, overflow, error_200, html, not_json,
-        empty, empty_body, big, whole, filtered, sliced, thinking, bad_chunk, flapping,
+        ok, cited, drip, echo, says, obedient, recite, comments, slow_headers, slow_first_token,
+        stall, cut, ends_early, dies_with_error, status, groq_429, overflow, error_200, html,
+        not_json, empty, empty_body, big, whole, filtered, sliced, thinking, bad_chunk, flapping,
     )
 }  # fmt: skip
 

@@ -14,7 +14,9 @@ LEADER = re.compile(r"\.{4,}|(?:\. ){3,}|\u2026{2,}|_{6,}")
 NUMBERED = re.compile(r"(?:\d{1,2}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,4}\.?) +(?=[A-Z])")
 NAMED = re.compile(r"(?:Appendix|Chapter|Section|Part|Annex) +[A-Z0-9][.\d]*\b", re.IGNORECASE)
 #: Ends that a heading does not have: of a sentence, a clause, a table of contents' entry.
-NOT_AN_END = re.compile(r"[.,;:!?()\[\]\"\u201d\d/=-]$")
+NOT_AN_END = re.compile(
+    r"[.,;:!?()\[\]\"\u201d\d/=\u3002\uff01\uff0c\uff1a\uff1b\uff1f\u3001\u0964\u061f\u06d4-]$"
+)
 #: Signs of source code and constants.
 CODE = re.compile(r"[_#{}<>=]|\(\)")
 DIGITS = re.compile(r"\d+")
@@ -109,7 +111,7 @@ def is_heading(text: str, before: str, after: str) -> bool:
 
 def is_capitals(text: str, words: Sequence[str]) -> bool:
     """Whether the line is written in capitals, and is more than an abbreviation or a constant."""
-    letters = sum(map(str.isalpha, text))
+    letters = sum(map(str.isupper, text))  # scripts without capitals have none
     if letters < CAPITALS or not text.isupper():
         return False
     return letters >= MOSTLY * len(text.replace(" ", "")) and (len(words) > 1 or text.isalpha())

@@ -8,7 +8,7 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -16,7 +16,7 @@ from itertools import chain
 from app.llm.completion import Source
 from app.llm.premise import codes_in, is_known, names_in, squeezed
 from app.llm.question import Kind, holds, kind_of
-from app.llm.sentences import CELLS, is_item, split, tidy
+from app.llm.sentences import CELLS, is_figures, is_item, split, tidy
 from app.llm.words import count_words, parts, seems_english, spelled, stems
 
 # Weights, chosen by coordinate search on squad2 (346 questions) and xquad-en (236): ADR 0005.
@@ -40,7 +40,9 @@ _MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+
 #: Dotted or ruled leaders: a line of a table of contents or of a form.
 _LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
 #: Years; quarters and halves: of a table's rows those of another one are no answer.
-_PERIODS = (re.compile(r" ?((?:fy)?(?:19|20)\d\d) ?"), re.compile(r" ?([qh][1-4]) ?"))
+_PERIODS = (re.compile(r" ?(?:fy)?((?:19|20)\d\d) ?"), re.compile(r" ?([qh][1-4]) ?"))
+#: The columns of a table in a PDF: years side by side.
+_COLUMNS = re.compile(r"\b(?:19|20)\d\d +(?:FY)?(?:19|20)\d\d\b")
 _CLOSERS = "\"'\u201d\u2019)]"
 _STOPS = frozenset(".!\u2026\u3002\uff01\u0964:;")
 
@@ -55,6 +57,20 @@ class Sentence:
     text: str
     #: Its words, in which those of the question are looked up: stems, or `spelled` text.
     words: Collection[str]
+    #: The words of the sentence before it; of a row of figures, those of its part of the table.
+    before: Collection[str] = ()
+    #: Lines that say what the figures of a row are: its columns, and its part of the table.
+    lead: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that is quoted of it."""
+        return (*self.lead, self.text)
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is a row of a table."""
+        return bool(self.lead) or CELLS in self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +134,40 @@ def _read(source: Source, *, english: bool) -> "_Read":
     title = held_by(f"{source.title} {source.heading}")
     every: list[Collection[str]] = [title]
     spans = split(source.text)
-    found, at = [], 0
+    found: list[Sentence] = []
+    at, before, lead = 0, held_by(""), tuple[str, ...]()
+    led: list[Collection[str]] = []
     while at < len(spans):
         last = _list_end(source.text, spans, at)
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = held_by(text)
         every.append(held)
-        if quotable(text) and text not in source.heading:
-            found.append(Sentence(source, at, text, held))
+        if (under := _lead(text, lead)) != lead:
+            lead, led = under, [held_by(line) for line in under]
+        if lead and is_figures(text) and text not in lead:
+            row = _together([held, led[0]], english=english)
+            found.append(Sentence(source, at, text, row, led[-1], lead))
+        elif quotable(text) and text not in source.heading and text not in lead:
+            found.append(Sentence(source, at, text, held, before))
+            before = held
         at = last + 1
-    words = frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
-    return _Read(source, tuple(found), title, words)
+    return _Read(source, tuple(found), title, _together(every, english=english))
+
+
+def _together(every: Iterable[Collection[str]], *, english: bool) -> Collection[str]:
+    """The words of ``every`` one, as one."""
+    return frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
+
+
+def _lead(text: str, lead: tuple[str, ...]) -> tuple[str, ...]:
+    """What a row of figures below ``text`` stands under, if one above it stands under ``lead``."""
+    if text[-1:] not in _STOPS and _COLUMNS.search(text) and CELLS not in text:
+        return (text,)
+    if not lead:
+        return lead
+    if text.endswith(":"):
+        return (lead[0], text)
+    return lead if is_figures(text) or not quotable(text) else ()
 
 
 def _stemmed(text: str) -> frozenset[str]:
@@ -180,7 +219,8 @@ class _Read:
     def prose(self) -> str:
         """What it says outside of its tables, in lower case."""
         lines = (self.source.title, self.source.heading, *self.source.text.split("\n"))
-        return "\n".join(line for line in lines if CELLS not in line).casefold()
+        told = (line for line in lines if not (CELLS in line or _COLUMNS.search(line)))
+        return "\n".join(told).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +244,13 @@ class _Asked:
         total = sum(weights.values())
         shares = {word: weight / total for word, weight in weights.items()}
         matches = ([kind.fullmatch(word) for word in weights] for kind in _PERIODS)
-        periods = tuple([found[1] for found in of_kind if found] for of_kind in matches)
+        found = ([match[1] for match in of_kind if match] for of_kind in matches)
+        periods = tuple([*plain, *(f"fy{one}" for one in plain)] for plain in found)
         return cls(question, kind_of(question), shares, periods)
 
     def is_of_another_period(self, row: Sentence, page: _Read) -> bool:
         """Whether a table's ``row`` is of another time than the question, as its page tells."""
-        if CELLS not in row.text:
+        if not row.is_row:
             return False
         return any(
             periods and not any(one in row.words or one in page.prose for one in periods)
@@ -222,7 +263,6 @@ class _Asked:
 
 
 def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
-    before: Collection[str] = ()
     for sentence in page.sentences:
         if asked.is_of_another_period(sentence, page):
             continue
@@ -232,19 +272,19 @@ def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
             if word in held:
                 coverage += share
             else:
-                near += share * _credit(word, before, page)
+                near += share * _credit(word, sentence.before, page)
         bonus = (
             SOURCE_BONUS * page.source.score / best
             + KIND_BONUS * holds(asked.kind, sentence.text, asked.question)
-            - FRAGMENT_PENALTY * _is_fragment(sentence.text)
+            - FRAGMENT_PENALTY * _is_fragment(sentence)
         )
         yield Scored(sentence, coverage + near + bonus, coverage)
-        before = held
 
 
-def _is_fragment(text: str) -> bool:
-    """Whether ``text`` starts or stops in the middle: a chunk's edge, a heading; no table's row."""
-    if CELLS in text:
+def _is_fragment(sentence: Sentence) -> bool:
+    """Whether it starts or stops in the middle: a chunk's edge, a heading; no table's row."""
+    text = sentence.text
+    if sentence.is_row:
         return False
     return text[0].islower() or text.rstrip(_CLOSERS)[-1:] not in _STOPS
 

@@ -26,7 +26,6 @@ from app.llm.completion import (
 from app.llm.evidence import Evidence, Scored, gather
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
-from app.llm.sentences import CELLS
 from app.llm.words import count_words, stems
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
@@ -105,9 +104,12 @@ def quote(ranked: Sequence[Scored]) -> str:
     chosen = _choose(ranked)
     if len(chosen) > 1 and _follows(chosen[0], chosen[1]):
         chosen[0], chosen[1] = chosen[1], chosen[0]
-    return " ".join(
-        f"{without_references(s.sentence.text)} [{s.sentence.source.marker}]" for s in chosen
+    lines = (
+        (without_references(line), s.sentence.source.marker)
+        for s in chosen
+        for line in s.sentence.lines
     )
+    return " ".join(f"{line} [{marker}]" for line, marker in dict.fromkeys(lines))
 
 
 def _choose(ranked: Sequence[Scored]) -> list[Scored]:
@@ -126,7 +128,7 @@ def _choose(ranked: Sequence[Scored]) -> list[Scored]:
 def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool:
     if scored.coverage == 0 and not _follows(scored, chosen[0]):
         return False
-    if CELLS in scored.sentence.text and scored.coverage < chosen[0].coverage:
+    if scored.sentence.is_row and scored.coverage < chosen[0].coverage:
         return False  # another row of the table, about something else than what was asked for
     if len(chosen) == 1:
         return scored.score >= SECOND_SHARE * chosen[0].score

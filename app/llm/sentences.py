@@ -38,6 +38,11 @@ _ITEM = re.compile(
 _HEADING = re.compile(r"\s*\d+(?:\.\d+)+\.?\s+[^.!?]{2,60}$")
 #: Between the cells of a table's row, which is a line (``ingestion/readers/tables.py``).
 CELLS = " | "
+#: A figure at the end of a table's row in a PDF, and what stands beside or for one.
+_FIGURE = re.compile(r"[$\u20ac\u00a3(+\u2212-]*\d(?:[\d.,]*\d)?[)%]*|[\u2013\u2014]")
+_BESIDE = frozenset("$\u20ac\u00a3%")
+#: What a row of figures may end with.
+_ENDS_ROW = frozenset("0123456789)%\u2013\u2014")
 _LEADERS = re.compile(r"\.{4,}|(?:\. ){4,}|_{4,}")
 #: Thai, Lao, Burmese and Khmer end their clauses with a space and their sentences with nothing.
 _GAP = re.compile(
@@ -64,6 +69,19 @@ def tidy(text: str) -> str:
 def is_item(text: str, at: int) -> bool:
     """Whether a list item starts at ``at``."""
     return _ITEM.match(text, at) is not None
+
+
+def is_figures(line: str) -> bool:
+    """Whether ``line`` is a row of a table whose columns are lost: words, and figures behind them.
+
+    "Total revenues $66,608 $62,286": so the text of a PDF has it.
+    """
+    if line[-1:] not in _ENDS_ROW:
+        return False  # nearly all prose
+    count, cells = 0, line.split()
+    while cells and (cells[-1] in _BESIDE or _FIGURE.fullmatch(cells[-1])):
+        count += cells.pop() not in _BESIDE
+    return count > 1 and any(map(str.isalpha, "".join(cells)))
 
 
 def _after_stops(text: str) -> list[int]:
@@ -126,7 +144,7 @@ def _lines(text: str) -> list[Span]:
 def _breaks(line: str, following: str, width: int) -> bool:
     """Whether the break between two lines separates sentences, in text ``width`` wide."""
     line, next_line = line.strip(), following.strip()
-    if not line or not next_line or _ITEM.match(following) or CELLS in line or CELLS in next_line:
+    if not (line and next_line) or _ITEM.match(following) or _is_row(line) or _is_row(next_line):
         return True
     if not (next_line[0].isupper() or next_line[0].isdigit()):
         return False
@@ -135,6 +153,10 @@ def _breaks(line: str, following: str, width: int) -> bool:
     if _HEADING.match(line) or _LEADERS.search(line):
         return True
     return width >= _NARROW and len(line) < width * _SHORT_LINE
+
+
+def _is_row(line: str) -> bool:
+    return CELLS in line or is_figures(line)
 
 
 def _blank(text: str, at: int) -> int:

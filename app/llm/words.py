@@ -25,9 +25,10 @@ _UNREAD = re.compile(
 #: Where a line's end parts a word; not "long- and short-term".
 _PARTED = re.compile(r"(?<=[^\W\d_])-\s+(?!(?:and|or|to|und|oder|bis)\b)(?=[^\W\d_A-Z])")
 #: Thai, Lao, Khmer, Burmese, kana and Han: written without spaces.
-UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
-)
+_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+UNSPACED = re.compile(f"[{_SCRIPTS}]+")
+#: What is written without spaces, and what stands beside it: "2015", "\u5e74".
+_RUN = re.compile(f"[{_SCRIPTS}]+|[^{_SCRIPTS}]+")
 #: Of those scripts, the ones that spell their words with letters.
 _SPELLED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+")
 #: Characters of a word without spaces around it, about: where it is spelled, and where it is not.
@@ -130,7 +131,7 @@ def words(text: str) -> list[str]:
     found: list[str] = _WORD.findall(text)
     if not UNSPACED.search(text):
         return found
-    return [part for word in found for part in _pairs(word)]
+    return [part for word in found for run in _RUN.findall(word) for part in _pairs(run)]
 
 
 def count_words(text: str) -> int:

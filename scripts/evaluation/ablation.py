@@ -6,7 +6,6 @@ from statistics import fmean
 
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from app.infra.language import DEFAULT
 from app.retrieval.rerank import FEATURES, Ranking, Rankings
 from app.wiring import House
 from scripts.evaluation.corpus import Places
@@ -37,7 +36,7 @@ def variants(served: Ranking) -> list[Variant]:
         Variant("ranks fused, equal weights", hybrid, replace(ranks, text_weight=0.5)),
         Variant("ranks fused, weights by language", hybrid, ranks),
         Variant("**as served: candidates reranked**", hybrid, served),
-        Variant("without the question's language", hybrid, replace(served, language=DEFAULT)),
+        Variant("without the question's language", hybrid, replace(served, language=None)),
         *(
             Variant(f"without {name}", hybrid, replace(served, weights=_without(served, index)))
             for index, name in enumerate(FEATURES)

@@ -49,7 +49,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What one tenant of the evaluation holds and is asked: everything in one language."""
+    """What one tenant of the evaluation holds and is asked, mostly in one language."""
 
     lang: str
     questions: Sequence[Asked]
@@ -70,8 +70,10 @@ def page_place(stem: str, page: int) -> str:
     return f"{stem}#p{page}"
 
 
-def load(folder: Path, *, limit: int | None = None) -> Dataset:
+def load(folder: Path, *, limit: int | None = None, together: bool = False) -> Dataset:
     """Read ``folder``; ``limit`` keeps the first so many questions of each language.
+
+    Each language is a corpus of its own, or all are one when they are wanted ``together``.
 
     Raises:
         InvalidRequest: it is not such a folder.
@@ -88,7 +90,16 @@ def load(folder: Path, *, limit: int | None = None) -> Dataset:
         Corpus(lang, [_asked(row) for row in questions[lang][:limit]], texts=_texts(passages[lang]))
         for lang in questions
     ]
-    return Dataset(folder.name, corpora)
+    return Dataset(folder.name, [_joined(corpora)] if together else corpora)
+
+
+def _joined(corpora: Sequence[Corpus]) -> Corpus:
+    """All of them in one, as a tenant with documents in many languages has them."""
+    return Corpus(
+        "all",
+        [asked for corpus in corpora for asked in corpus.questions],
+        [text for corpus in corpora for text in corpus.texts],
+    )
 
 
 def _load_pdfs(folder: Path, limit: int | None) -> Dataset:

@@ -114,6 +114,25 @@ def test_a_page_is_shown_with_the_quote_marked(tenant: httpx.Client) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "no_page_image")
 
 
+def test_a_figure_of_a_table_is_quoted_under_its_years(tenant: httpx.Client) -> None:
+    lines = ["Years ended December 31, 2022 2021 2020", "Revenues:",
+             "Bicycles $25,867 $19,493 $16,162", "Helmets 23,162 26,540 26,257",
+             "Costs:", "Bicycles 9,100 8,200 7,300"]  # fmt: skip
+    ingested(tenant, make_pdf([["Segments of the company", "(Dollars in millions)", *lines]]))
+    said = answer(tenant, question="What were the revenues of bicycles in 2021?")
+    quotes = [" ".join(cited["quote"].split()) for cited in said["citations"]]
+    assert quotes[:3] == lines[:3]
+    assert said["answer"].startswith(" ".join(f"{lines[n - 1]} [{n}]" for n in (1, 2, 3)))
+    assert said["groundedness"] == 1
+    for cited in said["citations"]:
+        path = f"/api/v1/docs/{cited['document_id']}/pages/{cited['page']}"
+        page = tenant.get(path, params={"version": cited["version"]}).json()
+        assert page["text"][cited["start"] : cited["end"]] == cited["quote"]
+        assert (cited["verified"], bool(cited["boxes"])) == (True, True)
+    absent = answer(tenant, question="What were the revenues of bicycles in 2019?")
+    assert not any(line in absent["answer"] for line in lines)
+
+
 def test_twenty_uploads_of_one_file_at_once_are_one_document(tenant: httpx.Client) -> None:
     with ThreadPoolExecutor(20) as pool:
         replies = list(

@@ -199,6 +199,34 @@ def test_a_provider_that_dies_with_nobody_to_follow_ends_in_an_error(
     assert [event.name for event in events].count("reset") == 1
 
 
+def test_what_a_model_invents_is_told_from_what_it_quotes(chat: httpx.Client, fake: Fake) -> None:
+    """The same as events, as JSON, in the explanation and on the OpenAI-compatible endpoint."""
+    found = chat.post("/api/v1/retrieve", json={**QUESTION, "top_k": 5}).json()["passages"]
+    quote = " ".join(found[1]["text"].split()[:12])
+    invented = ["Bananas are flown in every 4,711 seconds", "The moon is far away", "It shines"]
+    fake.behave(f"says:{quote} [2]. {invented[0]} [1]. {invented[1]} [77]. {invented[2]}")
+    told = whole(ask(chat))
+    asked = chat.post("/api/v1/chat", json={**QUESTION, "stream": False}).json()
+    for answer in (told, asked):
+        assert answer["answer"] == f"{quote} [1]. {invented[0]} [2]. {invented[1]}. {invented[2]}"
+        assert [citation["verified"] for citation in answer["citations"]] == [True, False]
+        for citation in answer["citations"]:
+            path = f"/api/v1/docs/{citation['document_id']}/pages/{citation['page']}"
+            text = chat.get(path, params={"version": citation["version"]}).json()["text"]
+            assert text[citation["start"] : citation["end"]] == citation["quote"]
+        assert " ".join(answer["citations"][0]["quote"].split()) == quote
+        assert answer["groundedness"] == 0.25
+        unsupported = [sentence["text"].rstrip(".") for sentence in answer["unsupported"]]
+        assert unsupported == invented
+    record = chat.get(f"/api/v1/answers/{told['answer_id']}").json()
+    assert record["groundedness"] == 0.25
+    body = {"model": "docent", "messages": [{"role": "user", "content": QUESTION["question"]}]}
+    reply = chat.post("/v1/chat/completions", json=body).json()
+    annotations = reply["choices"][0]["message"]["annotations"]
+    assert [annotation["verified"] for annotation in annotations] == [True, False]
+    assert reply["docent"]["groundedness"] == 0.25
+
+
 def test_a_whole_document_is_read_in_parts_with_progress(chat: httpx.Client, fake: Fake) -> None:
     fake.behave("ok")
     question = "Summarise CFS_DS_User_Guide_Doc_No_582_2013_001.pdf"

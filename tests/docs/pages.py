@@ -40,3 +40,20 @@ def prose(page: Path) -> str:
 
 def named(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+def assert_named_tests_exist(page: Path, title: str, *, least: int) -> None:
+    """Every row of the table below ``title`` names tests; without a file, those of the last."""
+    text = page.read_text().partition(title)[2].partition("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= least
+    for row in rows:
+        file = ""
+        named = re.findall(r"`([\w/.]*)::(\w+)`", row)
+        assert named, row
+        for path, test in named:
+            file = path or file
+            found = re.search(
+                rf"^ *(?:async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE
+            )
+            assert found, f"{file}::{test}"

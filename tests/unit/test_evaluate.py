@@ -179,6 +179,9 @@ def test_each_language_is_a_corpus_and_each_article_a_document(tmp_path: Path) -
     ]
     assert [asked.id for asked in english.questions] == ["q1"]
     assert [asked.id for asked in german.questions] == ["q3"]
+    (everything,) = load(tmp_path, limit=1, together=True).corpora
+    assert [asked.id for asked in everything.questions] == ["q1", "q3"]
+    assert everything.texts == [*english.texts, *german.texts]
 
 
 def test_ids_name_pages_of_pdfs(tmp_path: Path) -> None:

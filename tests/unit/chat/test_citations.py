@@ -88,6 +88,14 @@ def test_the_quote_is_the_sentence_that_supports_the_claim(
     assert TEXT[citation.start - 100 : citation.end - 100] == quote
 
 
+def test_a_row_of_figures_and_what_it_stands_under_are_quotes_of_their_own() -> None:
+    text = "In millions 2022 2021\nRevenues:\nGlobal Services $ 17 $ 16\nHome Services 27 20"
+    lines = ["In millions 2022 2021", "Revenues:", "Home Services 27 20"]
+    _, citations = cite(" ".join(f"{line} [1]" for line in lines), [passage(text, start=0)])
+    assert [text[one.start : one.end] for one in citations] == lines
+    assert [(one.quote, one.verified) for one in citations] == [(line, True) for line in lines]
+
+
 def test_markers_are_renumbered_in_the_order_of_the_answer() -> None:
     passages = [
         passage("One is one.", page=1),

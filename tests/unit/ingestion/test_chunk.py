@@ -110,7 +110,8 @@ def test_headings(line: str) -> None:
     "line",
     ["The unit shall be tested.", "1.1 Scope ........ 3", "5 Pkt", "12", "CFE_ES_APP_ID", "NASA",
      "SCH2002 SCH shall schedule", "and the", "3.16. As documented above for", "Total:",
-     "1. press the button"],
+     "1. press the button", "\u6b4c\u624b\u5973\u795e\u5361\u5361\u732e\u5531 (ASL) \u56fd\u6b4c",
+     "VERY LARGE LETTERS\u3002"],
 )  # fmt: skip
 def test_not_headings(line: str) -> None:
     assert not is_heading(line, "some text", "some text")

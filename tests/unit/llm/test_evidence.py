@@ -154,6 +154,43 @@ def test_a_period_may_stand_before_the_table() -> None:
     assert "Quarter: Q2" in best("How many units were sold in Q2 2020?", source(text))
 
 
+FILING = """Summary of segments
+(Dollars in millions)
+Years ended December 31, 2022 2021
+Revenues:
+Global Services $ 17,611 $ 16,328
+Unallocated items, eliminations and other (231) \u2014
+Total revenues 66,608 62,286
+Earnings from operations:
+Global Services 2,727 2,017
+These figures are part of the notes.
+Order 12 13"""
+YEARS = "Years ended December 31, 2022 2021"
+
+
+@pytest.mark.parametrize(
+    ("question", "lines"),
+    [
+        ("What revenues did Global Services have in 2022?",
+         (YEARS, "Revenues:", "Global Services $ 17,611 $ 16,328")),
+        ("What were the earnings of Global Services in FY2021?",
+         (YEARS, "Earnings from operations:", "Global Services 2,727 2,017")),
+        ("Wie hoch waren 2021 die Total revenues?",
+         (YEARS, "Revenues:", "Total revenues 66,608 62,286")),
+    ],
+)  # fmt: skip
+def test_a_row_of_figures_is_quoted_under_its_years(question: str, lines: tuple[str, ...]) -> None:
+    assert gather(question, [source(FILING)]).ranked[0].sentence.lines == lines
+
+
+def test_figures_are_not_quoted_for_years_that_their_table_has_not_or_without_years() -> None:
+    found = texts("What revenues did Global Services have in 2020?", source(FILING))
+    assert found == [
+        "These figures are part of the notes.", "Summary of segments (Dollars in millions)"
+    ]  # fmt: skip
+    assert "Order 12 13" not in texts("What was the order?", source(FILING))
+
+
 def test_a_heading_is_no_answer() -> None:
     text = "Falcon data logger handbook\n\nThe logger records the temperature of the air."
     found = texts("Falcon logger handbook", source(text, heading="Falcon data logger handbook"))

@@ -131,3 +131,11 @@ async def test_nothing_is_added_that_has_no_word_of_the_question():
     other = source("Employees receive thirty days of leave.", marker=2)
     completion = await answer("When does the golden hour begin?", about, other)
     assert completion.text == "The golden hour begins at six in the morning. [1]"
+
+
+async def test_rows_of_one_table_are_quoted_under_its_years_once():
+    text = "In millions 2022 2021\nRevenues:\nGlobal Services 17 16\nHome Services 27 20"
+    completion = await answer("What revenues did the Services have in 2021?", source(text))
+    assert completion.text == (
+        "In millions 2022 2021 [1] Revenues: [1] Global Services 17 16 [1] Home Services 27 20 [1]"
+    )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.llm.sentences import split, tidy
+from app.llm.sentences import is_figures, split, tidy
 
 PIECES = [*"aAbB 1.?!,;:\n\r\t()[]\"'•-o。é", "\n\n", ". ", "...", "e.g.", "3.2.1 ", "word "]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=80).map("".join)
@@ -96,3 +96,27 @@ def test_where_clauses_end_with_spaces_some_make_a_sentence():
     found = sentences(text)
     assert [len(one) for one in found] == [152, 51, 50]
     assert "".join(text[start:end] for start, end in split(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ("Total revenues $66,608 $62,286 $58,158", True),
+        ("Gain on sale \u2014 $ (373,445)", True),
+        ("Net sales $ 3,226,773 100.0% $ 2,729,388 100.0%", True),
+        ("Basic \u20ac 0.48 \u20ac (0.09)", True),
+        ("2022 2021 2020", False),
+        ("We built 12", False),
+        ("for the year ended December 31, 2022", False),
+        ("it fell from 12 to 10", False),
+        ("It fell from 12 to 10.", False),
+        ("", False),
+    ],
+)
+def test_rows_of_figures_are_told_from_prose(line: str, row: bool) -> None:
+    assert is_figures(line) is row
+
+
+def test_each_row_of_figures_is_a_sentence() -> None:
+    text = "Revenue:\nHardware and all other things $ 91 $ 84\nBitcoin 45 51\nSee the notes."
+    assert sentences(text) == text.split("\n")

@@ -41,6 +41,7 @@ def test_filler_in_capitals_is_an_acronym_but_where_all_is_in_capitals():
 def test_scripts_without_spaces_are_paired():
     assert words("数据存储 app") == ["数据", "据存", "存储", "app"]
     assert words("水") == ["水"]
+    assert words("2015年黑豹队、第3名") == ["2015", "年黑", "黑豹", "豹队", "第", "3", "名"]
     assert set(words("数据存储")) & set(words("存储器"))
 
 
