@@ -80,14 +80,15 @@ async def lock_family(connection: Connection, family_id: str) -> Family | None:
     return None if row is None else Family(**{**row, "scopes": frozenset(row["scopes"])})
 
 
-async def revoke_family(connection: Connection, family_id: str, client_id: str | None) -> None:
-    """Make every token of a family void, if it is that client's."""
-    await connection.execute(
+async def revoke_family(connection: Connection, family_id: str, client_id: str | None) -> bool:
+    """Make every token of a family void, if it is that client's; False when nothing changed."""
+    cursor = await connection.execute(
         "UPDATE token_families SET revoked_at = now()"
         " WHERE tenant_id = current_setting('app.tenant') AND id = %s"
         " AND client_id IS NOT DISTINCT FROM %s AND revoked_at IS NULL",
         (family_id, client_id),
     )
+    return cursor.rowcount == 1
 
 
 async def add_refresh_token(
