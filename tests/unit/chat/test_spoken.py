@@ -124,7 +124,7 @@ async def test_whoever_stops_reading_or_fails_leaves_the_place() -> None:
     await messages.aclose()
     assert (pipeline.closed, places.free) == (True, 1)
     with pytest.raises(AllProvidersFailed):
-        await ask(Pipeline(EVENTS[0], AllProvidersFailed()), places, question="x")
+        await ask(Pipeline(EVENTS[0], AllProvidersFailed(())), places, question="x")
     assert places.free == 1
 
 
