@@ -17,7 +17,7 @@ from tests.acceptance.oauth_parts import (
     register,
     told,
 )
-from tests.acceptance.test_people import KEYS, PASSWORD, USERS, Firm
+from tests.acceptance.test_people import INVITATIONS, KEYS, PASSWORD, USERS, Firm
 from tests.acceptance.test_refusals import check_problem
 from tests.integration.workshop import owner_rows
 
@@ -111,6 +111,8 @@ def test_a_client_makes_nothing_that_would_outlive_its_consent(firm: Firm) -> No
     for path, body in (
         (KEYS, {"name": "k", "scopes": ["chat"]}),
         (CLIENTS, {"name": "n", "scopes": ["chat"], "redirect_uris": [CALLBACK]}),
+        (INVITATIONS, {"role": "owner"}),
+        (f"{USERS}/{firm.join('owner')['id']}/password-reset", None),
     ):
         made = httpx.post(f"{app.url}{path}", json=body, headers=headers)
         check_problem(made, 403, "not_allowed")
