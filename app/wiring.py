@@ -23,6 +23,7 @@ from app.chat.keeper import Keeper
 from app.chat.memory import Memory
 from app.chat.pipeline import ChatLimits, ChatPipeline
 from app.chat.recording import Recordings
+from app.chat.spoken import SpokenQuestions
 from app.chat.wiring import assemble_cache
 from app.documents.service import Archive
 from app.http.idempotency import Idempotency
@@ -108,6 +109,11 @@ class House:
     webhooks: Webhooks
     worker: Worker
     budgets: Budgets
+
+    @property
+    def spoken(self) -> SpokenQuestions:
+        """Answers those who ask on a WebSocket, by the same pipeline."""
+        return SpokenQuestions(self.chat, self.crowd)
 
     async def checks(self) -> dict[str, bool]:
         """Whether each part that an answer needs is there, asked at the same time."""

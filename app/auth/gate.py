@@ -89,16 +89,24 @@ def credential(scope: Scope) -> str:
     """The key or token a request carries, unchecked.
 
     Raises:
-        NotAuthenticated: it carries none.
+        NotAuthenticated: it carries none, or two: whoever let it pass may have looked at the other.
     """
-    for name, value in scope["headers"]:
-        if name == b"x-api-key":
-            return str(value.decode("latin-1").strip())
-        if name == b"authorization":
-            scheme, _, token = value.decode("latin-1").partition(" ")
-            if scheme.lower() == "bearer" and token.strip():
-                return str(token.strip())
-    raise NotAuthenticated
+    found = {token for name, value in scope["headers"] if (token := _token(name, value))}
+    if len(found) > 1:
+        raise NotAuthenticated("Two credentials were sent; send one.")
+    if not found:
+        raise NotAuthenticated
+    return found.pop()
+
+
+def _token(name: bytes, value: bytes) -> str:
+    """The credential in one header, if any."""
+    if name == b"x-api-key":
+        return value.decode("latin-1").strip()
+    if name == b"authorization":
+        scheme, _, token = value.decode("latin-1").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+    return ""
 
 
 async def authenticated(request: Request) -> Caller:

@@ -41,8 +41,9 @@ async def holds(connection: Connection, user: User) -> bool:
     It stays so until the transaction ends: whoever wants to change that waits.
     """
     cursor = await connection.execute(
-        "SELECT FROM users WHERE id = %s AND suspended_at IS NULL AND tokens_since = %s FOR SHARE",
-        (user.id, user.tokens_since),
+        "SELECT FROM users WHERE tenant_id = %s AND id = %s AND suspended_at IS NULL"
+        " AND tokens_since = %s FOR SHARE",
+        (user.tenant_id, user.id, user.tokens_since),
     )
     return await cursor.fetchone() is not None
 
@@ -67,8 +68,10 @@ async def lock_family(connection: Connection, family_id: str) -> Family | None:
     """A family that can still be used, kept from being used by anybody else meanwhile."""
     cursor = await connection.execute(
         "SELECT f.id, f.tenant_id, f.user_id, f.client_id, f.scopes FROM token_families f"
-        " LEFT JOIN users u ON u.id = f.user_id LEFT JOIN oauth_clients c ON c.id = f.client_id"
-        " WHERE f.id = %s AND f.revoked_at IS NULL AND u.suspended_at IS NULL"
+        " LEFT JOIN users u ON u.tenant_id = f.tenant_id AND u.id = f.user_id"
+        " LEFT JOIN oauth_clients c ON c.tenant_id = f.tenant_id AND c.id = f.client_id"
+        " WHERE f.tenant_id = current_setting('app.tenant') AND f.id = %s"
+        " AND f.revoked_at IS NULL AND u.suspended_at IS NULL"
         " AND c.disabled_at IS NULL AND (u.id IS NULL OR u.tokens_since <= f.created_at)"
         " FOR UPDATE OF f",
         (family_id,),
@@ -77,13 +80,15 @@ async def lock_family(connection: Connection, family_id: str) -> Family | None:
     return None if row is None else Family(**{**row, "scopes": frozenset(row["scopes"])})
 
 
-async def revoke_family(connection: Connection, family_id: str, client_id: str | None) -> None:
-    """Make every token of a family void, if it is that client's."""
-    await connection.execute(
+async def revoke_family(connection: Connection, family_id: str, client_id: str | None) -> bool:
+    """Make every token of a family void, if it is that client's; False when nothing changed."""
+    cursor = await connection.execute(
         "UPDATE token_families SET revoked_at = now()"
-        " WHERE id = %s AND client_id IS NOT DISTINCT FROM %s AND revoked_at IS NULL",
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s"
+        " AND client_id IS NOT DISTINCT FROM %s AND revoked_at IS NULL",
         (family_id, client_id),
     )
+    return cursor.rowcount == 1
 
 
 async def add_refresh_token(
@@ -97,8 +102,8 @@ async def add_refresh_token(
     )
     await connection.execute(
         "UPDATE token_families SET expires_at = greatest(expires_at,"
-        " now() + make_interval(secs => %s)) WHERE id = %s",
-        (ttl_s, family.id),
+        " now() + make_interval(secs => %s)) WHERE tenant_id = %s AND id = %s",
+        (ttl_s, family.tenant_id, family.id),
     )
 
 
@@ -108,12 +113,15 @@ async def use_refresh_token(
     """Use a refresh token, whose family is locked; ``replayed``: it was used before."""
     cursor = await connection.execute(
         "UPDATE refresh_tokens SET used_at = now()"
-        " WHERE token_hash = %s AND used_at IS NULL AND expires_at > now()",
+        " WHERE tenant_id = current_setting('app.tenant') AND token_hash = %s"
+        " AND used_at IS NULL AND expires_at > now()",
         (token_hash,),
     )
     if cursor.rowcount:
         return "used"
     cursor = await connection.execute(
-        "SELECT FROM refresh_tokens WHERE token_hash = %s AND used_at IS NOT NULL", (token_hash,)
+        "SELECT FROM refresh_tokens WHERE tenant_id = current_setting('app.tenant')"
+        " AND token_hash = %s AND used_at IS NOT NULL",
+        (token_hash,),
     )
     return "lapsed" if await cursor.fetchone() is None else "replayed"

@@ -8,11 +8,11 @@ the next request. A refresh token is 256 random bits, stored as a keyed hash, an
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.auth import token_store as store
 from app.auth.access_token import Claims, kid_of, signed, verified
-from app.auth.audit import AuditEvent, Origin, record
+from app.auth.audit import OPERATOR, AuditEvent, Origin, record
 from app.auth.caller import Caller
 from app.auth.keys import hash_key
 from app.auth.signing_keys import SigningKeys
@@ -77,12 +77,13 @@ class Tokens:
         return await self.pair(family, refresh_token)
 
     async def issue_to_client(
-        self, client_id: str, tenant_id: str, scopes: frozenset[str]
+        self, client_id: str, tenant_id: str, scopes: frozenset[str], by: Origin
     ) -> TokenPair:
         """An access token for a service account, which acts for itself."""
         family = Family(new_id("fam"), tenant_id, None, client_id, scopes)
         async with tenant_transaction(self._pool, tenant_id) as connection:
             await store.add_family(connection, family, ttl_s=self._access_ttl_s)
+            await record(connection, issued(family, by))
         return await self.pair(family, None)
 
     async def begin(self, connection: Connection, family: Family) -> str:
@@ -143,7 +144,7 @@ class Tokens:
             raise RefreshRefused
         return await self.pair(family, successor, scopes)
 
-    async def revoke(self, token: str, *, client_id: str | None) -> None:
+    async def revoke(self, token: str, *, client_id: str | None, by: Origin = OPERATOR) -> None:
         """Make ``token``, of either kind, void with its whole family, if it is that client's.
 
         One that is unknown, or void already, is none of anybody's concern (RFC 7009, 2.2).
@@ -161,7 +162,9 @@ class Tokens:
             found = holder["tenant_id"], claims.family_id
         tenant_id, family_id = found
         async with tenant_transaction(self._pool, tenant_id) as connection:
-            await store.revoke_family(connection, family_id, client_id)
+            if await store.revoke_family(connection, family_id, client_id):
+                event = AuditEvent(tenant_id, "token.revoke", by, family_id)
+                await record(connection, event)
 
     async def caller(self, access_token: str) -> Caller:
         """Who holds ``access_token``, with what both it and its user's role (or client) allow.
@@ -208,3 +211,10 @@ class Tokens:
         """What a refresh token is stored as; None for what cannot be one."""
         plausible = token.isascii() and len(token) <= _MAX_CHARS
         return hash_key(token, self._secret) if plausible else None
+
+
+def issued(family: Family, by: Origin) -> AuditEvent:
+    """What is written down of the first tokens of a client's family."""
+    who = replace(by, actor=family.client_id, user_id=family.user_id)
+    details = {"scopes": " ".join(sorted(family.scopes))}
+    return AuditEvent(family.tenant_id, "token.issue", who, family.id, details=details)

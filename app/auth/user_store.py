@@ -176,7 +176,7 @@ async def remember_login(
     await connection.execute(
         "UPDATE users SET last_login_at = now(), password_hash = CASE WHEN password_hash ="
         " %(stored)s THEN coalesce(%(renewed)s, password_hash) ELSE password_hash END"
-        " WHERE id = %(id)s",
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %(id)s",
         {"id": user_id, "stored": stored, "renewed": renewed},
     )
 
@@ -192,7 +192,8 @@ async def change_password(
     cursor = await connection.execute(
         "UPDATE users SET password_hash = %(hash)s, tokens_since = clock_timestamp(),"
         " password_until = CASE WHEN %(temporary)s THEN now() + make_interval(days => %(days)s) END"
-        " WHERE id = %(id)s AND oidc_issuer IS NULL",
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %(id)s"
+        " AND oidc_issuer IS NULL",
         {
             "id": user_id,
             "hash": password_hash,
@@ -207,25 +208,34 @@ async def change_password(
 async def void_tokens(connection: Connection, user_id: str) -> None:
     """Make every token that was issued until now void."""
     await connection.execute(
-        "UPDATE users SET tokens_since = clock_timestamp() WHERE id = %s", (user_id,)
+        "UPDATE users SET tokens_since = clock_timestamp()"
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s",
+        (user_id,),
     )
 
 
 async def rename_user(connection: Connection, user_id: str, name: str) -> None:
     """Call a user something else."""
-    await connection.execute("UPDATE users SET name = %s WHERE id = %s", (name, user_id))
+    await connection.execute(
+        "UPDATE users SET name = %s WHERE tenant_id = current_setting('app.tenant') AND id = %s",
+        (name, user_id),
+    )
 
 
 async def change_role(connection: Connection, user_id: str, role: Role) -> None:
     """Give a user another role, from the next request on."""
-    await connection.execute("UPDATE users SET role = %s WHERE id = %s", (role, user_id))
+    await connection.execute(
+        "UPDATE users SET role = %s WHERE tenant_id = current_setting('app.tenant') AND id = %s",
+        (role, user_id),
+    )
 
 
 async def change_suspension(connection: Connection, user_id: str, *, suspended: bool) -> None:
     """Shut a user out, or let them in again; tokens from before stay void."""
     await connection.execute(
         "UPDATE users SET tokens_since = clock_timestamp(),"
-        " suspended_at = CASE WHEN %s THEN now() END WHERE id = %s",
+        " suspended_at = CASE WHEN %s THEN now() END"
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s",
         (suspended, user_id),
     )
 

@@ -43,34 +43,14 @@ class Frames:
 
     def of(self, event: ChatEvent) -> list[bytes]:
         """The frames that tell of ``event``."""
-        match event:
-            case Said(text):
-                self.count += 1
-                return [
-                    b'id: %d\nevent: delta\ndata: {"text":%b}\n\n'
-                    % (self.count, orjson.dumps(text))
-                ]
-            case Begun(answer_id, session_id, retrieved):
-                ids = {
-                    "answer_id": answer_id,
-                    "session_id": session_id,
-                    "trace_id": self._trace_id,
-                }
-                passages = [PassageOut.of(found).model_dump() for found in retrieved.passages]
-                return [
-                    self._frame("meta", orjson.dumps(ids)),
-                    self._frame("sources", orjson.dumps({"passages": passages})),
-                ]
-            case Advanced(done, total):
-                name, data = "progress", orjson.dumps({"done": done, "total": total})
-            case Cited(citation):
-                name, data = "citation", _json(CitationOut.of(citation))
-            case Restarted(reason):
-                name, data = "reset", orjson.dumps({"reason": reason})
-            case Answered(answer):
-                self.ended = True
-                name, data = "done", _json(AnswerOut.of(answer, self._trace_id))
-        return [self._frame(name, data)]
+        if isinstance(event, Said):
+            self.count += 1
+            return [
+                b'id: %d\nevent: delta\ndata: {"text":%b}\n\n'
+                % (self.count, orjson.dumps(event.text))
+            ]
+        self.ended = isinstance(event, Answered)
+        return [self._frame(name, data) for name, data in parts_of(event, self._trace_id)]
 
     def failed(self, error: AppError) -> bytes:
         """The frame that ends the stream with a problem."""
@@ -80,6 +60,28 @@ class Frames:
     def _frame(self, name: str, data: bytes) -> bytes:
         self.count += 1
         return frame(name, data, str(self.count))
+
+
+def parts_of(event: ChatEvent, trace_id: str) -> list[tuple[str, bytes]]:  # noqa: PLR0911 - one an event
+    """What is told of ``event``: names, each with its JSON."""
+    match event:
+        case Begun(answer_id, session_id, retrieved):
+            ids = {"answer_id": answer_id, "session_id": session_id, "trace_id": trace_id}
+            passages = [PassageOut.of(found).model_dump() for found in retrieved.passages]
+            return [
+                ("meta", orjson.dumps(ids)),
+                ("sources", orjson.dumps({"passages": passages})),
+            ]
+        case Advanced(done, total):
+            return [("progress", orjson.dumps({"done": done, "total": total}))]
+        case Said(text):
+            return [("delta", orjson.dumps({"text": text}))]
+        case Cited(citation):
+            return [("citation", _json(CitationOut.of(citation)))]
+        case Restarted(reason):
+            return [("reset", orjson.dumps({"reason": reason}))]
+        case Answered(answer):
+            return [("done", _json(AnswerOut.of(answer, trace_id)))]
 
 
 def _json(shape: BaseModel) -> bytes:
@@ -104,7 +106,7 @@ async def tell(
                         if turn is not None:
                             told.append(data)
                             if frames.ended:  # before its client, who has all then, may leave
-                                await _keep(turn, told)
+                                await keep_told(turn, told)
                         yield data
         except Exception as error:  # the last wall: a stream that has begun ends with an event
             if not isinstance(error, AppError):
@@ -117,7 +119,7 @@ async def tell(
                 record.add(frames.failed(AnswerInterrupted()))
 
 
-async def _keep(turn: Turn, told: Iterable[bytes]) -> None:
+async def keep_told(turn: Turn, told: Iterable[bytes]) -> None:
     """Let what was told be what the same request gets again."""
     try:
         await turn.keep(

@@ -12,7 +12,7 @@ from app.chat.brought_keys import brought_keys
 from app.chat.openai_answer import CompletionOut
 from app.chat.openai_schemas import ROUTER_MODEL, CompletionIn, OpenAiModel, OpenAiModelList
 from app.chat.openai_stream import tell
-from app.chat.routes import Asker, Pipeline, provider
+from app.chat.routes import Asker, Pipeline, provider, turn_of
 from app.errors import NotFound
 from app.http.convertors import TEXT
 from app.http.departure import unless_gone
@@ -41,7 +41,7 @@ class ModelNotFound(NotFound):
     response_model=CompletionOut,
     responses={
         200: _CHUNKS,
-        **documented_openai_errors(400, 401, 402, 403, 404, 413, 415, 422, 503),
+        **documented_openai_errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 503),
     },
 )
 async def complete(
@@ -54,12 +54,23 @@ async def complete(
     """
     _check_model(body.model, models)
     question = body.to_question(brought_keys(request))
-    if not body.stream:
-        answer = await unless_gone(request, pipeline.answer(caller, question))
-        return _whole(answer, body.model)
-    include_usage = body.stream_options is not None and body.stream_options.include_usage
-    chunks = tell(pipeline.stream(caller, question), body.model, include_usage=include_usage)
-    return await _streamed(request, chunks)
+    async with AsyncExitStack() as stack:
+        turn = await turn_of(request, caller, stack, await request.body())
+        if isinstance(turn, Response):
+            return turn
+        if not body.stream:
+            answer = await unless_gone(request, pipeline.answer(caller, question))
+            response = _whole(answer, body.model)
+            if turn is not None:
+                await turn.keep(response)
+            return response
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        events = pipeline.stream(caller, question)
+        chunks = tell(events, body.model, include_usage=usage, turn=turn)
+        stack.push_async_callback(chunks.aclose)
+        # Until there is text, whatever goes wrong is a proper response, which clients try again.
+        first = await unless_gone(request, anext(chunks))
+        return sse_response(_resumed(first, chunks), closing=stack.pop_all())
 
 
 def _check_model(name: str, models: Provider) -> None:
@@ -74,14 +85,6 @@ def _whole(answer: Answer, model: str) -> Response:
         media_type="application/json",
         headers={"X-Docent-Provider": answer.provider},
     )
-
-
-async def _streamed(request: Request, chunks: AsyncGenerator[bytes]) -> Response:
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(chunks.aclose)
-        # Until there is text, whatever goes wrong is a proper response, which clients try again.
-        first = await unless_gone(request, anext(chunks))
-        return sse_response(_resumed(first, chunks), closing=stack.pop_all())
 
 
 async def _resumed(first: bytes, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes, None]:

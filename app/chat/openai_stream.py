@@ -15,8 +15,10 @@ import structlog
 
 from app.chat.answer import Answer
 from app.chat.events import Answered, Begun, ChatEvent, Restarted, Said
+from app.chat.frames import keep_told
 from app.chat.openai_answer import DocentOut, TokensOut, annotations, finish_reason
 from app.errors import AppError, Unavailable
+from app.http.idempotency import Turn
 from app.http.openai_problems import openai_error
 
 log = structlog.get_logger(__name__)
@@ -154,9 +156,13 @@ class Telling:
 
 
 async def tell(
-    events: AsyncGenerator[ChatEvent], model: str, *, include_usage: bool
+    events: AsyncGenerator[ChatEvent],
+    model: str,
+    *,
+    include_usage: bool,
+    turn: Turn | None = None,
 ) -> AsyncGenerator[bytes]:
-    """The chunks for ``events``, to somebody who asked for ``model``.
+    """The chunks for ``events``, to somebody who asked for ``model``; kept for ``turn``.
 
     Raises:
         AppError: only before the first chunk; afterwards the stream ends with it.
@@ -165,10 +171,14 @@ async def tell(
         begun = await anext(events)
         assert isinstance(begun, Begun)  # noqa: S101 - as every stream begins
         chunks = Chunks(begun.answer_id, model, include_usage=include_usage)
-        telling = Telling(chunks)
+        telling, told = Telling(chunks), list[bytes]()
         try:
             async for event in events:
                 if data := telling.take(event):
+                    if turn is not None:
+                        told.append(data)
+                        if isinstance(event, Answered):  # as in frames.py
+                            await keep_told(turn, told)
                     yield data
         except Exception as error:  # the last wall: a stream that has begun ends with a chunk
             if telling.opening:

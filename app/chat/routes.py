@@ -81,7 +81,7 @@ async def chat(
     streaming = _streaming(request, body)
     question = body.to_question(brought_keys(request))
     async with AsyncExitStack() as stack:
-        turn = await _turn(request, caller, body, stack)
+        turn = await turn_of(request, caller, stack, body.model_dump_json(), str(streaming))
         if isinstance(turn, Response):
             return turn
         events = pipeline.stream(caller, question)
@@ -109,17 +109,16 @@ def _streaming(request: Request, body: ChatIn) -> Streaming:
     return True if wants_events else body.stream
 
 
-async def _turn(
-    request: Request, caller: Caller, body: ChatIn, stack: AsyncExitStack
+async def turn_of(
+    request: Request, caller: Caller, stack: AsyncExitStack, *asked: bytes | str
 ) -> Response | Turn | None:
     """What an ``Idempotency-Key`` asks for: the answer given before, or the turn to make it."""
     key = idempotency_key(request)
     if key is None:
         return None
-    streaming = _streaming(request, body)
-    asked = fingerprint(request.url.path, body.model_dump_json(), str(streaming))
     once: Idempotency = request.app.state.house.idempotency
-    return await once.begin(KeyedRequest(caller.tenant_id, caller.id, key, asked), stack)
+    keyed = KeyedRequest(caller.tenant_id, caller.id, key, fingerprint(request.url.path, *asked))
+    return await once.begin(keyed, stack)
 
 
 async def _opening(events: AsyncGenerator[ChatEvent], streaming: Streaming) -> list[ChatEvent]:

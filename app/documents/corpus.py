@@ -16,18 +16,21 @@ SAMPLES = 10
 #: Check → rows that should not be there, each with an ``id``. All run in a tenant's transaction.
 CHECKS = {
     "live_chunks_of_no_current_version": """
-        SELECT c.id FROM chunks c LEFT JOIN documents d ON d.id = c.document_id
+        SELECT c.id FROM chunks c LEFT JOIN documents d
+          ON d.tenant_id = c.tenant_id AND d.id = c.document_id
         WHERE c.tenant_id = current_setting('app.tenant') AND c.live
           AND (d.id IS NULL OR d.deleted_at IS NOT NULL OR d.current_version IS NULL
             OR c.valid_from > d.current_version OR c.valid_to <= d.current_version)""",
     "current_chunks_that_are_not_live": """
-        SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
+        SELECT c.id FROM chunks c
+        JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
         WHERE c.tenant_id = current_setting('app.tenant') AND NOT c.live AND d.deleted_at IS NULL
           AND c.valid_from <= d.current_version
           AND (c.valid_to IS NULL OR c.valid_to > d.current_version)""",
     "chunks_of_versions_never_published": """
         SELECT c.id FROM chunks c WHERE c.tenant_id = current_setting('app.tenant') AND NOT EXISTS (
-            SELECT FROM document_versions v WHERE v.document_id = c.document_id
+            SELECT FROM document_versions v
+            WHERE v.tenant_id = c.tenant_id AND v.document_id = c.document_id
               AND v.number = c.valid_from AND v.published_at IS NOT NULL)""",
     "ranges_that_end_before_they_begin": """
         SELECT id FROM chunks
@@ -39,8 +42,10 @@ CHECKS = {
         WHERE c.tenant_id = current_setting('app.tenant') AND c.live
         GROUP BY c.document_id, c.page, c.start_offset HAVING count(*) > 1""",
     "chunks_that_are_not_their_pages_text": """
-        SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
-        LEFT JOIN pages p ON p.document_id = c.document_id AND p.number = c.page
+        SELECT c.id FROM chunks c
+        JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+        LEFT JOIN pages p
+          ON p.tenant_id = c.tenant_id AND p.document_id = c.document_id AND p.number = c.page
           AND p.valid_from <= d.current_version
           AND (p.valid_to IS NULL OR p.valid_to > d.current_version)
         WHERE c.tenant_id = current_setting('app.tenant') AND c.live
@@ -48,10 +53,11 @@ CHECKS = {
               IS DISTINCT FROM c.text""",
     "ready_documents_without_their_pages": """
         SELECT d.id FROM documents d
-        JOIN document_versions v ON v.document_id = d.id AND v.number = d.current_version
+        JOIN document_versions v
+          ON v.tenant_id = d.tenant_id AND v.document_id = d.id AND v.number = d.current_version
         WHERE d.tenant_id = current_setting('app.tenant')
           AND (v.published_at IS NULL OR v.page_count IS DISTINCT FROM (
-            SELECT count(*) FROM pages p WHERE p.document_id = d.id
+            SELECT count(*) FROM pages p WHERE p.tenant_id = d.tenant_id AND p.document_id = d.id
               AND p.valid_from <= d.current_version
               AND (p.valid_to IS NULL OR p.valid_to > d.current_version)))""",
     "word_counts_that_are_wrong": """
@@ -66,7 +72,7 @@ CHECKS = {
     "chunk_count_that_is_wrong": """
         SELECT t.id FROM tenants t, LATERAL (
             SELECT count(*) AS chunks, coalesce(sum(length(tsv)), 0) AS lexemes
-            FROM chunks c WHERE c.tenant_id = t.id AND c.live) found
+            FROM chunks c WHERE c.tenant_id = current_setting('app.tenant') AND c.live) found
         WHERE t.id = current_setting('app.tenant')
           AND (t.chunk_count, t.lexeme_total) IS DISTINCT FROM (found.chunks, found.lexemes)""",
 }
@@ -193,14 +199,17 @@ _STATS = """
            coalesce(sum(c.chunks), 0)::bigint AS chunks
     FROM {documents} d
     LEFT JOIN LATERAL (SELECT count(*) AS versions, sum(v.size_bytes) AS bytes
-                       FROM document_versions v WHERE v.document_id = d.id) s ON true
+                       FROM document_versions v WHERE v.tenant_id = d.tenant_id
+                         AND v.document_id = d.id) s ON true
     LEFT JOIN LATERAL (SELECT count(*) AS chunks, count(*) FILTER (WHERE c.live) AS live
                        FROM chunks c WHERE c.tenant_id = d.tenant_id
                          AND c.document_id = d.id) c ON true
     WHERE d.tenant_id = current_setting('app.tenant')"""
 _BY = {
-    "tag": "(SELECT d.*, tag AS name FROM documents d, unnest(d.tags) AS tag)",
-    "media_type": "(SELECT d.*, d.media_type AS name FROM documents d)",
+    "tag": "(SELECT d.*, tag AS name FROM documents d, unnest(d.tags) AS tag"
+    " WHERE d.tenant_id = current_setting('app.tenant'))",
+    "media_type": "(SELECT d.*, d.media_type AS name FROM documents d"
+    " WHERE d.tenant_id = current_setting('app.tenant'))",
 }
 _INDEX = """
     SELECT pg_relation_size('chunks_embedding') AS vector_index_bytes,

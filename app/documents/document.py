@@ -118,6 +118,11 @@ class NewFile:
     #: Of a new document; a next version changes nothing of it.
     sharing: Sharing = field(default_factory=Sharing)
 
+    @property
+    def fallback_title(self) -> str:
+        """What its document is called while nothing better is known."""
+        return self.filename.rpartition(".")[0].replace("_", " ").strip() or self.filename
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:

@@ -70,7 +70,8 @@ async def list_jobs(
         f"SELECT {JOB} FROM document_versions v WHERE v.tenant_id = %(tenant)s"  # noqa: S608
         " AND (%(status)s::text IS NULL OR v.status = %(status)s)"
         " AND (%(after)s::text IS NULL OR (v.created_at, v.job_id) <"
-        " (SELECT a.created_at, a.job_id FROM document_versions a WHERE a.job_id = %(after)s))"
+        " (SELECT a.created_at, a.job_id FROM document_versions a"
+        " WHERE a.tenant_id = %(tenant)s AND a.job_id = %(after)s))"
         " ORDER BY v.created_at DESC, v.job_id DESC LIMIT %(limit)s + 1",
         {
             "tenant": tenant_id,
@@ -91,9 +92,10 @@ async def claim_version(connection: Connection, document_id: str, version: int) 
         "UPDATE document_versions v SET status = 'processing', step = 'parse', claim = %(claim)s,"
         " attempts = attempts + 1, error_code = NULL, error_detail = NULL, updated_at = now()"
         " FROM documents d LEFT JOIN LATERAL (SELECT max(p.number) AS number"
-        " FROM document_versions p WHERE p.document_id = d.id AND p.published_at IS NOT NULL) b"
-        " ON true"
-        " WHERE v.document_id = %(id)s AND v.number = %(version)s AND d.id = v.document_id"
+        " FROM document_versions p WHERE p.tenant_id = d.tenant_id"
+        " AND p.document_id = d.id AND p.published_at IS NOT NULL) b ON true"
+        " WHERE v.tenant_id = current_setting('app.tenant') AND d.tenant_id = v.tenant_id"
+        " AND v.document_id = %(id)s AND v.number = %(version)s AND d.id = v.document_id"
         " AND v.status IN ('queued', 'processing') AND d.deleted_at IS NULL"
         " AND v.number > coalesce(b.number, 0)"
         " RETURNING v.document_id, v.number AS version, d.title, d.index_title, v.filename,"
@@ -110,7 +112,8 @@ async def end_overtaken(connection: Connection, document_id: str, version: int) 
         "UPDATE document_versions v SET status = 'failed', claim = NULL,"  # noqa: S608
         " error_code = 'overtaken', updated_at = now(),"
         " error_detail = 'A newer version was published, or the document was deleted.'"
-        " WHERE v.document_id = %s AND v.number = %s AND v.status IN ('queued', 'processing')"
+        " WHERE v.tenant_id = current_setting('app.tenant') AND v.document_id = %s"
+        " AND v.number = %s AND v.status IN ('queued', 'processing')"
         f" RETURNING {JOB}",
         (document_id, version),
     )
@@ -124,8 +127,8 @@ async def report_progress(
     """Say how far the work has come; None when the claim is void."""
     cursor = await connection.execute(
         "UPDATE document_versions v SET step = %s, pages_done = %s, page_count = %s,"  # noqa: S608
-        " updated_at = now()"
-        f" WHERE document_id = %s AND number = %s AND claim = %s RETURNING {JOB}",
+        " updated_at = now() WHERE tenant_id = current_setting('app.tenant')"
+        f" AND document_id = %s AND number = %s AND claim = %s RETURNING {JOB}",
         (step, pages_done, page_count, claimed.document_id, claimed.version, claimed.claim),
     )
     row = await cursor.fetchone()
@@ -135,7 +138,8 @@ async def report_progress(
 async def holds_claim(connection: Connection, claimed: Claimed) -> bool:
     """Whether the version is still ours to work on."""
     cursor = await connection.execute(
-        "SELECT FROM document_versions WHERE document_id = %s AND number = %s AND claim = %s",
+        "SELECT FROM document_versions WHERE tenant_id = current_setting('app.tenant')"
+        " AND document_id = %s AND number = %s AND claim = %s",
         (claimed.document_id, claimed.version, claimed.claim),
     )
     return await cursor.fetchone() is not None
@@ -147,8 +151,8 @@ async def fail_version(
     """End a job as ``failed`` or ``dead``; the document's current version stays what it was."""
     cursor = await connection.execute(
         "UPDATE document_versions v SET status = %s, claim = NULL, error_code = %s,"  # noqa: S608
-        " error_detail = %s, updated_at = now()"
-        f" WHERE document_id = %s AND number = %s AND claim = %s RETURNING {JOB}",
+        " error_detail = %s, updated_at = now() WHERE tenant_id = current_setting('app.tenant')"
+        f" AND document_id = %s AND number = %s AND claim = %s RETURNING {JOB}",
         (
             _VERSION_OF_STATUS[status],
             code,
@@ -169,7 +173,8 @@ async def cancel_jobs(
     cursor = await connection.execute(
         "UPDATE document_versions v SET status = 'cancelled', claim = NULL,"  # noqa: S608
         " error_code = 'cancelled', error_detail = 'The job was cancelled.', updated_at = now()"
-        " WHERE v.document_id = %(id)s AND v.status IN ('queued', 'processing')"
+        " WHERE v.tenant_id = current_setting('app.tenant')"
+        " AND v.document_id = %(id)s AND v.status IN ('queued', 'processing')"
         " AND (%(version)s::integer IS NULL OR v.number = %(version)s)"
         f" RETURNING {JOB}",
         {"id": document_id, "version": version},
@@ -186,9 +191,11 @@ async def requeue_version(connection: Connection, document_id: str, version: int
     cursor = await connection.execute(
         "UPDATE document_versions v SET status = 'queued', step = NULL, claim = NULL,"  # noqa: S608
         " error_code = NULL, error_detail = NULL, updated_at = now() FROM documents d"
-        " WHERE v.document_id = %(id)s AND v.number = %(version)s AND d.id = v.document_id"
+        " WHERE v.tenant_id = current_setting('app.tenant') AND d.tenant_id = v.tenant_id"
+        " AND v.document_id = %(id)s AND v.number = %(version)s AND d.id = v.document_id"
         " AND d.deleted_at IS NULL AND v.status IN ('failed', 'cancelled', 'dead')"
-        " AND NOT EXISTS (SELECT FROM document_versions p WHERE p.document_id = v.document_id"
+        " AND NOT EXISTS (SELECT FROM document_versions p"
+        " WHERE p.tenant_id = v.tenant_id AND p.document_id = v.document_id"
         " AND p.number > v.number AND p.published_at IS NOT NULL)"
         f" RETURNING {JOB}",
         {"id": document_id, "version": version},
@@ -206,7 +213,7 @@ async def outcomes(
         " v.chunks_embedded, v.chunks_reused, v.error_code, v.error_detail"
         " FROM document_versions v"
         " JOIN unnest(%s::text[], %s::integer[]) AS w (document_id, number)"
-        " USING (document_id, number)",
+        " USING (document_id, number) WHERE v.tenant_id = current_setting('app.tenant')",
         ([document_id for document_id, _ in versions], [number for _, number in versions]),
     )
     return {(row["document_id"], row["number"]): row for row in await cursor.fetchall()}

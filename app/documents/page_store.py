@@ -31,7 +31,9 @@ class NewPage:
 async def newest_pages(connection: Connection, document_id: str) -> dict[int, bytes]:
     """Page number → SHA-256 of its text, in the document's newest published version."""
     cursor = await connection.execute(
-        "SELECT number, sha256 FROM pages WHERE document_id = %s AND valid_to IS NULL",
+        "SELECT number, sha256 FROM pages"
+        " WHERE tenant_id = current_setting('app.tenant') AND document_id = %s"
+        " AND valid_to IS NULL",
         (document_id,),
     )
     return {row["number"]: row["sha256"] for row in await cursor.fetchall()}
@@ -50,8 +52,8 @@ async def replace_pages(
     kept = {page.number for page in pages if current.get(page.number) == page.sha256}
     await connection.execute(
         "UPDATE pages SET valid_to = %s"
-        " WHERE document_id = %s AND valid_to IS NULL AND number <> ALL (%s)",
-        (version, document_id, list(kept)),
+        " WHERE tenant_id = %s AND document_id = %s AND valid_to IS NULL AND number <> ALL (%s)",
+        (version, tenant_id, document_id, list(kept)),
     )
     rows = (
         (

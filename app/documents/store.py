@@ -21,10 +21,12 @@ _DOCUMENTS = """
                 WHEN n.status IN ('cancelled', 'dead') THEN 'failed' ELSE n.status END AS status,
            n.error_code, n.error_detail, v.warnings, d.created_at, d.updated_at
     FROM documents d
-    JOIN LATERAL (SELECT * FROM document_versions n WHERE n.document_id = d.id
+    JOIN LATERAL (SELECT * FROM document_versions n
+                  WHERE n.tenant_id = d.tenant_id AND n.document_id = d.id
                   ORDER BY n.number DESC LIMIT 1) n ON true
     JOIN document_versions v
-        ON v.document_id = d.id AND v.number = coalesce(d.current_version, n.number)
+        ON v.tenant_id = d.tenant_id AND v.document_id = d.id
+        AND v.number = coalesce(d.current_version, n.number)
     WHERE d.tenant_id = %(tenant_id)s"""
 
 
@@ -62,7 +64,8 @@ async def list_documents(
         )
     if listing.after is not None:
         conditions.append(
-            "(d.created_at, d.id) < (SELECT created_at, id FROM documents WHERE id = %(after)s)"
+            "(d.created_at, d.id) < (SELECT created_at, id FROM documents"
+            " WHERE tenant_id = %(tenant_id)s AND id = %(after)s)"
         )
     narrowed = "".join(f" AND {condition}" for condition in conditions)
     outer = "" if listing.status is None else " WHERE listed.status = %(status)s"
@@ -105,10 +108,12 @@ async def find_page(
     """Page ``number`` (1-based) as ``version`` has it."""
     cursor = await connection.execute(
         "SELECT document_id, number, text, sha256, width, height FROM pages"
-        " WHERE document_id = %(id)s AND number = %(number)s AND valid_from <= %(version)s"
+        " WHERE tenant_id = current_setting('app.tenant')"
+        " AND document_id = %(id)s AND number = %(number)s AND valid_from <= %(version)s"
         " AND (valid_to IS NULL OR valid_to > %(version)s)"
         # A page's range has no end while it is current: versions that never were lie in it too.
-        " AND EXISTS (SELECT FROM document_versions v WHERE v.document_id = %(id)s"
+        " AND EXISTS (SELECT FROM document_versions v"
+        " WHERE v.tenant_id = current_setting('app.tenant') AND v.document_id = %(id)s"
         " AND v.number = %(version)s AND v.published_at IS NOT NULL)",
         {"id": document_id, "number": number, "version": version},
     )
@@ -139,7 +144,7 @@ async def edit_document(connection: Connection, document_id: str, edit: Edit) ->
         " author = CASE WHEN %(clear_author)s THEN NULL ELSE coalesce(%(author)s, author) END,"
         " tags = coalesce(%(tags)s::text[], tags),"
         " metadata = (metadata || %(set)s) - %(unset)s::text[], updated_at = now()"
-        " WHERE id = %(id)s",
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %(id)s",
         {
             "id": document_id,
             "title": edit.title,
@@ -156,7 +161,8 @@ async def share_document(connection: Connection, document_id: str, sharing: Shar
     """Say who sees a document; False when one from the same source is there already."""
     cursor = await connection.execute(
         "UPDATE documents d SET visibility = %(visibility)s, workspace_id = %(workspace)s,"
-        " updated_at = now() WHERE id = %(id)s AND NOT EXISTS (SELECT FROM documents o"
+        " updated_at = now() WHERE d.tenant_id = current_setting('app.tenant')"
+        " AND d.id = %(id)s AND NOT EXISTS (SELECT FROM documents o"
         " WHERE o.tenant_id = d.tenant_id AND o.space = %(space)s AND o.source = d.source"
         " AND o.deleted_at IS NULL AND o.id <> d.id)",
         {
@@ -174,7 +180,8 @@ async def lock_document(
 ) -> Document | None:
     """The document, which nobody else changes before the transaction ends; None when unknown."""
     await connection.execute(
-        "SELECT FROM documents WHERE id = %s FOR NO KEY UPDATE", (document_id,)
+        "SELECT FROM documents WHERE tenant_id = %s AND id = %s FOR NO KEY UPDATE",
+        (tenant_id, document_id),
     )
     return await find_document(connection, tenant_id, document_id)
 
@@ -182,14 +189,17 @@ async def lock_document(
 async def mark_deleted(connection: Connection, document_id: str) -> None:
     """Delete softly: the row stays, and nothing is answered from it."""
     await connection.execute(
-        "UPDATE documents SET deleted_at = now(), updated_at = now() WHERE id = %s", (document_id,)
+        "UPDATE documents SET deleted_at = now(), updated_at = now()"
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s",
+        (document_id,),
     )
 
 
 async def unmark_deleted(connection: Connection, document_id: str) -> bool:
     """Take a deletion back; False when another document took the place of its source."""
     cursor = await connection.execute(
-        "UPDATE documents d SET deleted_at = NULL, updated_at = now() WHERE id = %s"
+        "UPDATE documents d SET deleted_at = NULL, updated_at = now()"
+        " WHERE d.tenant_id = current_setting('app.tenant') AND d.id = %s"
         " AND NOT EXISTS (SELECT FROM documents o WHERE o.tenant_id = d.tenant_id"
         " AND o.space = d.space"
         " AND o.source = d.source AND o.deleted_at IS NULL AND o.id <> d.id)",

@@ -49,9 +49,10 @@ class Newest:
 
 _NEWEST = """SELECT DISTINCT ON (d.id) d.source, d.id AS document_id, v.number AS version, v.sha256,
     v.status, v.job_id, d.current_version, c.sha256 AS current_sha256
-    FROM documents d JOIN document_versions v ON v.document_id = d.id
-    LEFT JOIN document_versions c ON c.document_id = d.id AND c.number = d.current_version
-    WHERE d.deleted_at IS NULL"""
+    FROM documents d JOIN document_versions v ON v.tenant_id = d.tenant_id AND v.document_id = d.id
+    LEFT JOIN document_versions c
+        ON c.tenant_id = d.tenant_id AND c.document_id = d.id AND c.number = d.current_version
+    WHERE d.tenant_id = %(tenant)s AND d.deleted_at IS NULL"""
 
 
 async def newest_by_source(
@@ -59,9 +60,9 @@ async def newest_by_source(
 ) -> dict[str, Newest]:
     """Source → newest version of the document in ``space`` that was found there before."""
     cursor = await connection.execute(
-        f"{_NEWEST} AND d.tenant_id = %s AND d.source = ANY (%s) AND d.space = %s"
+        f"{_NEWEST} AND d.source = ANY (%(sources)s) AND d.space = %(space)s"
         " ORDER BY d.id, v.number DESC",
-        (tenant_id, list(sources), space),
+        {"tenant": tenant_id, "sources": list(sources), "space": space},
     )
     return {row.pop("source"): Newest(**row) for row in await cursor.fetchall()}
 
@@ -72,7 +73,7 @@ async def deleted_sources(
     """(source, SHA-256) of every version of the deleted documents that were found there."""
     cursor = await connection.execute(
         "SELECT DISTINCT d.source, v.sha256 FROM documents d"
-        " JOIN document_versions v ON v.document_id = d.id"
+        " JOIN document_versions v ON v.tenant_id = d.tenant_id AND v.document_id = d.id"
         " WHERE d.tenant_id = %s AND d.source = ANY (%s) AND d.space = ''"
         " AND d.deleted_at IS NOT NULL",
         (tenant_id, list(sources)),
@@ -80,10 +81,11 @@ async def deleted_sources(
     return {(row["source"], row["sha256"]) for row in await cursor.fetchall()}
 
 
-async def newest_of(connection: Connection, document_id: str) -> Newest | None:
+async def newest_of(connection: Connection, tenant_id: str, document_id: str) -> Newest | None:
     """The newest version of one document that is not deleted."""
     cursor = await connection.execute(
-        f"{_NEWEST} AND d.id = %s ORDER BY d.id, v.number DESC", (document_id,)
+        f"{_NEWEST} AND d.id = %(id)s ORDER BY d.id, v.number DESC",
+        {"tenant": tenant_id, "id": document_id},
     )
     return _newest(await cursor.fetchone())
 
@@ -103,7 +105,7 @@ async def newest_with_bytes(
     Only those of ``space``: nobody learns that another keeps the same file to themselves.
     """
     cursor = await connection.execute(
-        f"SELECT * FROM ({_NEWEST} AND d.tenant_id = %(tenant)s AND d.space = %(space)s AND d.id IN"  # noqa: S608 - constants
+        f"SELECT * FROM ({_NEWEST} AND d.space = %(space)s AND d.id IN"  # noqa: S608 - constants
         " (SELECT document_id FROM document_versions"
         "  WHERE tenant_id = %(tenant)s AND sha256 = %(sha256)s)"
         " ORDER BY d.id, v.number DESC) AS newest WHERE sha256 = %(sha256)s"
@@ -137,7 +139,7 @@ async def add_document(connection: Connection, tenant_id: str, file: NewFile) ->
             "source": file.source,
             "url": file.url,
             "title": file.title,
-            "fallback": title_of(file.filename),
+            "fallback": file.fallback_title,
             "filename": file.filename,
             "media_type": file.media_type,
             "author": file.author,
@@ -153,24 +155,21 @@ async def add_document(connection: Connection, tenant_id: str, file: NewFile) ->
     return str(row["id"])
 
 
-def title_of(filename: str) -> str:
-    """What a document is called while nothing better is known."""
-    return filename.rpartition(".")[0].replace("_", " ").strip() or filename
-
-
 async def add_version(
     connection: Connection, tenant_id: str, document_id: str, file: NewFile
 ) -> tuple[int, str]:
     """Record ``file`` as the document's next version, to be worked on: (number, job id)."""
     await connection.execute(
-        "SELECT FROM documents WHERE id = %s FOR NO KEY UPDATE", (document_id,)
+        "SELECT FROM documents WHERE tenant_id = %s AND id = %s FOR NO KEY UPDATE",
+        (tenant_id, document_id),
     )
     cursor = await connection.execute(
         "INSERT INTO document_versions (tenant_id, document_id, number, job_id, filename,"
         " media_type, sha256, size_bytes, status)"
         " SELECT %(tenant)s, %(id)s, coalesce(max(number), 0) + 1, %(job)s, %(filename)s,"
         " %(media_type)s, %(sha256)s, %(size)s, 'queued'"
-        " FROM document_versions WHERE document_id = %(id)s RETURNING number, job_id",
+        " FROM document_versions WHERE tenant_id = %(tenant)s AND document_id = %(id)s"
+        " RETURNING number, job_id",
         {
             "tenant": tenant_id,
             "id": document_id,
@@ -207,7 +206,8 @@ async def publish_version(
         "UPDATE document_versions v SET status = 'ready', step = 'index', claim = NULL,"  # noqa: S608
         " published_at = now(), updated_at = now(), chunks_embedded = %(embedded)s,"
         " chunks_reused = %(reused)s, pages_done = page_count"
-        f" WHERE document_id = %(id)s AND number = %(version)s AND claim = %(claim)s"
+        " WHERE tenant_id = current_setting('app.tenant')"
+        " AND document_id = %(id)s AND number = %(version)s AND claim = %(claim)s"
         f" RETURNING {JOB}",
         {
             "embedded": chunks_embedded,
@@ -225,8 +225,9 @@ async def publish_version(
         " media_type = %(media_type)s, updated_at = now(), author = coalesce(author, %(author)s),"
         " title = CASE WHEN index_title IS NULL AND title = %(old_title)s THEN %(title)s"
         " ELSE title END, index_title = %(title)s"
-        " WHERE id = %(id)s AND %(base)s IS NOT DISTINCT FROM"
-        " (SELECT max(v.number) FROM document_versions v WHERE v.document_id = d.id"
+        " WHERE d.tenant_id = current_setting('app.tenant') AND d.id = %(id)s"
+        " AND %(base)s IS NOT DISTINCT FROM (SELECT max(v.number) FROM document_versions v"
+        "  WHERE v.tenant_id = d.tenant_id AND v.document_id = d.id"
         "  AND v.published_at IS NOT NULL AND v.number <> %(version)s)",
         {
             "id": claimed.document_id,
@@ -249,7 +250,8 @@ async def set_warnings(
 ) -> None:
     """Write down what readers of a version should know of its file."""
     await connection.execute(
-        "UPDATE document_versions SET warnings = %s WHERE document_id = %s AND number = %s",
+        "UPDATE document_versions SET warnings = %s"
+        " WHERE tenant_id = current_setting('app.tenant') AND document_id = %s AND number = %s",
         (Jsonb([asdict(warning) for warning in warnings]), document_id, version),
     )
 
@@ -259,7 +261,8 @@ async def activate_version(connection: Connection, document_id: str, version: in
     cursor = await connection.execute(
         "UPDATE documents d SET current_version = v.number, filename = v.filename,"
         " media_type = v.media_type, updated_at = now() FROM document_versions v"
-        " WHERE d.id = %s AND v.document_id = d.id AND v.number = %s"
+        " WHERE d.tenant_id = current_setting('app.tenant') AND v.tenant_id = d.tenant_id"
+        " AND d.id = %s AND v.document_id = d.id AND v.number = %s"
         " AND v.published_at IS NOT NULL",
         (document_id, version),
     )
@@ -284,8 +287,10 @@ async def list_versions(
         "SELECT v.number, v.status, d.current_version IS NOT DISTINCT FROM v.number AS current,"
         " v.filename, v.media_type, v.size_bytes, v.sha256, v.page_count, v.job_id, v.error_code,"
         " v.error_detail, v.warnings, v.created_at, v.published_at"
-        " FROM document_versions v JOIN documents d ON d.id = v.document_id"
-        " WHERE v.document_id = %s AND v.number < coalesce(%s, 2147483647)"
+        " FROM document_versions v"
+        " JOIN documents d ON d.tenant_id = v.tenant_id AND d.id = v.document_id"
+        " WHERE v.tenant_id = current_setting('app.tenant') AND v.document_id = %s"
+        " AND v.number < coalesce(%s, 2147483647)"
         " ORDER BY v.number DESC LIMIT %s + 1",
         (document_id, after, limit),
     )

@@ -106,7 +106,8 @@ async def list_webhooks(
     cursor = await connection.execute(
         f"SELECT {_WEBHOOK} FROM webhooks WHERE tenant_id = %(tenant)s"  # noqa: S608 - constants
         " AND disabled_at IS NULL AND (%(after)s::text IS NULL OR (created_at, id) <"
-        " (SELECT a.created_at, a.id FROM webhooks a WHERE a.id = %(after)s))"
+        " (SELECT a.created_at, a.id FROM webhooks a"
+        " WHERE a.tenant_id = %(tenant)s AND a.id = %(after)s))"
         " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
         {"tenant": tenant_id, "after": after, "limit": limit},
     )
@@ -137,9 +138,11 @@ async def list_deliveries(
 ) -> list[Delivery]:
     """Newest first; one more than ``limit`` when there are more."""
     cursor = await connection.execute(
-        f"SELECT {_DELIVERY} FROM webhook_deliveries WHERE webhook_id = %(webhook)s"  # noqa: S608
+        f"SELECT {_DELIVERY} FROM webhook_deliveries"  # noqa: S608
+        " WHERE tenant_id = current_setting('app.tenant') AND webhook_id = %(webhook)s"
         " AND (%(after)s::text IS NULL OR (created_at, id) <"
-        " (SELECT a.created_at, a.id FROM webhook_deliveries a WHERE a.id = %(after)s))"
+        " (SELECT a.created_at, a.id FROM webhook_deliveries a"
+        " WHERE a.tenant_id = current_setting('app.tenant') AND a.id = %(after)s))"
         " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
         {"webhook": webhook_id, "after": after, "limit": limit},
     )
@@ -149,7 +152,8 @@ async def list_deliveries(
 async def has_delivery(connection: Connection, webhook_id: str, delivery_id: str) -> bool:
     """Whether this was, or is to be, delivered to the webhook."""
     cursor = await connection.execute(
-        "SELECT FROM webhook_deliveries WHERE id = %s AND webhook_id = %s",
+        "SELECT FROM webhook_deliveries WHERE tenant_id = current_setting('app.tenant')"
+        " AND id = %s AND webhook_id = %s",
         (delivery_id, webhook_id),
     )
     return await cursor.fetchone() is not None
@@ -161,7 +165,8 @@ async def requeue_delivery(
     """Let a delivery that is not queued be tried anew; None when there is none."""
     cursor = await connection.execute(
         "UPDATE webhook_deliveries SET status = 'queued', attempts = 0, delivered_at = NULL"  # noqa: S608
-        " WHERE id = %s AND webhook_id = %s AND status <> 'queued'"
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s AND webhook_id = %s"
+        " AND status <> 'queued'"
         f" RETURNING {_DELIVERY}",
         (delivery_id, webhook_id),
     )
@@ -173,7 +178,8 @@ async def begin_attempt(connection: Connection, delivery_id: str) -> Attempt | N
     """Count one more try; None when the delivery is no longer queued."""
     cursor = await connection.execute(
         "UPDATE webhook_deliveries d SET attempts = d.attempts + 1 FROM webhooks w"
-        " WHERE d.id = %s AND d.status = 'queued' AND w.id = d.webhook_id"
+        " WHERE d.tenant_id = current_setting('app.tenant') AND w.tenant_id = d.tenant_id"
+        " AND d.id = %s AND d.status = 'queued' AND w.id = d.webhook_id"
         " RETURNING d.id, d.event, d.payload, d.attempts, d.created_at, w.url, w.secret,"
         " w.disabled_at IS NOT NULL AS removed",
         (delivery_id,),
@@ -195,6 +201,6 @@ async def end_attempt(
         "UPDATE webhook_deliveries SET status = %(status)s, response_status = %(response)s,"
         " error = %(error)s,"
         " delivered_at = CASE WHEN %(status)s = 'delivered' THEN clock_timestamp() END"
-        " WHERE id = %(id)s AND status = 'queued'",
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %(id)s AND status = 'queued'",
         {"status": status, "response": response_status, "error": error, "id": delivery_id},
     )

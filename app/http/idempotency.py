@@ -166,7 +166,9 @@ class Idempotency:
             await asyncio.sleep(RENEWED_EVERY_S)
             with suppress(Unavailable):
                 await self._change(
-                    values, "UPDATE {} SET lease_until = now() + make_interval(secs => %(lease_s)s)"
+                    values,
+                    "UPDATE idempotent_requests"  # noqa: S608 - constants
+                    f" SET lease_until = now() + make_interval(secs => %(lease_s)s){_MINE}",
                 )
 
     async def keep(self, values: dict[str, Any], response: Response) -> None:
@@ -181,20 +183,20 @@ class Idempotency:
                 "headers": Jsonb(headers),
                 "body": bytes(response.body),
             },
-            "UPDATE {} SET status = %(status)s, headers = %(headers)s, body = %(body)s",
+            "UPDATE idempotent_requests SET status = %(status)s,"  # noqa: S608 - constants
+            " headers = %(headers)s,"
+            f" body = %(body)s{_MINE}",
         )
 
     async def _forget(self, values: dict[str, Any]) -> None:
         try:
-            await self._change(values, "DELETE FROM {}")
+            await self._change(values, f"DELETE FROM idempotent_requests{_MINE}")  # noqa: S608
         except Unavailable as error:
             log.warning("idempotency_key_kept", error=type(error).__name__)  # till its lease ends
 
     async def _change(self, values: dict[str, Any], statement: str) -> None:
         async with tenant_transaction(self._pool, values["tenant"]) as connection:
-            await connection.execute(
-                statement.format("idempotent_requests") + _MINE + " AND holder = %(holder)s", values
-            )
+            await connection.execute(f"{statement} AND holder = %(holder)s", values)
 
 
 class Turn:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from app.auth.audit import OPERATOR, AuditEvent, Origin, record
 from app.documents.job import Job, JobStatus
 from app.documents.job_store import (
     cancel_jobs,
@@ -85,7 +86,7 @@ class JobBoard:
             found = await list_jobs(connection, tenant_id, status=status, after=after, limit=limit)
         return found[:limit], len(found) > limit
 
-    async def cancel(self, tenant_id: str, job_id: str) -> Job:
+    async def cancel(self, tenant_id: str, job_id: str, *, by: Origin = OPERATOR) -> Job:
         """End a job; whoever works on it publishes nothing any more.
 
         Raises:
@@ -96,13 +97,14 @@ class JobBoard:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             cancelled = await cancel_jobs(connection, job.document_id, job.version)
             for ended in cancelled:
+                await record(connection, _event("job.cancel", tenant_id, job, by))
                 await self._announcer.finished(connection, tenant_id, ended)
         if not cancelled:
             raise JobFinished
         await self._announcer.progress(tenant_id, cancelled[0])
         return cancelled[0]
 
-    async def retry(self, tenant_id: str, job_id: str) -> Job:
+    async def retry(self, tenant_id: str, job_id: str, *, by: Origin = OPERATOR) -> Job:
         """Queue a job that failed, was cancelled or given up once more.
 
         Raises:
@@ -114,6 +116,12 @@ class JobBoard:
             queued = await requeue_version(connection, job.document_id, job.version)
             if queued is None:
                 raise JobNotRetryable
+            await record(connection, _event("job.retry", tenant_id, job, by))
             await self._defer(connection, tenant_id, job.document_id, job.version)
         await self._announcer.progress(tenant_id, queued)
         return queued
+
+
+def _event(action: str, tenant_id: str, job: Job, by: Origin) -> AuditEvent:
+    details = {"document_id": job.document_id, "version": job.version}
+    return AuditEvent(tenant_id, action, by, job.id, details=details)

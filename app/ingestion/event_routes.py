@@ -121,7 +121,7 @@ class Progress:
 
 @router.websocket(WEBSOCKET_PATH)
 async def follow_documents(socket: WebSocket) -> None:
-    """Follow any number of documents; see the contract for its messages."""
+    """Follow any number of documents, and ask questions; see the contract for its messages."""
     house = socket.app.state.house
     await Conversation(
         socket,
@@ -129,6 +129,7 @@ async def follow_documents(socket: WebSocket) -> None:
         board=house.board,
         events=house.events,
         limiter=house.limiter,
+        answers=house.spoken,
     ).hold()
 
 

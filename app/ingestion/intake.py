@@ -117,7 +117,7 @@ class Intake:
         file = await self._keep(tenant_id, upload)
         async with tenant_transaction(self._pool, tenant_id) as connection:
             document = await lock_document(connection, tenant_id, document_id)
-            newest = await newest_of(connection, document_id)
+            newest = await newest_of(connection, tenant_id, document_id)
             if document is None or newest is None:
                 raise DocumentNotFound
             taken = await self._accept(connection, tenant_id, newest, file, by)

@@ -196,9 +196,9 @@ async def get_job(caller: Reader, board: BoardHere, job_id: JobId) -> JobOut:
     operation_id="cancel_job",
     responses=documented_problems(401, 403, 404, 409, 422, 503),
 )
-async def cancel_job(caller: Writer, board: BoardHere, job_id: JobId) -> JobOut:
+async def cancel_job(caller: Writer, board: BoardHere, by: By, job_id: JobId) -> JobOut:
     """Cancel a job; the document goes on answering from the version it has."""
-    return JobOut.of(await board.cancel(caller.tenant_id, job_id))
+    return JobOut.of(await board.cancel(caller.tenant_id, job_id, by=by))
 
 
 @router.post(
@@ -208,6 +208,6 @@ async def cancel_job(caller: Writer, board: BoardHere, job_id: JobId) -> JobOut:
     status_code=202,
     responses=documented_problems(401, 403, 404, 409, 422, 503),
 )
-async def retry_job(caller: Writer, board: BoardHere, job_id: JobId) -> JobOut:
+async def retry_job(caller: Writer, board: BoardHere, by: By, job_id: JobId) -> JobOut:
     """Try a job once more that failed, was cancelled or was given up."""
-    return JobOut.of(await board.retry(caller.tenant_id, job_id))
+    return JobOut.of(await board.retry(caller.tenant_id, job_id, by=by))

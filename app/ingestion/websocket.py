@@ -1,11 +1,13 @@
-"""One WebSocket: who is there, which documents it follows, and what it is told of them.
+"""One WebSocket: who is there, which documents it follows, what it is told of them, what it asks.
 
 Two tasks and a watch: one reads what the client says, one sends what happens, and the credential is
-checked again every few seconds. The first that ends closes the connection.
+checked again every few seconds. The first that ends closes the connection. A question is answered
+in a task of its own, which ends with them.
 """
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
@@ -22,9 +24,10 @@ from app.infra.events import LOST, Event, EventHub, Subscription
 from app.infra.postgres import DatabaseUnavailable
 from app.infra.reach import reaching
 from app.ingestion.board import JobBoard
+from app.ingestion.questions import Answers, Questions, error_message
 from app.ingestion.schemas import JobOut
 from app.limits.middleware import refusal, subject_of
-from app.limits.rates import RateLimiter
+from app.limits.rates import RateLimiter, RouteClass
 
 #: Seconds for the first message, when the handshake carried no credential (design: contract).
 HELLO_S = 5.0
@@ -62,6 +65,13 @@ class Said(BaseModel):
     token: str = Field("", max_length=8192)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A message with the action ``chat``: the fields of ``POST /api/v1/chat``."""
+
+    body: dict[str, Any]
+
+
 class Conversation:
     """One connection, from its handshake to its end."""
 
@@ -73,12 +83,14 @@ class Conversation:
         board: JobBoard,
         events: EventHub,
         limiter: RateLimiter,
+        answers: Answers,
     ) -> None:
         self._socket = socket
         self._credentials = credentials
         self._board = board
         self._events = events
         self._limiter = limiter
+        self._questions = Questions(answers, self._send_text)
         self._token = ""
 
     async def hold(self) -> None:
@@ -108,7 +120,7 @@ class Conversation:
                     said = await self._hear()
             except (TimeoutError, InvalidRequest) as error:
                 raise Closing(NOT_AUTHENTICATED) from error
-            if said.action != "authenticate":
+            if not isinstance(said, Said) or said.action != "authenticate":
                 raise Closing(NOT_AUTHENTICATED) from None
             self._token = said.token
         return await self._caller()
@@ -137,7 +149,7 @@ class Conversation:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, self._questions.end(), return_exceptions=True)
         for task in done:
             task.result()
 
@@ -161,7 +173,7 @@ class Conversation:
             except AppError as error:
                 await self._send_error(error)
 
-    async def _hear(self) -> Said:
+    async def _hear(self) -> Said | Asked:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
@@ -171,15 +183,24 @@ class Conversation:
             await self._send_error(TooLarge("A message has at most 65,536 bytes."))
             raise Closing(TOO_BIG)
         try:
-            return Said.model_validate(orjson.loads(data))
+            said = orjson.loads(data)
+            if isinstance(said, dict) and said.get("action") == "chat":
+                return Asked({name: said[name] for name in said if name != "action"})
+            return Said.model_validate(said)
         except (orjson.JSONDecodeError, ValidationError) as error:
             raise InvalidRequest("The message is not one of those understood here.") from error
 
-    async def _answer(self, caller: Caller, subscription: Subscription, said: Said) -> None:
+    async def _answer(self, caller: Caller, subscription: Subscription, said: Said | Asked) -> None:
+        if isinstance(said, Asked):
+            await self._count(caller, "chat")
+            # As the caller is now: its tenant's documents and its budget, under which answers are
+            # kept and made, may have changed since it came.
+            self._questions.begin(await self._caller(), said.body)
+            return
         if said.action == "ping":
             await self._send({"type": "pong"})
             return
-        await self._count(caller)
+        await self._count(caller, "other")
         match said.action:
             case "unsubscribe" if said.document_id != BROADCAST:
                 subscription.remove(said.document_id)
@@ -192,14 +213,14 @@ class Conversation:
             case _:
                 raise InvalidRequest("This cannot be asked for here.")
 
-    async def _count(self, caller: Caller) -> None:
+    async def _count(self, caller: Caller, route_class: RouteClass) -> None:
         """Count a message as the request that asks the same; a ping asks nothing.
 
         Raises:
             RateLimited: a limit is used up.
         """
         ip: str = self._socket.scope["state"]["ip"]
-        verdict = await self._limiter.take(subject_of(caller, ip))
+        verdict = await self._limiter.take(subject_of(caller, ip, route_class))
         if verdict.refused_by is not None:
             raise refusal(verdict.refused_by)
 
@@ -239,11 +260,14 @@ class Conversation:
         await self._send(_update(JobOut.of(job).model_dump(mode="json")))
 
     async def _send_error(self, error: AppError) -> None:
-        await self._send({"type": "error", "code": error.code, "detail": error.detail})
+        await self._send(error_message(error))
 
     async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(orjson.dumps(message))
+
+    async def _send_text(self, message: bytes) -> None:
         try:
-            await self._socket.send_text(orjson.dumps(message).decode())
+            await self._socket.send_text(message.decode())
         except (RuntimeError, OSError) as error:
             raise WebSocketDisconnect from error
 

@@ -41,7 +41,8 @@ _SWITCH = """
     WITH switched AS (
         UPDATE chunks SET live = NOT live,
             valid_to = CASE WHEN id = ANY (%(outdated)s) THEN %(added)s ELSE valid_to END
-        WHERE document_id = %(document_id)s AND valid_from <> %(added)s
+        WHERE tenant_id = %(tenant_id)s AND document_id = %(document_id)s
+          AND valid_from <> %(added)s
           AND live IS DISTINCT FROM (
               valid_from <= %(version)s AND coalesce(valid_to > %(version)s, true)
               AND id <> ALL (%(outdated)s))
@@ -49,7 +50,9 @@ _SWITCH = """
     ), changed AS (
         SELECT tsv, CASE WHEN live THEN 1 ELSE -1 END AS delta FROM switched
         UNION ALL
-        SELECT tsv, 1 FROM chunks WHERE document_id = %(document_id)s AND valid_from = %(added)s
+        SELECT tsv, 1 FROM chunks
+        WHERE tenant_id = %(tenant_id)s AND document_id = %(document_id)s
+          AND valid_from = %(added)s
     ), counted AS (
         -- Ordered, so that two publishers never wait for each other in a circle.
         INSERT INTO lexemes (tenant_id, lexeme, chunk_count)
@@ -94,7 +97,8 @@ async def newest_chunks(connection: Connection, document_id: str) -> dict[ChunkK
     """Key → id of every chunk in the document's newest published version, current or not."""
     cursor = await connection.execute(
         "SELECT page, start_offset, digest, id FROM chunks"
-        " WHERE document_id = %s AND valid_to IS NULL",
+        " WHERE tenant_id = current_setting('app.tenant') AND document_id = %s"
+        " AND valid_to IS NULL",
         (document_id,),
     )
     return {
@@ -113,7 +117,7 @@ async def known_vectors(
     cursor = await connection.execute(
         "SELECT DISTINCT ON (c.digest) c.digest, c.embedding::real[] AS vector FROM chunks c"
         " JOIN index_info i ON i.chunk_table = c.tableoid AND i.embedding_model = %s"
-        " WHERE c.digest = ANY (%s)",
+        " WHERE c.tenant_id = current_setting('app.tenant') AND c.digest = ANY (%s)",
         (model, list(digests)),
     )
     return {
@@ -175,8 +179,9 @@ async def replace_chunks(
     )
     # Those that were not live, because an older version was gone back to.
     await connection.execute(
-        "UPDATE chunks SET valid_to = %s WHERE id = ANY (%s) AND valid_to IS NULL",
-        (version, list(outdated)),
+        "UPDATE chunks SET valid_to = %s WHERE tenant_id = %s AND id = ANY (%s)"
+        " AND valid_to IS NULL",
+        (version, tenant_id, list(outdated)),
     )
 
 

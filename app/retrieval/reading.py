@@ -12,7 +12,8 @@ _FIND = """
     SELECT d.id, d.title, d.filename, d.tags, d.url,
            CASE WHEN %(as_of)s::timestamptz IS NULL THEN d.current_version
                 ELSE (SELECT a.version FROM activations a
-                      WHERE a.document_id = d.id AND a.activated_at <= %(as_of)s
+                      WHERE a.tenant_id = d.tenant_id AND a.document_id = d.id
+                        AND a.activated_at <= %(as_of)s
                       ORDER BY a.activated_at DESC LIMIT 1) END AS version
     FROM documents d
     WHERE d.tenant_id = %(tenant_id)s AND d.deleted_at IS NULL
@@ -24,7 +25,8 @@ _FIND = """
            OR regexp_replace(translate(lower(d.filename), '_', ' '), '\\.[^.]*$', '')
               = ANY (%(names)s))
       AND (%(as_of)s IS NOT NULL AND EXISTS (SELECT FROM activations a
-               WHERE a.document_id = d.id AND a.activated_at <= %(as_of)s)
+               WHERE a.tenant_id = d.tenant_id AND a.document_id = d.id
+                 AND a.activated_at <= %(as_of)s)
            OR %(as_of)s IS NULL AND d.current_version IS NOT NULL)
     ORDER BY d.id LIMIT 2"""
 # Its score is the similarity to the mean of its section, out of the vectors that are there already.

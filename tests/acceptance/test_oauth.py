@@ -17,7 +17,7 @@ from tests.acceptance.oauth_parts import (
     register,
     told,
 )
-from tests.acceptance.test_people import KEYS, PASSWORD, USERS, Firm
+from tests.acceptance.test_people import INVITATIONS, KEYS, PASSWORD, USERS, Firm
 from tests.acceptance.test_refusals import check_problem
 from tests.integration.workshop import owner_rows
 
@@ -111,9 +111,30 @@ def test_a_client_makes_nothing_that_would_outlive_its_consent(firm: Firm) -> No
     for path, body in (
         (KEYS, {"name": "k", "scopes": ["chat"]}),
         (CLIENTS, {"name": "n", "scopes": ["chat"], "redirect_uris": [CALLBACK]}),
+        (INVITATIONS, {"role": "owner"}),
+        (f"{USERS}/{firm.join('owner')['id']}/password-reset", None),
     ):
         made = httpx.post(f"{app.url}{path}", json=body, headers=headers)
         check_problem(made, 403, "not_allowed")
+
+
+def test_a_client_leaves_its_users_account_alone(firm: Firm, app: App) -> None:
+    """Its user consented to scopes, and their keys, name and password are in none."""
+    user = firm.join()
+    key_id, key = firm.key_of(user)
+    headers = {"Authorization": f"Bearer {app.tokens(user['email'])['access_token']}"}
+    with httpx.Client(base_url=app.url, headers=headers, timeout=60) as client:
+        change = {"old_password": PASSWORD, "new_password": PASSWORD[::-1]}
+        for reply in (
+            client.get(KEYS),
+            client.get(f"{KEYS}/{key_id}"),
+            client.delete(f"{KEYS}/{key_id}"),
+            client.patch("/api/v1/me", json={"name": "Mallory"}),
+            client.post("/api/v1/auth/password", json=change),
+        ):
+            check_problem(reply, 403, "not_allowed")
+        assert client.get("/api/v1/me").json()["user"]["name"] == user["name"]
+    assert app.me(key, "X-API-Key").status_code == 200
 
 
 # What ends a token

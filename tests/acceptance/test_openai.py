@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,29 @@ def test_the_stock_javascript_client(api: Api, client: httpx.Client) -> None:
         {"name": "UnprocessableEntityError", "status": 422, "code": "invalid_request",
          "param": "messages[0].content"},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_idempotency_key_gets_the_first_answer_again(
+    client: httpx.Client, api: Api, stream: bool
+) -> None:
+    once, body = {"Idempotency-Key": uuid.uuid4().hex}, {**ASKED, "stream": stream}
+
+    def ask(asking: httpx.Client, **changes: Any) -> httpx.Response:
+        return asking.post("/v1/chat/completions", json={**body, **changes}, headers=once)
+
+    first, again = ask(client), ask(client)
+    assert (first.status_code, again.content) == (200, first.content), "with the same id"
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["content-type"] == first.headers["content-type"]
+    other = ask(client, temperature=1)
+    assert other.status_code == 422
+    assert other.json()["error"]["code"] == "idempotency_key_reused"
+    native = client.post("/api/v1/chat", json={"question": IN_CORPUS[0]}, headers=once)
+    assert native.json()["code"] == "idempotency_key_reused"
+    with api.client(api.mint("chat")) as colleague:
+        theirs = ask(colleague)
+    assert (theirs.status_code, theirs.content == first.content) == (200, False)
+    wrong = client.post("/v1/chat/completions", json=body, headers={"Idempotency-Key": "x" * 256})
+    assert wrong.status_code == 422

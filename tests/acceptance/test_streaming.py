@@ -15,6 +15,7 @@ import httpx
 import psycopg
 import pytest
 import redis
+from websockets.sync.client import ClientConnection, connect
 
 from app.auth.keys import create_key
 from tests.acceptance.conftest import Api, serving
@@ -383,6 +384,20 @@ def test_a_key_whose_stream_failed_may_be_used_again(chat: httpx.Client, fake: F
     assert "idempotent-replayed" not in again.headers
 
 
+def test_a_key_whose_completion_broke_off_may_be_used_again(chat: httpx.Client, fake: Fake) -> None:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {"messages": [{"role": "user", "content": QUESTION["question"]}], "stream": True}
+    fake.behave("cut")
+    assert (
+        '"finish_reason":"error"'
+        in chat.post("/v1/chat/completions", json=body, headers=headers).text
+    )
+    fake.behave("drip:5")
+    again = chat.post("/v1/chat/completions", json=body, headers=headers)
+    assert '"finish_reason":"stop"' in again.text
+    assert "idempotent-replayed" not in again.headers
+
+
 def test_brought_keys_are_checked_and_never_shown(chat: httpx.Client) -> None:
     for wrong in ("", "x" * 513, "tab\there"):
         reply = chat.post("/api/v1/chat", json=QUESTION, headers={"X-Provider-Key-Groq": wrong})
@@ -445,3 +460,38 @@ def values_of(redis_url: str) -> str:
                 if (kind := client.type(name)) != b"none"  # it has lapsed
             ]
         )
+
+
+def test_an_answer_over_a_websocket_is_the_streams(chat: httpx.Client, fake: Fake) -> None:
+    fake.behave("drip:20")
+    asked = {"action": "chat", **QUESTION, "stream": True, "session_id": f"ses_{uuid.uuid4().hex}"}
+    with socket_of(chat) as socket:
+        socket.send(json.dumps(asked))
+        said = [json.loads(socket.recv(timeout=60))]
+        while said[-1]["type"] == "chat_chunk":
+            said.append(json.loads(socket.recv(timeout=60)))
+    told = [
+        Event(number, message.get("event", "done"), message.get("data") or message["answer"])
+        for number, message in enumerate(said, start=1)
+    ]
+    answer = whole(told)
+    assert said[-1]["type"] == "query_response"
+    assert answer["answer"] == whole(ask(chat))["answer"]
+    turns = chat.get(f"/api/v1/sessions/{asked['session_id']}").json()["turns"]
+    assert [turn["answer_id"] for turn in turns] == [answer["answer_id"]], "it is remembered"
+    assert chat.get(f"/api/v1/answers/{answer['answer_id']}").status_code == 200
+
+
+def test_whoever_leaves_a_websocket_stops_the_provider(chat: httpx.Client, fake: Fake) -> None:
+    fake.behave("stall")
+    with socket_of(chat) as socket:
+        socket.send(json.dumps({"action": "chat", **QUESTION, "stream": True}))
+        fake.await_state("open")
+    left = time.monotonic()
+    fake.await_state("aborted")
+    assert time.monotonic() - left < 3  # the promise is 1 s; test machines are busy
+
+
+def socket_of(chat: httpx.Client) -> ClientConnection:
+    address = str(chat.base_url).replace("http", "ws").rstrip("/") + "/ws"
+    return connect(address, additional_headers={"X-API-Key": chat.headers["X-API-Key"]})

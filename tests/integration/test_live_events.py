@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from app.auth.caller import Caller
 from app.auth.gate import Gate
 from app.documents.job import Job
 from app.documents.service import DocumentNotFound
-from app.errors import NotAuthenticated
+from app.errors import InvalidRequest, NotAuthenticated
 from app.http.problems import install_problems
 from app.infra.embedded.servers import ServerUrls
 from app.infra.events import EventHub
@@ -78,6 +78,28 @@ class Board:
         return set(document_ids) - seen
 
 
+class Answers:
+    """Says three words of every question, each once it is let; fails when that is the question."""
+
+    def __init__(self) -> None:
+        self.let = asyncio.Semaphore(0)
+        self.callers: list[Caller] = []
+        self.ended = asyncio.Event()
+
+    async def messages(self, caller: Caller, asked: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+        self.callers.append(caller)
+        try:
+            if "question" not in asked:
+                raise InvalidRequest("question: Field required")
+            for word in ("one", "two", "three"):
+                await self.let.acquire()
+                if asked["question"] == word:
+                    raise RuntimeError(word)
+                yield json.dumps({"type": "chat_chunk", "word": word}).encode()
+        finally:
+            self.ended.set()
+
+
 class Service:
     """The routes over fakes and a real Redis, behind the gate, on a port."""
 
@@ -87,14 +109,17 @@ class Service:
         self.board = Board()
         self.events = events
         scopes = frozenset({"docs:read", "admin"})
+        asks = frozenset({"docs:read", "chat"})
         self.ring = Ring(
             {
                 "good": Caller(self.tenant, "key_1", scopes),
                 "other": Caller(self.other, "key_2", scopes),
                 "chat": Caller(self.tenant, "key_3", frozenset({"chat"})),
+                "asks": Caller(self.tenant, "key_4", asks),
             }
         )
         self.audit = Audit()
+        self.answers = Answers()
         self.url = ""
 
     def add(self, tenant_id: str, number: int = 1, **changes: Any) -> Job:
@@ -138,7 +163,7 @@ async def running(redis_url: str) -> AsyncIterator[Service]:
         app.add_middleware(Gate, credentials=lambda _: service.ring)  # type: ignore[arg-type]
         app.state.house = SimpleNamespace(
             credentials=service.ring, board=service.board, events=events, audit=service.audit,
-            limiter=limiter,
+            limiter=limiter, spoken=service.answers,
         )  # fmt: skip
         server = uvicorn.Server(
             uvicorn.Config(
@@ -503,3 +528,89 @@ async def test_a_broadcast_reaches_the_own_tenant_only(
         found = [(event.action, event.outcome, event.by.actor) for event in service.audit.events]
         assert found == [("broadcast", "ok", "key_1"), *[("admin", "refused", "key_3")] * 2]
         assert service.audit.events[1].details == {"operation": "websocket_info"}
+
+
+async def test_a_question_is_answered_while_the_connection_goes_on(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    job = service.add(service.tenant)
+    async with connected(http, service, X_API_Key="asks") as socket:
+        service.answers.let.release()
+        first = await ask(socket, action="chat", question="What?", stream=True)
+        assert first == {"type": "chat_chunk", "word": "one"}
+        busy = await ask(socket, action="chat", question="What else?")
+        assert (busy["code"], "action" in busy) == ("still_answering", False)
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        await ask(socket, action="subscribe", document_id="doc_1")
+        await service.report(job, 5)
+        assert (await socket.receive_json(timeout=5))["progress"] == 50
+        for word in ("two", "three"):
+            service.answers.let.release()
+            assert (await socket.receive_json(timeout=5))["word"] == word
+        await service.answers.ended.wait()
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        service.answers.let.release()
+        assert (await ask(socket, action="chat", question="What else?"))["word"] == "one"
+
+
+async def test_each_question_is_asked_by_the_caller_as_it_is_then(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    """Answers are kept under the state of the documents: of a caller from before it is the old."""
+    async with connected(http, service, X_API_Key="asks") as socket:
+        assert await ask(socket, action="ping") == {"type": "pong"}
+        later = replace(service.ring.keys["asks"], corpus_revision=7)
+        service.ring.keys["asks"] = later
+        service.answers.let.release()
+        await ask(socket, action="chat", question="What?")
+        assert service.answers.callers == [later]
+
+
+@pytest.mark.parametrize(
+    ("question", "code"), [({}, "invalid_request"), ({"question": "one"}, "internal_error")]
+)
+async def test_an_answer_that_fails_ends_with_an_error(
+    service: Service, http: aiohttp.ClientSession, question: dict[str, str], code: str
+) -> None:
+    async with connected(http, service, X_API_Key="asks") as socket:
+        service.answers.let.release()
+        failed = await ask(socket, action="chat", **question)
+        assert (failed["type"], failed["code"], failed["action"]) == ("error", code, "chat")
+        assert await ask(socket, action="ping") == {"type": "pong"}
+
+
+async def test_who_may_not_ask_is_told_so_and_stays(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    async with connected(http, service, X_API_Key="good") as socket:
+        assert (await ask(socket, action="chat", question="What?"))["code"] == "not_allowed"
+        assert await ask(socket, action="ping") == {"type": "pong"}
+    assert service.answers.callers == []
+    async with connected(http, service) as socket:
+        await socket.send_json({"action": "chat", "question": "What?"})
+        assert await closed_with(socket) == websocket.NOT_AUTHENTICATED
+    assert service.answers.callers == []
+
+
+async def test_a_question_ends_when_its_connection_does(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    async with connected(http, service, X_API_Key="asks") as socket:
+        service.answers.let.release()
+        await ask(socket, action="chat", question="What?")
+        assert not service.answers.ended.is_set()
+    async with asyncio.timeout(5):
+        await service.answers.ended.wait()
+
+
+async def test_a_question_ends_when_its_caller_is_shut_out(
+    service: Service, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "RECHECK_S", 0.05)
+    async with connected(http, service, X_API_Key="asks") as socket:
+        service.answers.let.release()
+        await ask(socket, action="chat", question="What?")
+        del service.ring.keys["asks"]
+        assert await closed_with(socket) == websocket.NOT_AUTHENTICATED
+        async with asyncio.timeout(5):
+            await service.answers.ended.wait()

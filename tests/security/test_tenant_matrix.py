@@ -555,6 +555,17 @@ async def test_the_websocket_keeps_tenants_apart(
         assert [message["type"] for message in said] == ["error", "error", "pong"]
         assert all(m["code"] == "document_not_found" for m in said[:-1])
         assert CANARY not in str(said)
+        question = {
+            "action": "chat",
+            "question": "What is the code word of the data storage file table?",
+            "session_id": victim.ids["session_id"],
+            "filters": {"document_ids": [victim.ids["document_id"]]},
+        }
+        await socket.send(orjson.dumps(question).decode())
+        answered = orjson.loads(await asyncio.wait_for(socket.recv(), 60))
+        assert answered["type"] == "query_response"
+        assert answered["answer"]["status"] == "abstained"
+        assert CANARY not in str(answered["answer"]["answer"])
 
 
 def without_path(reply: httpx.Response) -> str:

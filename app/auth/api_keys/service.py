@@ -113,6 +113,8 @@ class KeyDesk:
 def _check_manager(caller: Caller) -> None:
     if caller.user_id is None and "admin" not in caller.scopes:
         raise NotAllowed("Keys that are nobody's need 'admin'.", required_scope="admin")
+    if caller.client_id is not None and "admin" not in caller.scopes:  # its user consented to less
+        raise NotAllowed("A client manages its user's keys with 'admin' only.")
 
 
 async def _found(connection: Connection, caller: Caller, key_id: str) -> StoredKey:

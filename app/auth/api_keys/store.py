@@ -65,7 +65,8 @@ async def list_keys(connection: Connection, tenant_id: str, listing: KeyListing)
     cursor = await connection.execute(
         f"{_KEYS} AND (%(everybodys)s OR user_id IS NOT DISTINCT FROM %(user)s)"  # noqa: S608
         " AND (%(after)s::text IS NULL OR (created_at, id) <"
-        " (SELECT created_at, id FROM api_keys WHERE id = %(after)s))"
+        " (SELECT created_at, id FROM api_keys"
+        " WHERE tenant_id = %(tenant_id)s AND id = %(after)s))"
         " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
         {
             "tenant_id": tenant_id,
@@ -109,7 +110,9 @@ async def add_key(
 async def revoke_key(connection: Connection, key_id: str) -> bool:
     """Make a key void from the next request on; False when it was already."""
     cursor = await connection.execute(
-        "UPDATE api_keys SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL", (key_id,)
+        "UPDATE api_keys SET revoked_at = now()"
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s AND revoked_at IS NULL",
+        (key_id,),
     )
     return cursor.rowcount == 1
 

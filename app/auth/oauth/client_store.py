@@ -50,7 +50,8 @@ async def list_clients(
     """Newest first; one more than ``limit`` when there are more."""
     cursor = await connection.execute(
         f"{_LISTED} AND (%(after)s::text IS NULL OR (created_at, id) <"  # noqa: S608
-        " (SELECT created_at, id FROM oauth_clients WHERE id = %(after)s))"
+        " (SELECT created_at, id FROM oauth_clients"
+        " WHERE tenant_id = %(tenant_id)s AND id = %(after)s))"
         " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
         {"tenant_id": tenant_id, "after": after, "limit": limit},
     )
@@ -60,7 +61,8 @@ async def list_clients(
 async def disable_client(connection: Connection, client_id: str) -> bool:
     """Shut a client out, with all its tokens; False when it was already."""
     cursor = await connection.execute(
-        "UPDATE oauth_clients SET disabled_at = now() WHERE id = %s AND disabled_at IS NULL",
+        "UPDATE oauth_clients SET disabled_at = now()"
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s AND disabled_at IS NULL",
         (client_id,),
     )
     return cursor.rowcount == 1

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.auth.audit import AuditEvent, Origin, record
+from app.auth.audit import AuditEvent, AuditLog, Origin, record
 from app.auth.caller import Caller
 from app.auth.keys import hash_key
 from app.auth.oauth import client_store as store
@@ -47,8 +47,10 @@ class Clients:
         """The client, unless it is disabled; whoever says it is that client has proven nothing."""
         return await store.find_client(self._pool, client_id)
 
-    async def authenticate(self, client_id: str, secret: str | None) -> Client:
+    async def authenticate(self, client_id: str, secret: str | None, by: Origin) -> Client:
         """The client that ``secret`` proves; a public one has none.
+
+        A wrong secret is in the audit log of the client's tenant.
 
         Raises:
             InvalidClient: unknown or disabled, or the secret is not right; it does not say which.
@@ -60,6 +62,8 @@ class Clients:
             plausible = secret.isascii() and len(secret) <= _MAX_SECRET_CHARS
             digest = hash_key(secret, self._secret) if plausible else b""
             if not hmac.compare_digest(digest, client.secret_hash):
+                event = AuditEvent(client.tenant_id, "client.secret", by, client.id, "refused")
+                await AuditLog(self._pool).record(event)
                 raise InvalidClient
         return client
 

@@ -54,8 +54,9 @@ async def lock_code(connection: Connection, code_hash: bytes) -> Code | None:
         "SELECT a.client_id, a.user_id, a.redirect_uri, a.challenge, a.scopes, a.family_id,"
         " a.expires_at <= clock_timestamp() OR u.suspended_at IS NOT NULL"
         " OR u.tokens_since > a.created_at AS lapsed"
-        " FROM authorization_codes a JOIN users u ON u.id = a.user_id"
-        " WHERE a.code_hash = %s FOR UPDATE OF a FOR SHARE OF u",
+        " FROM authorization_codes a JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.user_id"
+        " WHERE a.tenant_id = current_setting('app.tenant') AND a.code_hash = %s"
+        " FOR UPDATE OF a FOR SHARE OF u",
         (code_hash,),
     )
     row = await cursor.fetchone()
@@ -65,6 +66,7 @@ async def lock_code(connection: Connection, code_hash: bytes) -> Code | None:
 async def redeem_code(connection: Connection, code_hash: bytes, family_id: str) -> None:
     """Note what a code, which is locked, was redeemed for."""
     await connection.execute(
-        "UPDATE authorization_codes SET family_id = %s WHERE code_hash = %s",
+        "UPDATE authorization_codes SET family_id = %s"
+        " WHERE tenant_id = current_setting('app.tenant') AND code_hash = %s",
         (family_id, code_hash),
     )

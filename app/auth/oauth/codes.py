@@ -13,7 +13,7 @@ from app.auth.oauth.authorization import Authorization
 from app.auth.oauth.client import Client
 from app.auth.oauth.errors import InvalidGrant
 from app.auth.token_store import Family, holds
-from app.auth.tokens import TokenPair, Tokens
+from app.auth.tokens import TokenPair, Tokens, issued
 from app.auth.user import User
 from app.errors import NotAuthenticated
 from app.infra.ids import new_id
@@ -66,7 +66,7 @@ class Codes:
         return code
 
     async def redeem(
-        self, client: Client, code: str, *, redirect_uri: str, verifier: str
+        self, client: Client, code: str, *, redirect_uri: str, verifier: str, by: Origin
     ) -> TokenPair:
         """Tokens for ``code``, once.
 
@@ -96,15 +96,18 @@ class Codes:
             ):
                 raise InvalidGrant
             else:
-                refresh_token = await self._redeem(connection, digest, family)
+                refresh_token = await self._redeem(connection, digest, family, by)
         if refresh_token is None:  # only now: what was revoked is to stay so
             raise InvalidGrant
         renewable = "refresh_token" in client.grants
         return await self._tokens.pair(family, refresh_token if renewable else None)
 
-    async def _redeem(self, connection: Connection, code_hash: bytes, family: Family) -> str:
+    async def _redeem(
+        self, connection: Connection, code_hash: bytes, family: Family, by: Origin
+    ) -> str:
         refresh_token = await self._tokens.begin(connection, family)
         await store.redeem_code(connection, code_hash, family.id)
+        await record(connection, issued(family, by))
         return refresh_token
 
 

@@ -44,7 +44,8 @@ class OpenIdUsers:
             raise Suspended
         async with tenant_transaction(self._pool, user.tenant_id) as connection:
             await connection.execute(
-                "UPDATE users SET last_login_at = now() WHERE id = %s", (user.id,)
+                "UPDATE users SET last_login_at = now() WHERE tenant_id = %s AND id = %s",
+                (user.tenant_id, user.id),
             )
             who = replace(by, actor=user.id, user_id=user.id)
             details = {"issuer": self._issuer}

@@ -1,13 +1,16 @@
 """``/oauth/token`` and ``/oauth/revoke``, and what clients find out by themselves."""
 
 import base64
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from app.auth.audit import Origin
 from app.auth.caller import ALL_SCOPES
+from app.auth.gate import origin
 from app.auth.oauth.client import Client
 from app.auth.oauth.errors import (
     InvalidClient,
@@ -39,6 +42,7 @@ async def people(request: Request) -> People:
 
 
 PeopleHere = Annotated[People, Depends(people)]
+By = Annotated[Origin, Depends(origin)]
 
 
 @router.post(
@@ -51,23 +55,23 @@ PeopleHere = Annotated[People, Depends(people)]
         *_CREDENTIALS,
     ),
 )  # fmt: skip
-async def token(request: Request, response: Response, people: PeopleHere) -> TokenOut:
+async def token(request: Request, response: Response, people: PeopleHere, by: By) -> TokenOut:
     """Exchange a code, a refresh token or a client's own credentials for tokens."""
     response.headers["Cache-Control"] = "no-store"
     form = await form_of(request)
-    client = await _client(request, form, people)
+    client = await _client(request, form, people, by)
     grant = _needed(form, "grant_type")
     if grant not in ("authorization_code", "refresh_token", "client_credentials"):
         raise UnsupportedGrant
     if grant not in client.grants:
         raise UnauthorizedClient
     if grant == "authorization_code":
-        return TokenOut.of(await _redeem(form, client, people))
+        return TokenOut.of(await _redeem(form, client, people, by))
     scopes = frozenset(form["scope"].split()) if "scope" in form else client.scopes
     if not scopes <= client.scopes:
         raise InvalidScope
     if grant == "client_credentials":
-        pair = await people.tokens.issue_to_client(client.id, client.tenant_id, scopes)
+        pair = await people.tokens.issue_to_client(client.id, client.tenant_id, scopes, by)
         return TokenOut.of(pair)
     try:
         pair = await people.tokens.refresh(
@@ -78,12 +82,13 @@ async def token(request: Request, response: Response, people: PeopleHere) -> Tok
     return TokenOut.of(pair)
 
 
-async def _redeem(form: dict[str, str], client: Client, people: People) -> TokenPair:
+async def _redeem(form: dict[str, str], client: Client, people: People, by: Origin) -> TokenPair:
     return await people.codes.redeem(
         client,
         _needed(form, "code"),
         redirect_uri=_needed(form, "redirect_uri"),
         verifier=_needed(form, "code_verifier"),
+        by=by,
     )
 
 
@@ -94,11 +99,12 @@ async def _redeem(form: dict[str, str], client: Client, people: People) -> Token
     responses=documented_oauth_errors(400, 401, 413, 429, 503),
     openapi_extra=documented_form("token", "token_type_hint", *_CREDENTIALS),
 )
-async def revoke(request: Request, people: PeopleHere) -> Response:
+async def revoke(request: Request, people: PeopleHere, by: By) -> Response:
     """Make a token void, with all that descend from the same consent; unknown ones are fine."""
     form = await form_of(request)
-    client = await _client(request, form, people)
-    await people.tokens.revoke(_needed(form, "token"), client_id=client.id)
+    client = await _client(request, form, people, by)
+    who = replace(by, actor=client.id)
+    await people.tokens.revoke(_needed(form, "token"), client_id=client.id, by=who)
     return Response(headers={"Cache-Control": "no-store"})
 
 
@@ -128,7 +134,7 @@ async def server_metadata(people: PeopleHere) -> ServerMetadata:
     )
 
 
-async def _client(request: Request, form: dict[str, str], people: People) -> Client:
+async def _client(request: Request, form: dict[str, str], people: People, by: Origin) -> Client:
     """The client that sends a request.
 
     Raises:
@@ -143,7 +149,7 @@ async def _client(request: Request, form: dict[str, str], people: People) -> Cli
             raise OAuthError("Send the secret in one place.")
         if form.get("client_id", claimed) != claimed:
             raise InvalidClient
-    return await people.clients.authenticate(claimed, secret)
+    return await people.clients.authenticate(claimed, secret, by)
 
 
 def _basic(header: str) -> tuple[str, str]:

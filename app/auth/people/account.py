@@ -51,15 +51,16 @@ class Account:
 
         Raises:
             NobodysCredential: there is none.
+            NotAllowed: a client acts for them.
         """
-        user_id = _user_of(caller)
+        user_id = _changeable(caller)
         async with tenant_transaction(self._pool, caller.tenant_id) as connection:
             await rename_user(connection, user_id, name)
             await record(connection, AuditEvent(caller.tenant_id, "user.rename", by, user_id))
             return await _describe(connection, caller)
 
     async def log_out(self, caller: Caller, by: Origin) -> None:
-        """Make every token of the caller's user void; keys stay.
+        """Make every token of the caller's user void, also when a client asks for it; keys stay.
 
         Raises:
             NobodysCredential: there is none.
@@ -74,12 +75,13 @@ class Account:
 
         Raises:
             NobodysCredential: there is no user.
+            NotAllowed: a client acts for them.
             WrongPassword: the old one is another.
             WeakPassword: the new one is not accepted.
             SignsInElsewhere: the user has no password.
             AppError: as ``Logins.check`` raises it.
         """
-        user_id = _user_of(caller)
+        user_id = _changeable(caller)
         user = await self._logins.check_own(user_id, old, ip=by.ip or "")
         check_strength(new, email=user.email)
         password_hash = await self._passwords.hash(new)
@@ -92,6 +94,12 @@ def _user_of(caller: Caller) -> str:
     if caller.user_id is None:
         raise NobodysCredential
     return caller.user_id
+
+
+def _changeable(caller: Caller) -> str:
+    if caller.client_id is not None:  # what its user consented to are scopes, and this is in none
+        raise NotAllowed("A client does not change its user's account.")
+    return _user_of(caller)
 
 
 async def _describe(connection: Connection, caller: Caller) -> Self:

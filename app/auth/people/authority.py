@@ -29,4 +29,5 @@ async def authority(connection: Connection, caller: Caller) -> Authority:
     member = await find_member(connection, caller.tenant_id, caller.user_id)
     if member is None or member.user.suspended or "admin" not in member.user.scopes:
         raise NotAllowed("This needs the scope 'admin'.", required_scope="admin")
-    return Authority(member.user.role == "owner")
+    # A client has what was consented to, and an owner's powers are in no scope.
+    return Authority(member.user.role == "owner" and caller.client_id is None)

@@ -97,7 +97,8 @@ class Invitations:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             cursor = await connection.execute(
                 f"{_INVITATIONS} AND (%(after)s::text IS NULL OR (created_at, id) <"  # noqa: S608
-                " (SELECT created_at, id FROM invitations WHERE id = %(after)s))"
+                " (SELECT created_at, id FROM invitations"
+                " WHERE tenant_id = %(tenant_id)s AND id = %(after)s))"
                 " ORDER BY created_at DESC, id DESC LIMIT %(limit)s + 1",
                 {"tenant_id": tenant_id, "after": after, "limit": limit},
             )
@@ -114,8 +115,8 @@ class Invitations:
             await _found(connection, tenant_id, invitation_id)
             cursor = await connection.execute(
                 "UPDATE invitations SET expires_at = now()"
-                " WHERE id = %s AND used_at IS NULL AND expires_at > now()",
-                (invitation_id,),
+                " WHERE tenant_id = %s AND id = %s AND used_at IS NULL AND expires_at > now()",
+                (tenant_id, invitation_id),
             )
             if cursor.rowcount:
                 event = AuditEvent(tenant_id, "invitation.withdraw", by, invitation_id)
@@ -137,7 +138,8 @@ async def use_invitation(connection: Connection, invitation_id: str, *, user_id:
     """Use it up in the open tenant transaction; False when somebody else just has."""
     cursor = await connection.execute(
         "UPDATE invitations SET used_at = now(), used_by = %s"
-        " WHERE id = %s AND used_at IS NULL AND expires_at > now()",
+        " WHERE tenant_id = current_setting('app.tenant') AND id = %s"
+        " AND used_at IS NULL AND expires_at > now()",
         (user_id, invitation_id),
     )
     return cursor.rowcount == 1

@@ -16,7 +16,8 @@ from app.infra.postgres import Connection
 
 _WORKSPACES: LiteralString = """
     SELECT w.id, w.name, w.created_at,
-           (SELECT count(*) FROM workspace_members m WHERE m.workspace_id = w.id) AS members
+           (SELECT count(*) FROM workspace_members m
+            WHERE m.tenant_id = w.tenant_id AND m.workspace_id = w.id) AS members
     FROM workspaces w WHERE w.tenant_id = %(tenant_id)s"""
 
 
@@ -133,7 +134,9 @@ async def rename_workspace(connection: Connection, workspace_id: str, name: str)
     """
     try:
         await connection.execute(
-            "UPDATE workspaces SET name = %s WHERE id = %s", (name, workspace_id)
+            "UPDATE workspaces SET name = %s"
+            " WHERE tenant_id = current_setting('app.tenant') AND id = %s",
+            (name, workspace_id),
         )
     except psycopg.errors.UniqueViolation as error:
         raise NameTaken from error
@@ -146,7 +149,10 @@ async def remove_workspace(connection: Connection, workspace_id: str) -> None:
         WorkspaceInUse: it holds documents.
     """
     try:
-        await connection.execute("DELETE FROM workspaces WHERE id = %s", (workspace_id,))
+        await connection.execute(
+            "DELETE FROM workspaces WHERE tenant_id = current_setting('app.tenant') AND id = %s",
+            (workspace_id,),
+        )
     except psycopg.errors.ForeignKeyViolation as error:
         raise WorkspaceInUse from error
 
@@ -154,7 +160,8 @@ async def remove_workspace(connection: Connection, workspace_id: str) -> None:
 async def is_manager(connection: Connection, workspace_id: str, user_id: str | None) -> bool:
     """Whether a user manages the workspace."""
     cursor = await connection.execute(
-        "SELECT FROM workspace_members WHERE workspace_id = %s AND user_id = %s AND manager",
+        "SELECT FROM workspace_members WHERE tenant_id = current_setting('app.tenant')"
+        " AND workspace_id = %s AND user_id = %s AND manager",
         (workspace_id, user_id),
     )
     return await cursor.fetchone() is not None
@@ -166,7 +173,9 @@ async def list_colleagues(
     """In the order of their ids; one more than ``limit`` when there are more."""
     cursor = await connection.execute(
         "SELECT m.user_id, u.name, u.email, m.manager, m.added_at FROM workspace_members m"
-        " JOIN users u ON u.id = m.user_id WHERE m.workspace_id = %s AND m.user_id > %s"
+        " JOIN users u ON u.tenant_id = m.tenant_id AND u.id = m.user_id"
+        " WHERE m.tenant_id = current_setting('app.tenant')"
+        " AND m.workspace_id = %s AND m.user_id > %s"
         " ORDER BY m.user_id LIMIT %s + 1",
         (workspace_id, after or "", limit),
     )
@@ -179,7 +188,9 @@ async def find_colleague(
     """A user who belongs to the workspace, or None."""
     cursor = await connection.execute(
         "SELECT m.user_id, u.name, u.email, m.manager, m.added_at FROM workspace_members m"
-        " JOIN users u ON u.id = m.user_id WHERE m.workspace_id = %s AND m.user_id = %s",
+        " JOIN users u ON u.tenant_id = m.tenant_id AND u.id = m.user_id"
+        " WHERE m.tenant_id = current_setting('app.tenant')"
+        " AND m.workspace_id = %s AND m.user_id = %s",
         (workspace_id, user_id),
     )
     row: dict[str, Any] | None = await cursor.fetchone()
@@ -201,7 +212,8 @@ async def put_member(
 async def remove_member(connection: Connection, workspace_id: str, user_id: str) -> bool:
     """Let a user belong to the workspace no more; False when they did not."""
     cursor = await connection.execute(
-        "DELETE FROM workspace_members WHERE workspace_id = %s AND user_id = %s",
+        "DELETE FROM workspace_members WHERE tenant_id = current_setting('app.tenant')"
+        " AND workspace_id = %s AND user_id = %s",
         (workspace_id, user_id),
     )
     return cursor.rowcount == 1

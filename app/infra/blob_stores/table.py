@@ -38,7 +38,9 @@ class PostgresBlobs:
     async def get(self, tenant_id: str, sha256: bytes) -> bytes:
         async with tenant_transaction(self._pool, tenant_id) as connection:
             cursor = await connection.execute(
-                "SELECT content FROM blobs WHERE sha256 = %s", (sha256,), binary=True
+                "SELECT content FROM blobs WHERE tenant_id = %s AND sha256 = %s",
+                (tenant_id, sha256),
+                binary=True,
             )
             row = await cursor.fetchone()
         if row is None:
@@ -51,8 +53,8 @@ class PostgresBlobs:
             async with tenant_transaction(self._pool, tenant_id) as connection:
                 cursor = await connection.execute(
                     "SELECT sha256, octet_length(content) AS size, created_at FROM blobs"
-                    " WHERE sha256 > %s ORDER BY sha256 LIMIT %s",
-                    (last, PAGE),
+                    " WHERE tenant_id = %s AND sha256 > %s ORDER BY sha256 LIMIT %s",
+                    (tenant_id, last, PAGE),
                 )
                 rows = await cursor.fetchall()
             for row in rows:  # no connection is held while they are read

@@ -64,6 +64,11 @@ async def test_a_good_key_passes_by_either_header(header: tuple[str, str]) -> No
     assert (reply.status, reply.body) == (200, b"key_1")
 
 
+async def test_the_same_key_in_both_headers_is_one() -> None:
+    reply = await knock(("X-API-Key", "good"), ("Authorization", "Bearer good"))
+    assert reply.status == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -79,6 +84,9 @@ async def test_a_good_key_passes_by_either_header(header: tuple[str, str]) -> No
         [("X-API-Key", "gööd")],
         [("Cookie", "api_key=good")],
         [("X-API-Key", "bad"), ("Authorization", "Bearer good")],
+        [("Authorization", "Bearer good"), ("X-API-Key", "bad")],
+        [("X-API-Key", "good"), ("X-API-Key", "bad")],
+        [("Authorization", "Bearer good"), ("Authorization", "Bearer bad")],
     ],
 )
 async def test_anything_else_is_a_401_and_the_body_is_not_read(
