@@ -32,6 +32,9 @@ from app.llm.fit import prompt_tokens
 
 #: A refusal's body is read for its error code only; this much of it, in bytes.
 _REFUSAL_BYTES = 8192
+#: So much of a stream is told by one delta: some 250 tokens. What a reader costs that does not read
+#: is this, a few times over: as text, as a frame, in what is written to its socket.
+_PIECE_BYTES = 65_536
 #: How long to wait for the end of a body after ``[DONE]``, so that the connection can be reused.
 _DRAIN_S = 0.02
 #: How long to wait for the body of a refusal, whose status says enough.
@@ -125,16 +128,16 @@ class OpenAiCompatible:
         answer = Answer(secret=key)
         async with AsyncExitStack() as stack:
             response = await self._open(request, key, clock, stack)
-            chunks = response.content.iter_any()
+            chunks = _pieces(response.content)
             while not answer.finished:
                 chunk = await self._read(chunks, clock)
                 text = answer.end() if chunk is None else answer.feed(chunk)
                 clock.progressed(answer.tokens)
                 if text:
-                    yield Delta(text)
-                    clock.resumed()
-                    if not answer.finished:
-                        with _left_to_the_kernel(response):
+                    with _left_to_the_kernel(response):
+                        yield Delta(text)
+                        clock.resumed()
+                        if not answer.finished:
                             await clock.pace()
             await _drain(chunks)
         yield Completion(
@@ -232,9 +235,19 @@ class OpenAiCompatible:
         return body
 
 
+async def _pieces(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """What has come, in pieces; aiohttp, which goes by what it still holds, is left with none."""
+    async for chunk in content.iter_any():
+        for at in range(0, len(chunk), _PIECE_BYTES):
+            yield chunk[at : at + _PIECE_BYTES]
+
+
 @contextmanager
 def _left_to_the_kernel(response: aiohttp.ClientResponse) -> Iterator[None]:
-    """Nothing is read meanwhile: being woken for a token costs more than all we do with it."""
+    """Nothing is read meanwhile: being woken for a token costs more than all we do with it.
+
+    And a reader that does not read would have us keep what it does not want yet.
+    """
     connection = response.connection
     transport = None if connection is None else connection.transport
     if transport is None:
