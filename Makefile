@@ -17,7 +17,7 @@ TEST_WORKERS ?= 2
 HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
+.PHONY: help setup setup-demo setup-dev run serve worker up images down logs health-check ingest chat create-key create-user migrate reindex \
 	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code policies format evaluate evaluate-semantic \
 	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom deps-install deps-compile deps-update clean
 
@@ -96,6 +96,10 @@ worker: setup ## Start an ingestion worker alone, against DATABASE_URL and REDIS
 
 up: ## Start everything in containers (compose.yaml)
 	docker compose up -d --build
+
+images: ## Build both container images: docent, docent-demo
+	docker build -t docent .
+	docker build -f Dockerfile.demo -t docent-demo .
 
 down: ## Stop the containers; their data stays
 	docker compose down
