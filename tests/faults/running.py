@@ -102,12 +102,12 @@ class Docent:
         """Run ``python -m arguments…`` to its end."""
         return self.program(*arguments, **settings).ended()
 
-    def get(self, path: str, timeout_s: float = 15, key: str | None = None) -> httpx.Response:
+    def get(self, path: str, timeout_s: float = 60, key: str | None = None) -> httpx.Response:
         headers = {"X-API-Key": key or self.key}
         return httpx.get(self.url + path, headers=headers, timeout=timeout_s)
 
     def ask(
-        self, question: str = QUESTION, timeout_s: float = 15, key: str | None = None
+        self, question: str = QUESTION, timeout_s: float = 60, key: str | None = None
     ) -> httpx.Response:
         return httpx.post(
             f"{self.url}/api/v1/chat",
@@ -283,7 +283,7 @@ class Program:
         self._reader.join(5)
         return Ended(code, self.lines)
 
-    def stop(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> Ended:
+    def stop(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 60) -> Ended:
         """Ask it to stop, as Ctrl-C does."""
         self.process.send_signal(number)
         return self.ended(timeout_s)
@@ -313,7 +313,7 @@ def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
     for pid in pids:
         os.kill(pid, number)
     if number is signal.SIGKILL:
-        until(lambda: not any(alive(pid) for pid in pids), 10, "the killed are gone")
+        until(lambda: not any(alive(pid) for pid in pids), 60, "the killed are gone")
 
 
 def alive(pid: int) -> bool:
