@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ from tests.conftest import HOME_VARIABLE, remove_home
 from tests.pdfs import make_pdf
 
 ROOT = Path(__file__).parents[2]
+#: Below what Linux and others give to outgoing connections.
+PORTS = range(15_000, 32_000)
 #: Everything that is waited for has a limit; this one is for starts on a loaded machine.
 PATIENCE_S = 150.0
 QUESTION = "Which colour does the beacon show during docking?"
@@ -303,9 +306,12 @@ def until(condition: Callable[[], object], timeout_s: float, what: str) -> float
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One of those that the kernel gives to no outgoing connection before it is listened on."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
