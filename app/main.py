@@ -59,5 +59,10 @@ try:
     _settings = load_settings()
 except AppError as error:
     sys.exit(f"docent: {error.detail}")
-configure_logging(_settings.log_level, as_json=_settings.log_json, folder=_settings.log_folder)
+configure_logging(
+    _settings.log_level,
+    as_json=_settings.log_json,
+    folder=_settings.log_folder,
+    folder_bytes=_settings.log_files_max_bytes,
+)
 app = create_app(_settings, open_house=open_house_or_exit)

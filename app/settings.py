@@ -407,6 +407,12 @@ class Settings(BaseSettings):
         False,
         description="Also to DOCENT_HOME/logs/app_<pid>_<date>.log, which is compressed at 100 MB.",
     )
+    log_files_max_bytes: int = Field(
+        1_073_741_824,
+        ge=104_857_600,
+        description="All log files together, beside those that are written to; beyond it the "
+        "oldest are removed.",
+    )
 
     @field_validator(
         "allow_origins",

@@ -43,7 +43,12 @@ def main() -> int:
     """Run the worker; the exit code."""
     try:
         settings = load_settings()
-        configure_logging(settings.log_level, as_json=settings.log_json, folder=settings.log_folder)
+        configure_logging(
+            settings.log_level,
+            as_json=settings.log_json,
+            folder=settings.log_folder,
+            folder_bytes=settings.log_files_max_bytes,
+        )
         asyncio.run(run_worker(settings))
     except AppError as error:
         sys.stderr.write(f"docent: {error.detail}\n")

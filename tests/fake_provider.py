@@ -219,7 +219,8 @@ async def _say(exchange: Exchange, tokens: list[str]) -> None:
 
 def _sentence(token: str, size: int) -> str:
     """``token``, made as long as is asked for by words before it and a full stop."""
-    return token if len(token) >= size else f"{'so ' * (size // 3)}{token.strip()}. "
+    word = "notwithstanding "
+    return token if len(token) >= size else f"{word * (size // len(word))}{token.strip()}. "
 
 
 async def drip(exchange: Exchange, args: list[str]) -> None:

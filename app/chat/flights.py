@@ -2,6 +2,9 @@
 
 The answer is made by a task of its own: whoever asked first may leave, and the others still get it;
 when the last one leaves, the task is cancelled and with it the call to the provider.
+
+The answer is made ahead of its readers, for questions of other processes wait for it too; but only
+so far, for one reader of a very long answer may not read it at all.
 """
 
 import asyncio
@@ -9,7 +12,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from app.chat.cache import CacheKey
-from app.chat.events import ChatEvent, Produce
+from app.chat.events import ChatEvent, Produce, Said
+
+#: Characters told to nobody yet at which the answer waits for its fastest reader; few answers have
+#: as many.
+AHEAD_CHARS = 100_000
 
 
 class _Flight:
@@ -20,7 +27,10 @@ class _Flight:
         self.readers = 0
         self.failure: BaseException | None = None
         self.over = False
+        #: How many events the fastest reader was told, and the characters of those after.
+        self._told = self._ahead_chars = 0
         self._more = asyncio.Event()
+        self._read = asyncio.Event()
         self.task = asyncio.create_task(self._run(produce))
 
     async def _run(self, produce: Produce) -> None:
@@ -28,6 +38,10 @@ class _Flight:
             async for event in produce():
                 self.events.append(event)
                 self._wake()
+                self._ahead_chars += _chars(event)
+                while self._ahead_chars > AHEAD_CHARS:
+                    self._read.clear()
+                    await self._read.wait()
         except BaseException as error:  # every reader is to meet it
             self.failure = error
             if not isinstance(error, Exception):
@@ -45,13 +59,26 @@ class _Flight:
         told = 0
         while True:
             while told < len(self.events):
+                event = self.events[told]
                 told += 1
-                yield self.events[told - 1]
+                self._note(told, event)
+                yield event
             if self.over:
                 break
             await self._more.wait()
         if self.failure is not None:
             raise self.failure
+
+    def _note(self, told: int, event: ChatEvent) -> None:
+        """A reader was told so many events, of which this is the last."""
+        if told > self._told:
+            self._told = told
+            self._ahead_chars -= _chars(event)
+            self._read.set()
+
+
+def _chars(event: ChatEvent) -> int:
+    return len(event.text) if isinstance(event, Said) else 0
 
 
 class Flights:

@@ -1,8 +1,9 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on what comes before a body.
+"""HTTP/1.1 as uvicorn speaks it, with bounds on what comes before a body and on who does not read.
 
 By itself it takes headers without end, and waits for them without end: a stranger, who has shown no
 credential yet, could fill the memory with one connection and hold the others with a byte now and
-then. Bodies are bounded in ``middleware.py``.
+then. Bodies are bounded in ``middleware.py``. It also waits without end for a client to read its
+answer, even after it has closed the connection.
 """
 
 import asyncio
@@ -23,6 +24,11 @@ class BoundedHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     #: Of the head that is being read; None between heads.
     _head_bytes: int | None = None
+    #: Who reads nothing of its answer for so long is let go.
+    unread_s = 30.0
+    _looking: asyncio.TimerHandle | None = None
+    #: Of the answer, at the last look; None: some was read since.
+    _unread_bytes: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -32,6 +38,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._close_after(None)
+        self._stop_looking()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -73,7 +80,44 @@ class BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """The connection is another protocol's from now on."""
         self._close_after(None)
+        self._stop_looking()
         super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """The client is behind; whether it reads at all is looked at from now on."""
+        super().pause_writing()
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._unread_bytes = None
+
+    def on_response_complete(self) -> None:
+        """All is written; its rest may still wait to be read."""
+        super().on_response_complete()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._looking is None and self.transport.get_write_buffer_size():
+            self._looking = self.loop.call_later(self.unread_s, self._look)
+
+    def _look(self) -> None:
+        """Let go who has read nothing, though all that waits is theirs to read."""
+        self._looking = None
+        size = self.transport.get_write_buffer_size()
+        if not (self.flow.write_paused or self._is_at_rest()):
+            self._unread_bytes = None  # more is being written, so that its size says nothing
+        elif size and self._unread_bytes is not None and size >= self._unread_bytes:
+            self.transport.abort()  # closing would wait for its reader
+        else:
+            self._unread_bytes = size
+            self._look_again()
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = None
 
     def _is_at_rest(self) -> bool:
         """Whether no request is being answered."""

@@ -1,6 +1,7 @@
 """Server-sent events as an ASGI response: bytes in, bytes out, and no task of its own per event.
 
-The source of the events is closed as soon as the client leaves, whatever it is waiting for.
+The source of the events is closed as soon as the client leaves, whatever it is waiting for. Whether
+one that stays reads what it is sent is seen to by the connection (``protocol.py``).
 """
 
 import asyncio
@@ -13,8 +14,6 @@ from starlette.types import Receive, Scope, Send
 #: Proxies hang up on what is silent for a minute or less.
 PING_S = 15.0
 _PING = b": ping\n\n"
-#: A client that has taken nothing for so many pings, while something waited, is let go.
-_UNREAD_PINGS = 2
 #: Of every stream (design: contract, Chat).
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -91,18 +90,12 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _ping(self, send: Send) -> None:
-        """Keep the connection alive; ends when the client has stopped reading."""
-        unread = 0
-        while unread < _UNREAD_PINGS:
+        """Keep the connection alive; a client that is behind is not sent more."""
+        while True:
             before = self._sent
             await asyncio.sleep(self._ping_s)
-            stuck = self._sent == before and self._sending
-            unread = unread + 1 if stuck else 0
-            # A client that does not read what was sent is not sent more.
             if self._sent == before and not self._sending:
-                # The ping itself may be what is stuck, behind what nobody reads.
-                async with asyncio.timeout(self._ping_s * _UNREAD_PINGS):
-                    await send({"type": "http.response.body", "body": _PING, "more_body": True})
+                await send({"type": "http.response.body", "body": _PING, "more_body": True})
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import structlog
 
-from app.infra.log_file import LogFile
+from app.infra.log_file import MOST_FOLDER_BYTES, LogFile
 from app.infra.masking import mask_event
 
 #: These say at INFO what is only of use when they themselves are the problem.
@@ -20,8 +20,12 @@ def configure_logging(
     *,
     as_json: bool,
     folder: Path | None = None,
+    folder_bytes: int = MOST_FOLDER_BYTES,
 ) -> None:
-    """Send every log line of this process to stderr, and to files in ``folder`` if there is one."""
+    """Send every log line of this process to stderr, and to files in ``folder`` if there is one.
+
+    All files there have ``folder_bytes`` together, give or take what is written to.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -45,7 +49,12 @@ def configure_logging(
         "stderr": {"class": "logging.StreamHandler", "formatter": "stderr"}
     }
     if folder is not None:
-        handlers["file"] = {"()": LogFile, "folder": folder, "formatter": "file"}
+        handlers["file"] = {
+            "()": LogFile,
+            "folder": folder,
+            "most_folder_bytes": folder_bytes,
+            "formatter": "file",
+        }
     logging.config.dictConfig(
         {
             "version": 1,

@@ -5,8 +5,8 @@ request and chunk, which costs more CPU than the whole of a question may (ADR 00
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -17,6 +17,7 @@ import orjson
 from yarl import URL
 
 from app.llm.answer import Answer
+from app.llm.body import drain, left_to_the_kernel, pieces
 from app.llm.clock import Clock, Timeouts
 from app.llm.completion import (
     Completion,
@@ -32,8 +33,6 @@ from app.llm.fit import prompt_tokens
 
 #: A refusal's body is read for its error code only; this much of it, in bytes.
 _REFUSAL_BYTES = 8192
-#: How long to wait for the end of a body after ``[DONE]``, so that the connection can be reused.
-_DRAIN_S = 0.02
 #: How long to wait for the body of a refusal, whose status says enough.
 _REFUSAL_S = 1.0
 
@@ -125,18 +124,18 @@ class OpenAiCompatible:
         answer = Answer(secret=key)
         async with AsyncExitStack() as stack:
             response = await self._open(request, key, clock, stack)
-            chunks = response.content.iter_any()
+            chunks = await stack.enter_async_context(aclosing(pieces(response.content)))
             while not answer.finished:
                 chunk = await self._read(chunks, clock)
                 text = answer.end() if chunk is None else answer.feed(chunk)
                 clock.progressed(answer.tokens)
                 if text:
-                    yield Delta(text)
-                    clock.resumed()
-                    if not answer.finished:
-                        with _left_to_the_kernel(response):
+                    with left_to_the_kernel(response):
+                        yield Delta(text)
+                        clock.resumed()
+                        if not answer.finished:
                             await clock.pace()
-            await _drain(chunks)
+            await drain(chunks)
         yield Completion(
             text=answer.text,
             provider=self.name,
@@ -232,23 +231,6 @@ class OpenAiCompatible:
         return body
 
 
-@contextmanager
-def _left_to_the_kernel(response: aiohttp.ClientResponse) -> Iterator[None]:
-    """Nothing is read meanwhile: being woken for a token costs more than all we do with it."""
-    connection = response.connection
-    transport = None if connection is None else connection.transport
-    if transport is None:
-        yield  # all has come
-        return
-    with suppress(RuntimeError):  # it is closing
-        transport.pause_reading()
-    try:
-        yield
-    finally:
-        with suppress(RuntimeError):
-            transport.resume_reading()
-
-
 async def _refuse(response: aiohttp.ClientResponse, key: str) -> None:
     """Turn every answer but a 200 into its failure, reading a bounded piece of the body."""
     if response.status == 200:  # noqa: PLR2004
@@ -261,13 +243,6 @@ async def _refuse(response: aiohttp.ClientResponse, key: str) -> None:
                 if len(body) >= _REFUSAL_BYTES:
                     break
     raise refused(response.status, response.headers, body, key)
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read past ``[DONE]`` to the end of the body, which lets the connection be used again."""
-    with suppress(Exception):  # the answer is complete; what comes after cannot spoil it
-        async with asyncio.timeout(_DRAIN_S):
-            await anext(chunks, None)
 
 
 def _proxy(url: URL) -> str | None:

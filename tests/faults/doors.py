@@ -15,11 +15,11 @@ def door_before(path: str) -> Iterator[Door]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     door = Door(path)
-    asyncio.run_coroutine_threadsafe(door.open(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(door.open(), loop).result(60)
     try:
         yield door
     finally:
-        asyncio.run_coroutine_threadsafe(door.close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(door.close(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()

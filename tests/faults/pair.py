@@ -128,7 +128,7 @@ class Pair:
     def client(self, **options: Any) -> httpx.Client:
         """Connections of a caller's own; new ones may meet another worker."""
         headers = {"X-API-Key": self.docent.key}
-        return httpx.Client(base_url=self.docent.url, headers=headers, timeout=30, **options)
+        return httpx.Client(base_url=self.docent.url, headers=headers, timeout=60, **options)
 
     def ask(self, client: httpx.Client | None = None, *, stream: bool = False) -> Asked:
         """Ask what nobody has asked before."""

@@ -85,7 +85,7 @@ class ScriptedProvider:
         )
         control = self.program.until_line("/control")
         self.url = self.program.lines[0]
-        self._client = httpx.Client(base_url=control, timeout=10, headers={"Connection": "close"})
+        self._client = httpx.Client(base_url=control, timeout=60, headers={"Connection": "close"})
 
     def behave(self, behaviour: str | None, listening: str = "open") -> None:
         """As told until told otherwise; None goes by the name of the model that is asked for."""

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ from tests.conftest import HOME_VARIABLE, remove_home
 from tests.pdfs import make_pdf
 
 ROOT = Path(__file__).parents[2]
+#: Below what Linux and others give to outgoing connections.
+PORTS = range(15_000, 32_000)
 #: Everything that is waited for has a limit; this one is for starts on a loaded machine.
 PATIENCE_S = 150.0
 QUESTION = "Which colour does the beacon show during docking?"
@@ -102,12 +105,12 @@ class Docent:
         """Run ``python -m arguments…`` to its end."""
         return self.program(*arguments, **settings).ended()
 
-    def get(self, path: str, timeout_s: float = 15, key: str | None = None) -> httpx.Response:
+    def get(self, path: str, timeout_s: float = 60, key: str | None = None) -> httpx.Response:
         headers = {"X-API-Key": key or self.key}
         return httpx.get(self.url + path, headers=headers, timeout=timeout_s)
 
     def ask(
-        self, question: str = QUESTION, timeout_s: float = 15, key: str | None = None
+        self, question: str = QUESTION, timeout_s: float = 60, key: str | None = None
     ) -> httpx.Response:
         return httpx.post(
             f"{self.url}/api/v1/chat",
@@ -283,7 +286,7 @@ class Program:
         self._reader.join(5)
         return Ended(code, self.lines)
 
-    def stop(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> Ended:
+    def stop(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 60) -> Ended:
         """Ask it to stop, as Ctrl-C does."""
         self.process.send_signal(number)
         return self.ended(timeout_s)
@@ -303,9 +306,12 @@ def until(condition: Callable[[], object], timeout_s: float, what: str) -> float
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One of those that the kernel gives to no outgoing connection before it is listened on."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
@@ -313,7 +319,7 @@ def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
     for pid in pids:
         os.kill(pid, number)
     if number is signal.SIGKILL:
-        until(lambda: not any(alive(pid) for pid in pids), 10, "the killed are gone")
+        until(lambda: not any(alive(pid) for pid in pids), 60, "the killed are gone")
 
 
 def alive(pid: int) -> bool:

@@ -28,7 +28,7 @@ def upload(docent: Docent, text: str) -> httpx.Response:
         f"{docent.url}/api/v1/docs",
         headers={"X-API-Key": docent.key},
         files={"file": ("note.txt", text.encode())},
-        timeout=15,
+        timeout=60,
     )
 
 
@@ -59,7 +59,7 @@ def test_an_upload_finds_no_room(served: Docent) -> None:
     program = served.program("app.worker")
     until(
         lambda: served.rows("SELECT 1 FROM document_versions WHERE status <> 'ready'") == [],
-        30,
+        60,
         "it is ingested",
     )
     program.stop()

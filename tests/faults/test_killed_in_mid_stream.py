@@ -25,7 +25,7 @@ def pair() -> Iterator[Pair]:
     settings = {"OPENROUTER_MODEL": SLOWLY, "ATTEMPT_TIMEOUT_S": 20, "TOTAL_TIMEOUT_S": 20}
     with started_pair(**settings, WORKERS=2) as pair:
         pair.faulty.behave(None)
-        until(lambda: len(pair.workers()) == 2, 30, "both workers")
+        until(lambda: len(pair.workers()) == 2, 60, "both workers")
         yield pair
 
 
@@ -38,7 +38,7 @@ async def tell(pair: Pair, number: int) -> tuple[int, str]:
     }
     body = {"question": f"{QUESTION} ({number})", "stream": True}
     text, status = "", 0
-    async with httpx.AsyncClient(base_url=pair.docent.url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=pair.docent.url, headers=headers, timeout=60) as client:
         try:
             async with client.stream("POST", "/api/v1/chat", json=body) as response:
                 status = response.status_code
@@ -81,7 +81,7 @@ async def test_the_same_key_gets_an_answer_of_another_worker(pair: Pair) -> None
         telling.append(asyncio.create_task(tell(pair, len(telling))))
         begun = len(telling)
         await asyncio.to_thread(
-            until, lambda begun=begun: len(pair.faulty.calls) >= begun, 20, "it is being told"
+            until, lambda begun=begun: len(pair.faulty.calls) >= begun, 60, "it is being told"
         )
     os.kill(pair.workers()[0], signal.SIGKILL)
     told = await asyncio.gather(*telling)
@@ -92,7 +92,7 @@ async def test_the_same_key_gets_an_answer_of_another_worker(pair: Pair) -> None
     assert whole, "the other one's go on"
     waited = await asyncio.gather(*(tell_again(pair, number) for number in cut))
     print(f"told anew after {max(waited):.1f} s at most")
-    assert max(waited) < LEASE_S + 5
+    assert max(waited) < LEASE_S + 30
     status, text = await tell(pair, min(whole))
     assert (status, text) == told[min(whole)], "what was told whole is told again, not made again"
-    await asyncio.to_thread(until, lambda: len(pair.workers()) == 2, 30, "a new worker")
+    await asyncio.to_thread(until, lambda: len(pair.workers()) == 2, 60, "a new worker")

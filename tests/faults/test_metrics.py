@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,7 +41,7 @@ class Served:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """On a connection of its own, so that either worker may get it."""
-        return httpx.get(self.url + path, headers={"Connection": "close", **headers}, timeout=30)
+        return httpx.get(self.url + path, headers={"Connection": "close", **headers}, timeout=60)
 
     def page(self) -> str:
         answer = self.get("/metrics")
@@ -66,7 +68,7 @@ def process(*arguments: str, **env: str) -> "Iterator[subprocess.Popen[bytes]]":
         yield started
     finally:
         started.terminate()
-        started.wait(30)
+        started.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def test_nothing_a_caller_says_becomes_a_label(served: Served) -> None:
     )
     key = {"X-API-Key": served.key}
     question = {"question": f"Where is the {CANARY}?", "session_id": CANARY}
-    answer = httpx.post(f"{served.url}/api/v1/chat", json=question, headers=key, timeout=30)
+    answer = httpx.post(f"{served.url}/api/v1/chat", json=question, headers=key, timeout=60)
     assert answer.json()["status"] == "abstained"
     served.get(f"/api/v1/docs/doc_{CANARY}", **key)
     served.get(f"/{CANARY}?{CANARY}={CANARY}", **{"X-Request-ID": CANARY, "User-Agent": CANARY})
@@ -133,10 +135,51 @@ def test_nothing_a_caller_says_becomes_a_label(served: Served) -> None:
     assert served.value("docent_event_loop_lag_seconds_count") > 0
 
 
+def test_counters_never_go_back_while_workers_are_killed_under_scrapes(served: Served) -> None:
+    livez = {"handler": "/livez", "status": "200"}
+    with httpx.Client(base_url=served.url, timeout=60) as client:
+        for _ in range(20):
+            assert client.get("/livez").status_code == 200
+    least = served.value("http_requests_total", **livez)
+    seen: list[float] = []
+    cut = 0
+    over = threading.Event()
+
+    def scrape() -> None:
+        nonlocal cut
+        while not over.is_set():
+            try:
+                seen.append(served.value("http_requests_total", **livez))
+            except httpx.TransportError:  # by the death of the worker that was asked
+                cut += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        scraping = pool.submit(scrape)
+        try:
+            for victim in served.workers():
+                begun = len(seen)
+                until(lambda begun=begun: len(seen) > begun, PATIENCE_S, "a scrape went through")
+                kill(victim)
+                until(
+                    lambda: len(served.workers()) == WORKERS, PATIENCE_S, "another is in its place"
+                )
+        finally:
+            over.set()
+        scraping.result(PATIENCE_S)
+    print(f"{len(seen)} scrapes, {cut} cut off")
+    assert len(seen) > WORKERS
+    assert set(seen) == {least}, "what the dead have counted is counted, once"
+    until(
+        lambda: served.value("docent_processes", role="api") == WORKERS,
+        PATIENCE_S,
+        "only the living count as processes",
+    )
+
+
 def test_figures_are_those_of_all_processes_the_living_and_the_dead(served: Served) -> None:
     livez = {"handler": "/livez", "status": "200"}
     before = served.value("http_requests_total", **livez)
-    with httpx.Client(base_url=served.url, timeout=30) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         for number in range(REQUESTS):
             # A new connection now and then, so that every worker gets some.
             headers = {"Connection": "close"} if number % 10 == 9 else {}

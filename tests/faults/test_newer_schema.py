@@ -66,7 +66,7 @@ def test_a_worker_that_dies_is_replaced(running: Docent) -> None:
     [gunicorn] = psutil.Process(api.pid).children()
     [worker] = gunicorn.children()
     kill(worker.pid)
-    until(lambda: gunicorn.children() not in ([], [worker]), 30, "another worker")
+    until(lambda: gunicorn.children() not in ([], [worker]), 60, "another worker")
     running.until_ready()
     running.check_intact()
 

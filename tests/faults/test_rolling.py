@@ -71,7 +71,7 @@ async def in_flight(
     """Questions that all wait for the provider."""
     provider.calls.clear()
     asked = [asyncio.create_task(ask(client, docent)) for _ in range(CLIENTS)]
-    await provider.until(lambda fake: len(fake.calls) == CLIENTS, 20)
+    await provider.until(lambda fake: len(fake.calls) == CLIENTS, 60)
     return asked
 
 
@@ -83,7 +83,7 @@ async def test_workers_are_replaced_and_then_stopped_under_load(
     limits = httpx.Limits(max_connections=None)
     async with (
         FakeProvider(port, behaviour=behaviour) as provider,
-        httpx.AsyncClient(timeout=30, limits=limits) as client,
+        httpx.AsyncClient(timeout=60, limits=limits) as client,
     ):
         before = workers(served)
         asked = await in_flight(copy, provider, client)
@@ -123,7 +123,7 @@ async def test_a_long_outage_of_the_database(copy: Docent) -> None:
         assert refused.headers["Retry-After"]
     outage_s = time.monotonic() - began
     start(copy.home)
-    print(f"ready after an outage of {outage_s:.0f} s: {copy.until_ready(15):.1f} s")
+    print(f"ready after an outage of {outage_s:.0f} s: {copy.until_ready(60):.1f} s")
     copy.check_intact()
     ended = served.stop(signal.SIGINT)
     assert ended.code == 0, ended.text

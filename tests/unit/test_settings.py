@@ -141,6 +141,7 @@ GOOD = {
     "log_level": ("ERROR", "ERROR"),
     "log_json": ("1", True),
     "log_to_file": ("true", True),
+    "log_files_max_bytes": ("200000000", 200_000_000),
 }  # fmt: skip
 #: What a knob is nothing without.
 NEEDS = {

@@ -16,6 +16,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "deploy" / "helm" / "docent"
+THEIRS = ("--set", "existingSecret=theirs")
 EVERYTHING = Path(__file__).with_name("values.yaml")
 #: The oldest and the newest that the chart says it is for, as far as there are schemas.
 VERSIONS = ("1.28", "1.37")
@@ -101,7 +102,8 @@ def test_no_pod_may_do_more_than_it_must(everything: list[dict[str, Any]]) -> No
                 "capabilities": {"drop": ["ALL"]},
             }
             assert {"limits", "requests"} <= set(container["resources"])
-            writable = {mount["mountPath"] for mount in container["volumeMounts"]}
+            mounts = container["volumeMounts"]
+            writable = {one["mountPath"] for one in mounts if not one.get("readOnly")}
             assert {"/tmp", "/dev/shm", "/var/lib/docent"} == writable
 
 
@@ -127,6 +129,34 @@ def test_every_setting_is_one_of_ours(everything: list[dict[str, Any]]) -> None:
     for pod in pods(everything).values():
         for container in pod["spec"]["containers"]:
             assert {variable["name"] for variable in container.get("env", ())} <= NAMES
+
+
+def secrets_of(pod: dict[str, Any]) -> str:
+    """The name of the Secret that a pod reads, as files, where its settings look for them."""
+    [name] = [
+        one["secret"]["secretName"] for one in pod["spec"]["volumes"] if one["name"] == "secrets"
+    ]
+    [container] = pod["spec"]["containers"]
+    mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+    assert mounts["secrets"] == "/etc/docent"
+    assert not any("secretRef" in one for one in container.get("envFrom", ()))
+    return str(name)
+
+
+def test_secrets_are_files_where_they_are_looked_for(everything: list[dict[str, Any]]) -> None:
+    assert {name: secrets_of(pod) for name, pod in pods(everything).items()} == {
+        "docs-api": "docs", "docs-worker": "docs", "docs-migrate": "docs-migrate",
+    }  # fmt: skip
+    config = named(everything, "ConfigMap")["docs"]["data"]
+    assert config["SECRETS_DIR"] == "/etc/docent"
+    [migrate] = pods(everything)["docs-migrate"]["spec"]["containers"]
+    assert {"name": "SECRETS_DIR", "value": "/etc/docent"} in migrate["env"]
+
+
+def test_an_image_may_be_named_by_its_digest(everything: list[dict[str, Any]]) -> None:
+    for objects, ending in ((everything, "docent@sha256:"), (rendered(*THEIRS), "docent:")):
+        for pod in pods(objects).values():
+            assert pod["spec"]["containers"][0]["image"].startswith(ending)
 
 
 def test_workers_follow_the_queue_and_the_api_its_load(everything: list[dict[str, Any]]) -> None:
@@ -155,10 +185,10 @@ def test_without_secrets_it_says_what_is_missing_and_takes_those_that_are_there(
     refused = helm("template", "docs", str(CHART))
     assert refused.returncode != 0
     assert "secrets.DATABASE_URL, or existingSecret" in refused.stderr
-    plain = rendered("--set", "existingSecret=theirs")
+    plain = rendered(*THEIRS)
     assert named(plain, "Secret") == {}
     for pod in pods(plain).values():
-        assert {"secretRef": {"name": "theirs"}} in pod["spec"]["containers"][0]["envFrom"]
+        assert secrets_of(pod) == "theirs"
     assert {one["kind"] for one in plain} & {"Ingress", "ServiceMonitor"} == set()
     for one in plain:
         kubernetes_validate.validate(one, VERSIONS[-1], strict=True)

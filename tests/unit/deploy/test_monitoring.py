@@ -12,10 +12,13 @@ import yaml
 from app.infra import metrics_catalogue
 from app.infra.metrics_catalogue import Metric
 from scripts.dashboards import DASHBOARDS, TARGET, slug, written
+from tests.faults.provider_faults import FAULTS as PROVIDER_FAULTS
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 RUNBOOKS = ROOT / "docs" / "operations" / "runbooks.md"
+#: Where the runbook of providers' faults begins, which is by their outcome.
+ATTEMPTS = "### Attempts at providers"
 FAULTS = ROOT / "docs" / "fault-table.md"
 CATALOGUE = [value for value in vars(metrics_catalogue).values() if isinstance(value, Metric)]
 #: What Prometheus itself adds to every target, under the labels that we give our targets.
@@ -126,18 +129,28 @@ def test_every_alert_has_a_runbook_a_summary_and_a_severity() -> None:
 def rows(text: str) -> list[list[str]]:
     """The cells of all tables in a page, without their heads."""
     cells = [line.strip("| ").split(" | ") for line in text.splitlines() if " | " in line]
-    return [row for row in cells if row[0] != "fault"]
+    return [row for row in cells if row[0] not in ("fault", "outcome")]
 
 
 def fault_rows() -> list[list[str]]:
-    """The fault table without the providers' own, which come with figures."""
-    table = FAULTS.read_text()
-    providers = table.index("## Language-model providers"), table.index("## Starting and stopping")
-    return rows(table[: providers[0]] + table[providers[1] :])
+    """The fault table without the tables of providers' faults, which come with figures."""
+    before, _, rest = FAULTS.read_text().partition("<!-- provider faults")
+    return rows(before + rest.partition("<!-- end -->")[2])
+
+
+def runbook_rows() -> list[list[str]]:
+    """What to do for each of them."""
+    return rows(RUNBOOKS.read_text().partition(ATTEMPTS)[0])
+
+
+def test_every_outcome_of_an_attempt_has_its_row() -> None:
+    told = rows(RUNBOOKS.read_text().partition(ATTEMPTS)[2])
+    outcomes = {name for row in told for name in re.findall(r"`(\w+)`", row[0])}
+    assert {fault.outcome for fault in PROVIDER_FAULTS} == outcomes
 
 
 def test_every_fault_has_its_row_and_every_link_leads_somewhere() -> None:
-    assert {row[0] for row in rows(RUNBOOKS.read_text())} == {row[0] for row in fault_rows()}
+    assert {row[0] for row in runbook_rows()} == {row[0] for row in fault_rows()}
     for page in sorted(RUNBOOKS.parent.glob("*.md")):
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
             path, _, anchor = link.partition("#")
@@ -158,6 +171,6 @@ def test_every_fault_is_proved_by_tests_that_exist() -> None:
 def test_what_a_fault_is_seen_by_is_said_somewhere() -> None:
     """Metrics, events of the log, codes of problems: each stands in the code as it is written."""
     code = "".join(path.read_text() for path in (ROOT / "app").rglob("*.py"))
-    for fault, seen, *_ in rows(RUNBOOKS.read_text()):
+    for fault, seen, *_ in runbook_rows():
         for name in re.findall(r"`([a-z_]+)`", seen):
             assert f'"{name}"' in code, f"{fault}: {name}"

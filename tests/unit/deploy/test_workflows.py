@@ -35,6 +35,36 @@ def test_a_workflow_calls_our_targets_with_few_rights(path: Path) -> None:
     assert set(calls) <= TARGETS
 
 
+def calls_of(name: str) -> dict[str, set[str]]:
+    """Our targets that each job of a workflow calls."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    return {
+        job: {word for step in does["steps"] for word in step.get("run", "").split()} & TARGETS
+        for job, does in workflow["jobs"].items()
+    }
+
+
+def test_every_change_is_checked_as_on_anybodys_machine_and_its_images_are_built() -> None:
+    """Together the jobs do what `make check` does."""
+    check = re.search(r"^check: (.*?) ##", MAKEFILE, re.MULTILINE)
+    assert check is not None
+    called = calls_of("check")
+    assert set(check[1].split()) | {"images", "sbom"} == set().union(*called.values())
+    assert called["images"] == {"images", "sbom"}
+
+
+def test_a_release_comes_with_what_it_is_made_of_and_by_whom() -> None:
+    release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
+    *_, build = release["jobs"]["image"]["steps"]
+    assert build["with"]["sbom"] is True
+    assert build["with"]["provenance"] == "mode=max"
+    files = {one["file"] for one in release["jobs"]["image"]["strategy"]["matrix"]["include"]}
+    images = re.search(r"^images:.*?\n\n", MAKEFILE, re.MULTILINE | re.DOTALL)
+    assert images is not None
+    built = set(re.findall(r"-f (\S+)", images[0])) | {"Dockerfile"}
+    assert files == built
+
+
 def test_every_target_says_what_it_does_and_is_no_file() -> None:
     told = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
     assert told == TARGETS

@@ -1,9 +1,10 @@
-"""What comes before a body is bounded, in bytes and in time; what follows it is left alone."""
+"""What comes before a body is bounded, and how long an answer waits to be read; else nothing is."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import pytest
 import uvicorn
@@ -18,8 +19,22 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CUT_OFF = b"cut off"
 
 
+#: More than the kernel keeps of a connection that nobody reads.
+MUCH_BYTES = 32 * 2**20
+
+
 class Hasty(BoundedHttp):
-    head_s = HEAD_S
+    head_s = unread_s = HEAD_S
+    last: ClassVar["Hasty"]
+    lost: ClassVar[asyncio.Event]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        Hasty.last, Hasty.lost = self, asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        Hasty.lost.set()
 
 
 class Application:
@@ -37,9 +52,19 @@ class Application:
             await receive()
             await send({"type": "websocket.send", "text": "still here"})
             return
+        if scope["path"] == "/much":
+            await self._say_much(send, at_once=scope["query_string"] == b"at_once")
+            return
         await send(
             {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
         )
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _say_much(self, send: Send, *, at_once: bool) -> None:
+        size, pieces = (MUCH_BYTES, 1) if at_once else (2**16, MUCH_BYTES // 2**16)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(pieces):
+            await send({"type": "http.response.body", "body": bytes(size), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -76,9 +101,11 @@ class Line:
 
 
 @asynccontextmanager
-async def line(application: Application) -> AsyncIterator[Line]:
+async def line(
+    application: Application, protocol: type[BoundedHttp] = Hasty
+) -> AsyncIterator[Line]:
     config = uvicorn.Config(
-        application, http=Hasty, ws="websockets-sansio", lifespan="off", log_config=None
+        application, http=protocol, ws="websockets-sansio", lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -166,3 +193,38 @@ async def test_a_body_that_comes_after_its_answer_does_not_keep_the_connection(t
     there.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
     assert await there.until_closed(b"1\r\nx\r\n") == b""
+
+
+@pytest.mark.parametrize("ending", ["keep-alive", "close"])
+@pytest.mark.parametrize("query", ["", "?at_once"])
+async def test_who_does_not_read_is_let_go(there: Line, query: str, ending: str) -> None:
+    """Also when all is written and the connection closed, which by itself waits for its reader."""
+    head = f"GET /much{query} HTTP/1.1\r\nHost: x\r\nConnection: {ending}\r\n\r\n"
+    there.writer.write(head.encode())
+    await there.reader.readexactly(1)
+    async with asyncio.timeout(20):
+        await Hasty.lost.wait()
+
+
+class Patient(Hasty):
+    unread_s = 3600.0
+
+
+async def test_who_reads_slowly_is_waited_for() -> None:
+    async with line(Application(), Patient) as there, asyncio.timeout(20):
+        there.writer.write(b"GET /much?at_once HTTP/1.1\r\nHost: x\r\n\r\n")
+        await there.reader.readexactly(1)
+        waiting = Hasty.last.transport.get_write_buffer_size
+        read = len(await there.reader.readuntil(b"\r\n\r\n")) + 1
+        for _ in range(3):
+            Hasty.last._look()
+            before = waiting()
+            while waiting() == before:
+                read += len(await there.reader.read(2**16))
+            assert 0 < waiting() < before
+        while waiting():
+            read += len(await there.reader.read(2**16))
+        Hasty.last._look()
+        while read < MUCH_BYTES:
+            read += len(await there.reader.read(2**16))
+    assert not Hasty.last._looking

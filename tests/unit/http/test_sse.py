@@ -132,32 +132,9 @@ async def test_a_source_that_fails_is_no_clean_end() -> None:
     assert not client.complete
 
 
-async def test_a_client_that_stops_reading_is_let_go() -> None:
-    """It holds what was sent last, and neither the source nor anything else."""
-    closed = asyncio.Event()
-
-    async def frames() -> AsyncGenerator[bytes, None]:
-        try:
-            while True:
-                yield frame("delta", b"{}")
-        finally:
-            closed.set()
-
-    class Stuck(Client):
-        async def send(self, message: Message) -> None:
-            await super().send(message)
-            if len(self.body) == 3:
-                await asyncio.Event().wait()
-
-    client = Stuck()
-    await client.watch(frames(), ping_s=0.01)
-    assert closed.is_set()
-    assert (len(client.body), client.complete) == (3, False)
-
-
-async def test_a_client_that_takes_no_ping_is_let_go() -> None:
-    """It stopped reading while the source was silent: nothing else waits to be sent."""
-    closed = asyncio.Event()
+@pytest.mark.parametrize("stuck_at", [b"event: sources", b": ping"])
+async def test_a_client_that_is_behind_is_not_sent_more_until_it_leaves(stuck_at: bytes) -> None:
+    closed, stuck = asyncio.Event(), asyncio.Event()
 
     async def frames() -> AsyncGenerator[bytes, None]:
         try:
@@ -166,16 +143,23 @@ async def test_a_client_that_takes_no_ping_is_let_go() -> None:
         finally:
             closed.set()
 
-    class Stuck(Client):
+    class Behind(Client):
         async def send(self, message: Message) -> None:
             await super().send(message)
-            if message.get("body") == b": ping\n\n":
+            if message.get("body", b"").startswith(stuck_at):
+                stuck.set()
                 await asyncio.Event().wait()
 
-    client = Stuck()
-    async with asyncio.timeout(5):
-        await client.watch(frames(), ping_s=0.01)
+    client = Behind()
+    watching = asyncio.create_task(client.watch(frames(), ping_s=0.01))
+    async with asyncio.timeout(20):
+        await stuck.wait()
+        await asyncio.sleep(0.05)  # several pings' time
+        assert client.body[-1].startswith(stuck_at)
+        client.leaves.set()
+        await watching
     assert closed.is_set()
+    assert not client.complete
 
 
 async def test_what_belongs_to_a_stream_is_closed_even_if_it_never_began() -> None:

@@ -5,17 +5,19 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.infra.log_file import LogFile
 
 
 @contextmanager
-def logger(folder: Path, most_bytes: int = 1000) -> Iterator[logging.Logger]:
+def logger(folder: Path, most_bytes: int = 1000, **bounds: int) -> Iterator[logging.Logger]:
     """A logger that writes there; everything is compressed when it ends."""
-    handler = LogFile(folder, most_bytes=most_bytes)
+    handler = LogFile(folder, most_bytes=most_bytes, **bounds)
     found = logging.getLogger(f"of the test in {folder}")
     found.propagate = False
     found.addHandler(handler)
@@ -75,4 +77,46 @@ def test_a_disk_that_takes_nothing_costs_the_line_and_no_more(tmp_path: Path) ->
         folder.unlink()
         log.warning("kept")
     [file] = folder.iterdir()
+    assert file.read_text() == "kept\n"
+
+
+def aged(folder: Path, name: str, days: int) -> Path:
+    """A file of 1,000 bytes that was last written to so long ago."""
+    path = folder / name
+    path.write_bytes(b"x" * 1000)
+    then = time.time() - days * 86_400
+    os.utime(path, (then, then))
+    return path
+
+
+def test_the_oldest_go_when_all_together_are_too_much(tmp_path: Path) -> None:
+    names = ["app_7_2026-01-01.log", "app_7_2026-01-02.070000.1.log.gz", "app_8_2026-01-02.gz.part"]
+    oldest, older, abandoned = (aged(tmp_path, name, 90 - at) for at, name in enumerate(names))
+    old = aged(tmp_path, "app_8_2026-01-03.log", 80)
+    written = aged(tmp_path, f"app_9_{datetime.now(UTC):%Y-%m-%d}.log", 85)
+    theirs = aged(tmp_path, "notes.txt", 99)
+    with logger(tmp_path, most_folder_bytes=3500) as log:
+        log.warning("one more")
+    assert not [path for path in (oldest, older) if path.exists()]
+    assert all(path.exists() for path in (abandoned, old, written, theirs))
+    with logger(tmp_path, most_folder_bytes=0) as log:
+        log.warning("and another")
+    left = {path.name.split("_")[1] for path in tmp_path.glob("app_*")}
+    assert left == {"9", str(os.getpid())}, "what is written to stays"
+
+
+def test_a_folder_of_full_files_keeps_its_size(tmp_path: Path) -> None:
+    with logger(tmp_path, most_bytes=2000, most_folder_bytes=6000) as log:
+        for _ in range(200):
+            log.warning(os.urandom(200).hex())
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.gz")) <= 6000
+    assert list(tmp_path.glob("*.gz"))
+
+
+def test_a_file_that_was_taken_for_old_is_begun_anew(tmp_path: Path) -> None:
+    with logger(tmp_path, most_bytes=10) as log:
+        log.warning("long enough to be full")
+        [file] = tmp_path.iterdir()
+        file.unlink()
+        log.warning("kept")
     assert file.read_text() == "kept\n"

@@ -3,7 +3,7 @@
 {{- end }}
 
 {{- define "docent.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{- define "docent.secret" -}}
@@ -40,13 +40,13 @@ capabilities: {drop: [ALL]}
 {{- define "docent.environment" -}}
 envFrom:
   - configMapRef: {name: {{ include "docent.name" . }}}
-  - secretRef: {name: {{ include "docent.secret" . }}}
 {{- end }}
 
 {{- define "docent.mounts" -}}
 - {name: home, mountPath: /var/lib/docent}
 - {name: tmp, mountPath: /tmp}
 - {name: shared, mountPath: /dev/shm}
+- {name: secrets, mountPath: /etc/docent, readOnly: true}
 {{- end }}
 
 {{- define "docent.volumes" -}}
