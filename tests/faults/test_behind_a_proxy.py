@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -57,12 +56,9 @@ async def arrivals(pair: Pair, url: str) -> list[float]:
     return [moment - came[0] for moment in came]
 
 
-def lateness(came: list[float]) -> float:
-    """By how much words usually came later than they were written, the first being on time.
-
-    What keeps them back keeps back every one; what else the machine does, one or two.
-    """
-    return statistics.median(moment - number * APART_S for number, moment in enumerate(came))
+def latest(came: list[float]) -> float:
+    """By how much the latest word came later than it was written, the first being on time."""
+    return max(moment - number * APART_S for number, moment in enumerate(came))
 
 
 @contextmanager
@@ -75,7 +71,7 @@ def nginx(port: int) -> Iterator[str]:
         program = Program(["nginx", "-e", "stderr", "-c", str(configuration)], dict(os.environ))
         try:
             url = f"http://127.0.0.1:{own}"
-            until(lambda: answers(url), 60, "nginx answers")
+            until(lambda: answers(url), 10, "nginx answers")
             yield url
         finally:
             program.stop(signal.SIGTERM)
@@ -91,9 +87,9 @@ def answers(url: str) -> bool:
 async def test_every_event_arrives_as_it_is_written(pair: Pair) -> None:
     async with buffering_proxy(pair.docent.port) as url:
         came = await arrivals(pair, url)
-    print(f"behind a proxy that buffers: {len(came)} events, {lateness(came):.3f} s late")
+    print(f"behind a proxy that buffers: {len(came)} events, {latest(came):.3f} s late at most")
     assert len(came) > WORDS / 2
-    assert lateness(came) < LATE_S
+    assert latest(came) < LATE_S
 
 
 async def test_a_proxy_that_knows_no_better_keeps_them_back(pair: Pair) -> None:
@@ -107,5 +103,5 @@ async def test_a_proxy_that_knows_no_better_keeps_them_back(pair: Pair) -> None:
 async def test_the_same_behind_nginx_itself(pair: Pair) -> None:
     with nginx(pair.docent.port) as url:
         came = await arrivals(pair, url)
-    print(f"behind nginx: {len(came)} events, {lateness(came):.3f} s late")
-    assert lateness(came) < LATE_S
+    print(f"behind nginx: {len(came)} events, {latest(came):.3f} s late at most")
+    assert latest(came) < LATE_S

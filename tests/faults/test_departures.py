@@ -4,7 +4,6 @@ import asyncio
 import random
 import re
 import socket
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -93,12 +92,12 @@ def test_who_leaves_is_forgotten(pair: Pair) -> None:
         return all(call["state"] != "open" for call in pair.faulty.calls)
 
     asyncio.run(leave_all(pair, range(100)))  # pools reach their size
-    until(all_ended, 60, "the provider is told of the first hundred")
+    until(all_ended, 10, "the provider is told of the first hundred")
     before = held(pair)
     pair.faulty.forget()
 
     left = asyncio.run(leave_all(pair, range(100, 600)))
-    until(all_ended, 60, "the provider is told of everybody")
+    until(all_ended, 10, "the provider is told of everybody")
     calls = pair.faulty.calls
     waited = [call["ended"] - left[number_of(call)] for call in calls]
     print(
@@ -107,9 +106,9 @@ def test_who_leaves_is_forgotten(pair: Pair) -> None:
     assert {call["state"] for call in calls} == {"aborted"}
     assert {call["behaviour"] for call in calls} == set(PHASES)
     assert len(calls) > len(left) / 5
-    assert statistics.median(waited) < TOLD_S
+    assert max(waited) < TOLD_S
 
-    until(lambda: held(pair)["busy"] == 0, 60, "no statement runs")
+    until(lambda: held(pair)["busy"] == 0, 10, "no statement runs")
     after = held(pair)
     print(f"held before {before}, after {after}")
     assert after["clients and providers"] <= before["clients and providers"] + 4

@@ -16,9 +16,9 @@ import pytest
 from tests.faults.running import QUESTION, Docent, copy_of_docent, frozen, until
 
 #: A free connection is waited for for 5 s, a statement for 6; the rest is for shared cores.
-BOUND_S = 40.0
+BOUND_S = 20.0
 #: Normal again within 10 s on a free machine (design: faults).
-HEAL_S = 60.0
+HEAL_S = 30.0
 #: Between two requests of one client.
 PAUSE_S = 0.2
 SEED = 20261126
@@ -122,8 +122,8 @@ def running() -> Iterator[Docent]:
 
 def probes(docent: Docent, names: tuple[str, ...]) -> None:
     """The probes tell the truth meanwhile."""
-    assert docent.get("/livez", timeout_s=40).status_code == 200
-    ready = docent.get("/readyz", timeout_s=40)
+    assert docent.get("/livez", timeout_s=10).status_code == 200
+    ready = docent.get("/readyz", timeout_s=10)
     assert ready.status_code == 503
     assert {name: ready.json()["checks"][name] for name in names} == dict.fromkeys(names, "failed")
 

@@ -1,6 +1,5 @@
 """Every fault of a provider, as a caller of the API meets it: answers keep coming."""
 
-import statistics
 from collections.abc import Iterator
 
 import pytest
@@ -32,7 +31,7 @@ def check(fault: Fault, asked: list[Asked], hits: int) -> None:
             int(number < fault.strikes) for number in range(len(asked))
         ]
         assert hits == (fault.strikes if fault.listening == "open" else 0)
-        assert statistics.median(one.ms for one in asked[fault.strikes :]) < KNOWN_MS
+        assert max(one.ms for one in asked[fault.strikes :]) < KNOWN_MS
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -63,7 +62,7 @@ def test_without_any_provider_the_passages_answer(pair: Pair) -> None:
             assert [a["outcome"] for a in one.outcome["attempts"]] == [
                 "cooling_down", "cooling_down", "ok",
             ]  # fmt: skip
-        assert statistics.median(one.ms for one in asked) < KNOWN_MS
+            assert one.ms < 1000
     finally:
         pair.healthy.behave("ok")
 
@@ -79,4 +78,4 @@ def test_without_passages_either_the_caller_is_told_when_to_return(pair: Pair) -
         assert (one.status, one.by) == (503, "providers_failed")
         assert one.outcome["retryable"] is True
         assert 1 <= int(one.headers["retry-after"]) <= LIMITS.cooldown_s
-    assert statistics.median(one.ms for one in others) < KNOWN_MS
+        assert one.ms < 1000

@@ -11,17 +11,16 @@ import pytest
 from redis import Redis
 
 from app.infra.embedded.servers import embedded_servers, urls_for
+from app.infra.redis import LEFT_ALONE_S
 from tests.door import Door
 from tests.faults.doors import door_before
 from tests.faults.running import ANSWER, QUESTION, Docent, copy_of_docent, until, write_paper
 
 ASKED = 20
-#: What a request loses that asks a Redis that does not answer (REDIS_TIMEOUT_S).
-LOST_S = 0.2
-#: How slow it is.
-DELAY_S = 2.0
+#: What a request may lose to a Redis that does not answer (REDIS_TIMEOUT_S), and noise.
+LOST_S, NOISE_S = 0.2, 0.3
 #: Normal again within 10 s (design: faults), with room for shared cores.
-HEAL_S = 60.0
+HEAL_S = 20.0
 _numbers = itertools.count()
 
 
@@ -40,19 +39,20 @@ class Served:
             f"{self.docent.url}/api/v1/chat",
             headers={"X-API-Key": self.docent.key},
             json={"question": f"{QUESTION} ({next(_numbers)})", **more},
-            timeout=60,
+            timeout=15,
         )
         return answer, time.monotonic() - started
 
     def check_it_goes_on(self) -> None:
         """Questions are answered, a document is ingested, the probe of life stays up."""
         for _ in range(5):
-            answer, _ = self.ask()
+            answer, seconds = self.ask()
             assert (answer.status_code, ANSWER in answer.json()["answer"]) == (200, True)
+            assert seconds < 3
         assert self.docent.status_of("/livez") == 200
         text = [[f"Note {next(_numbers)}", "The gate of the yard is green."]]
         paper = write_paper(self.docent.home / "papers" / f"{text[0][0]}.pdf", text)
-        self.docent.until_ingested(self.docent.submit(paper))
+        self.docent.until_ingested(self.docent.submit(paper), 30)
 
     def heal(self) -> None:
         """Wait until what needs Redis works again: a session is remembered."""
@@ -72,7 +72,7 @@ class Served:
 
     def log_in(self) -> int:
         body = {"email": "nobody@example.org", "password": "wrong horse battery staple"}
-        return httpx.post(f"{self.docent.url}/api/v1/auth/login", json=body, timeout=60).status_code
+        return httpx.post(f"{self.docent.url}/api/v1/auth/login", json=body, timeout=15).status_code
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +90,21 @@ def served() -> Iterator[Served]:
 
 def test_slow_it_costs_one_timeout_and_is_left_alone(served: Served) -> None:
     usual_s = statistics.median(served.ask()[1] for _ in range(5))
-    served.door.delay_s = DELAY_S
+    served.door.delay_s = 2.0
     try:
+        started = time.monotonic()
         asked = [served.ask() for _ in range(ASKED)]
+        lasted_s = time.monotonic() - started
         served.check_it_goes_on()
     finally:
         served.door.delay_s = 0.0
     assert {answer.status_code for answer, _ in asked} == {200}
     lost = [seconds - usual_s for _, seconds in asked]
-    print(f"slow Redis: {statistics.median(lost):.2f} s lost, {max(lost):.2f} s at most")
-    assert max(lost) < DELAY_S, "nobody waits for it"
-    assert statistics.median(lost) < LOST_S * 0.75, "and few find out"
+    paid = sum(extra > LOST_S * 0.75 for extra in lost)
+    print(f"slow Redis: {paid} of {ASKED} lost time, {max(lost):.2f} s at most")
+    assert max(lost) < LOST_S + NOISE_S
+    assert statistics.median(lost) < LOST_S / 2
+    assert paid <= 2 + lasted_s / LEFT_ALONE_S
     served.heal()
 
 
@@ -134,7 +138,7 @@ def test_emptied_it_is_filled_again(served: Served) -> None:
 
     def ask() -> httpx.Response:
         url = f"{served.docent.url}/api/v1/chat"
-        return httpx.post(url, json=body, headers=headers, timeout=60)
+        return httpx.post(url, json=body, headers=headers, timeout=15)
 
     first = ask()
     assert served.docent.status_of("/api/v1/sessions/emptied") == 200
