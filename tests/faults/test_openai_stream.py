@@ -35,7 +35,7 @@ ASKED: dict[str, Any] = {
 PROVIDERS = {"OPENROUTER": "cut", "GROQ": "dies_with_error", "OPENAI": "ok"}
 #: Whatever is seen by the client must be seen by the provider within a second; here on cores that
 #: other tests use as well.
-LEFT_S = 30.0
+LEFT_S = 5.0
 
 
 @dataclass(frozen=True)

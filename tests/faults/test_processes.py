@@ -112,7 +112,7 @@ def test_redis_is_frozen(running: Docent) -> None:
         started = time.monotonic()
         assert running.ask().json()["status"] == "complete"
         report("an answer while Redis is frozen", time.monotonic() - started)
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 3
     heal(running, "Redis woken")
 
 
@@ -123,15 +123,15 @@ def test_postgres_is_frozen_and_the_probes_tell(running: Docent) -> None:
         report("/readyz while PostgreSQL is frozen", time.monotonic() - started)
         assert (ready.status_code, ready.json()["checks"]["postgres"]) == (503, "failed")
         assert int(ready.headers["Retry-After"]) > 0
-        assert time.monotonic() - started < 20
-        assert running.get("/livez", timeout_s=20).status_code == 200
+        assert time.monotonic() - started < 5
+        assert running.get("/livez", timeout_s=2).status_code == 200
     heal(running, "PostgreSQL woken")
 
 
 def test_postgres_is_frozen_and_questions_are_refused(running: Docent) -> None:
     with frozen(running.server_pids()["postgres"]):
         started = time.monotonic()
-        refused = running.ask()
+        refused = running.ask(timeout_s=25)
         report("a question while PostgreSQL is frozen", time.monotonic() - started)
         assert refused.status_code == 503
         assert refused.json()["code"] == "database_unavailable"

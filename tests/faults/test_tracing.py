@@ -20,7 +20,7 @@ from tests.faults.running import QUESTION, until
 WORKERS, ASKED = 4, 40
 #: The 99th percentile of a machine that is shared says little: medians are compared, and the worst
 #: is to stay far below the five seconds that a delivery is waited for.
-SLOWER, WORST_MS = 1.5, 4000.0
+SLOWER, WORST_MS = 1.5, 1500.0
 LANGFUSE_SECRET = "sk-lf-" + "canary" * 4
 #: Secrets that go through everything: in headers, questions, sessions and comments.
 CANARIES = {
@@ -160,7 +160,7 @@ def test_a_receiver_at_fault_changes_nothing(pair: Pair, collector: Collector, f
         f" {max(times):.0f}; memory {memory_mb:.0f} -> {rss_mb(pair):.0f} MB;"
         f" dropped {dropped(pair) - before:.0f}"
     )
-    assert statistics.median(times) < SLOWER * usual + 50
+    assert statistics.median(times) < SLOWER * usual + 5
     assert max(times) < WORST_MS
     assert rss_mb(pair) < memory_mb + 20
     if fault == "401":
