@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.conftest import Api, api, serving  # noqa: F401 - fixtures
+from tests.acceptance.conftest import Api, serving
 from tests.acceptance.test_streaming import Fake, fake, until  # noqa: F401 - fixtures
 from tests.browser.conftest import ask, demo, photograph_looks
 from tests.conftest import FreshDatabase
@@ -19,7 +19,7 @@ ENDLESS = "drip:2000:0.1"
 @pytest.fixture(scope="module")
 def modelled_demo(
     samples_ingested: FreshDatabase,
-    api: Api,  # noqa: F811 - the fixture
+    api: Api,
     fake: Fake,  # noqa: F811 - the fixture
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
