@@ -70,7 +70,6 @@ def test_answers_that_are_not_whole(start: OpenPage) -> None:
     page.get_by_label("What was good about it?").fill("Just what I was looking for.")
     page.get_by_role("button", name="Send comment").click()
     page.get_by_text("Comment sent").wait_for()
-    photograph_looks(page, "history", top=True)
     photograph_looks(page, "comment")
     ask(page, "Tell me more. #unsupported")
     page.get_by_text("Not supported by").wait_for()
@@ -78,6 +77,7 @@ def test_answers_that_are_not_whole(start: OpenPage) -> None:
     ask(page, "And then? #incomplete")
     page.get_by_text("Incomplete answer").wait_for()
     photograph_looks(page, "incomplete")
+    photograph_looks(page, "history", top=True)
 
 
 def test_a_source_of_text_only(fake: FakeApi, start: OpenPage) -> None:
