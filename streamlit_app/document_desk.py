@@ -58,8 +58,8 @@ def _show_version(version: Version, *, may_write: bool) -> bool:
         action.badge("Answers now", icon=":material/check:", color="green")
         return False
     if not may_write or version.status != "ready":
-        colour = "red" if version.status == "failed" else "gray"
-        action.badge(prose.plain(version.status), color=colour)
+        has_failed = version.status == "failed"
+        action.badge(prose.plain(version.status), color="red" if has_failed else "gray")
         return False
     return action.button("Use this version", key=f"use-{version.number}")
 

@@ -43,7 +43,7 @@ TOP = "() => [...document.querySelectorAll('*')].every(one => one.scrollTop === 
 
 #: As still as it gets while something is under way: only what turns for ever moves.
 WORKING = """() => document.getAnimations().every(one => one.playState !== 'running'
-    || one.effect.getComputedTiming().iterations === Infinity)"""
+    || one.effect?.getComputedTiming().iterations === Infinity)"""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.conftest import Api, serving
 from tests.acceptance.test_streaming import Fake, fake, until  # noqa: F401 - fixtures
-from tests.browser.conftest import ask, demo, photograph_looks
+from tests.browser.conftest import ask, demo
 from tests.conftest import FreshDatabase
 
 OpenPage = Callable[..., Any]
@@ -46,6 +46,5 @@ def test_the_provider_is_hung_up_on(
         page.get_by_role("button", name="Reset conversation").click()
         page.get_by_text("Try one of these").wait_for()
     else:
-        photograph_looks(page, "writing", still=False)
         page.close()
     until(lambda: [call["state"] for call in fake.calls()] == ["aborted"], limit_s=60)
