@@ -57,7 +57,7 @@ def _show_totals(totals: Totals) -> None:
     )
     with st.container(horizontal=True):
         for label, value in figures:
-            st.metric(label, value, border=True, width=156)
+            st.metric(label, value, border=True, width=163)
 
 
 def _show_days(days: Sequence[Day], period: int) -> None:
@@ -66,7 +66,7 @@ def _show_days(days: Sequence[Day], period: int) -> None:
     st.bar_chart(
         rows,
         x="day",
-        y=["answered", "abstained"],
+        y=["answered", "unanswered"],
         sort=False,
         x_label="",
         y_label="questions",
@@ -92,7 +92,10 @@ def _every_day(days: Sequence[Day], period: int) -> list[dict[str, Any]]:
     today = datetime.now(UTC).date()
     past = ((today - timedelta(days=n)).isoformat() for n in range(period))
     every = {day: Day(day, 0, 0, 0, 0.0) for day in past} | {day.day: day for day in days}
-    return [asdict(every[day]) | {"day": day[5:]} for day in sorted(every)]
+    return [
+        asdict(found) | {"day": day[5:], "unanswered": found.abstained}
+        for day, found in sorted(every.items())
+    ]
 
 
 def _show_providers(providers: Sequence[ProviderUse]) -> None:
@@ -103,7 +106,7 @@ def _show_providers(providers: Sequence[ProviderUse]) -> None:
             "Attempts": row.attempts,
             "Succeeded": _share(row.succeeded, row.attempts),
             "Median time": _ms(row.ms_p50),
-            "Cost": f"${row.cost_usd:.4f}",
+            "Cost": f"${row.cost_usd:.4f}" if row.cost_usd else "-",
         }
         for row in providers
     ]

@@ -25,6 +25,7 @@ from streamlit_app.session import (
     Library,
     Turn,
     Visit,
+    attend,
     connect,
     current_key,
     current_visit,
@@ -70,11 +71,14 @@ def show_welcome(library: Library, conversation: Conversation) -> None:
         return
     documents = library.documents.items
     if not documents:
-        _show_empty_corpus()
+        _show_empty_corpus(may_write=library.may("docs:write"))
         return
     waiting = sum(document.is_under_way for document in documents)
     if waiting:
-        st.info(f"{waiting} of {len(documents)} documents are still being indexed.")
+        st.info(
+            f"Still being read: {waiting} of {len(documents)} documents.",
+            icon=":material/hourglass_top:",
+        )
     questions = suggestions_for(documents)
     if questions:
         st.caption("Try one of these:")
@@ -111,6 +115,7 @@ def accept_question(conversation: Conversation, knobs: Knobs, client: ApiClient)
         provider_keys=provider_keys(),
     )
     conversation.pending = Asking(client, question)
+    attend(conversation.pending)
     conversation.asked = None
     st.rerun()
 
@@ -159,11 +164,16 @@ def show_input(conversation: Conversation, *, disabled: bool) -> None:
     )
 
 
-def _show_empty_corpus() -> None:
-    st.info(
-        "**No documents yet.** Upload some on the Documents page, or ingest a whole folder:",
-        icon=":material/folder:",
-    )
+def _show_empty_corpus(*, may_write: bool) -> None:
+    if not may_write:
+        st.info(
+            "**No documents yet.** This key may not upload any; ask whoever gave it to you.",
+            icon=":material/folder:",
+        )
+        return
+    st.info("**No documents yet.** Answers come from yours.", icon=":material/folder:")
+    st.page_link("views/documents.py", label="Upload documents", icon=":material/upload_file:")
+    st.caption("Or have a whole folder read, on the machine that serves the API:")
     st.code("make ingest DIR=path/to/folder", language="sh")
 
 

@@ -13,7 +13,7 @@ from streamlit_app.uploads import MAX_FILE_MB, process
 
 def open_desk(document: Document, visit: Visit, client: ApiClient) -> None:
     """Shows the dialog; whatever is changed in it closes it and is told on the page."""
-    dialog = st.dialog(prose.plain(document.title), width="large")
+    dialog = st.dialog(prose.plain(document.title), width="medium")
     dialog(_show_desk)(document, visit, client)
 
 
@@ -50,7 +50,7 @@ def _show_version(version: Version, *, may_write: bool) -> bool:
     facts = [f"**Version {version.number}**", prose.plain(version.filename)]
     if version.page_count is not None:
         facts.append(f"{version.page_count} pages")
-    facts.append(prose.plain(version.uploaded_at[:16].replace("T", " ")))
+    facts.append(prose.plain(_unbroken(version.uploaded_at[:16])))
     words.markdown(" · ".join(facts))
     if version.error:
         words.caption(prose.plain(str(version.error)))
@@ -58,9 +58,15 @@ def _show_version(version: Version, *, may_write: bool) -> bool:
         action.badge("Answers now", icon=":material/check:", color="green")
         return False
     if not may_write or version.status != "ready":
-        action.badge(prose.plain(version.status), color="gray")
+        has_failed = version.status == "failed"
+        action.badge(prose.plain(version.status), color="red" if has_failed else "gray")
         return False
     return action.button("Use this version", key=f"use-{version.number}")
+
+
+def _unbroken(time: str) -> str:
+    """A time that no line ends within."""
+    return time.replace("T", "\u00a0").replace("-", "\u2011")
 
 
 def _activate(document: Document, version: Version, visit: Visit, client: ApiClient) -> None:
@@ -76,7 +82,7 @@ def _activate(document: Document, version: Version, visit: Visit, client: ApiCli
 def _show_new_version(document: Document, visit: Visit, client: ApiClient) -> None:
     st.subheader("New version", anchor=False)
     file = st.file_uploader(
-        f"The next version of this document, at most {MAX_FILE_MB} MB",
+        "The next version of this document",
         key=f"replace-{document.id}-{visit.batch}",
         max_upload_size=MAX_FILE_MB,
     )

@@ -70,7 +70,9 @@ def _show_row(document: Document, visit: Visit, client: ApiClient) -> None:
                     restore(document, visit, client)
                 return
             if _button("Open", "menu_book", document):
-                place = Place(document.id, document.title, document.version)
+                place = Place(
+                    document.id, document.title, document.version, page_count=document.page_count
+                )
                 open_page(place, client)
             if _button("Versions" if not may_write else "Manage", "history", document):
                 open_desk(document, visit, client)

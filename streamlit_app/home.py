@@ -18,7 +18,7 @@ from docent_client.problems import ApiProblem
 from streamlit_app.chat import accept_question
 from streamlit_app.config import Config, load_config
 from streamlit_app.render import show_problem
-from streamlit_app.session import Library, Visit, connect, current_key, current_visit
+from streamlit_app.session import Library, Visit, attend, connect, current_key, current_visit
 from streamlit_app.sidebar import show_choices, show_key_input, show_state
 from streamlit_app.sign_in import come_back
 
@@ -36,6 +36,7 @@ def main() -> None:
         page_icon=str(HERE / "icon.svg"),
         initial_sidebar_state="auto" if config.api_key else "expanded",
     )
+    st.logo((HERE / "icon.svg").read_text(), size="large")
     try:
         client = connect(config)
     except ApiProblem as problem:
@@ -43,6 +44,8 @@ def main() -> None:
         return
     not_signed_in = come_back(config)
     visit = current_visit()
+    if visit.conversation.pending:
+        attend(visit.conversation.pending)
     if visit.conversation.is_idle:
         visit.library.refresh(client, with_key=bool(current_key(config)))
     page = _navigation(visit.library)

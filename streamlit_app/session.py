@@ -30,6 +30,8 @@ KEY_INPUT = "api_key_input"
 ACCESS_TOKEN = "access_token"  # noqa: S105 - where it is, not what it is
 _VISIT = "visit"
 
+#: After a silence this long an answer is drawn again as it is, so that clicks are seen.
+LULL_S = 0.25
 #: How long the sidebar trusts what it heard, so that a click does not cost three requests.
 FRESH_S = 15.0
 #: The same while something is about to change: documents being indexed, an API not up yet.
@@ -190,6 +192,28 @@ def reset_conversation(client: ApiClient) -> None:
         visit.notice = f"The API keeps the old conversation until it expires: {problem}"
 
 
+@dataclass
+class Presence:
+    """A browser with a page open; Streamlit says when it has gone."""
+
+    asking: Asking | None = None
+
+    def end(self) -> None:
+        if self.asking:
+            self.asking.leave()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=Presence.end)
+def _presence() -> Presence:
+    return Presence()
+
+
+def attend(asking: Asking) -> None:
+    """Ties an answer to the browser that this run is for: without it, nobody waits for it."""
+    _presence().asking = asking
+    asking.stay()
+
+
 def start_over() -> None:
     """For another key: nothing heard or said under the old one stays."""
     _hang_up()
@@ -252,7 +276,7 @@ def hear_out(conversation: Conversation, asking: Asking, show: Callable[[str], N
     turn = Turn(asking.question.text)
     text = ""
     try:
-        for part in asking.parts():
+        for part in asking.parts(lull_s=LULL_S):
             match part:
                 case Delta(more):
                     text += more

@@ -122,10 +122,10 @@ def model_label(model: Model, models: tuple[Model, ...], own: Collection[str] = 
     if sum(other.provider == model.provider for other in models) > 1:
         label = f"{label}: {model.id}"
     if model.provider in own:
-        return f"{label} (your key)"
+        return f"{label}, your key"
     if model.cooling_down_until:
-        return f"{label} (resting after a failure)"
-    return label if model.available else f"{label} (not available)"
+        return f"{label}, resting"
+    return label if model.available else f"{label}, not available"
 
 
 def _show_knobs(models: tuple[Model, ...], *, disabled: bool) -> Knobs:

@@ -26,7 +26,7 @@ def show_uploads(visit: Visit, client: ApiClient) -> None:
     """The box for new files, their tags, and the button that has them read."""
     with st.container(border=True):
         files = st.file_uploader(
-            f"New documents, at most {MAX_FILE_MB} MB each",
+            "New documents",
             accept_multiple_files=True,
             key=f"uploads-{visit.batch}",
             max_upload_size=MAX_FILE_MB,
@@ -34,7 +34,10 @@ def show_uploads(visit: Visit, client: ApiClient) -> None:
         )
         tags = st.text_input("Tags, separated by commas", key=f"tags-{visit.batch}")
         pressed = st.button("Process", icon=":material/play_arrow:", disabled=not files)
-        st.caption("Nothing is sent before you press Process.")
+        st.caption(
+            f"Nothing is sent before you press Process. Files over {MAX_FILE_MB} MB turn red and "
+            "are not sent at all."
+        )
         if not pressed:
             return
         wanted = [tag.strip() for tag in tags.split(",") if tag.strip()]

@@ -21,13 +21,15 @@ class Place:
     title: str
     version: int
     page: int = 1
+    #: None where it is not known.
+    page_count: int | None = None
     citation: Citation | None = None
     answer_id: str | None = None
 
 
 def open_page(place: Place, client: ApiClient) -> None:
     """Shows the page in a dialog; from there one leafs through the document."""
-    dialog = st.dialog(prose.plain(place.title), width="large")
+    dialog = st.dialog(prose.plain(place.title), width="medium")
     dialog(_show_document)(place, client)
 
 
@@ -54,10 +56,16 @@ def data_url(png: bytes) -> str:
 
 
 def _show_document(place: Place, client: ApiClient) -> None:
-    number = st.number_input(
-        "Page", min_value=1, value=place.page, step=1, key=f"leaf-{place.document_id}-{place.page}"
+    leaf, words = st.columns([1, 2], vertical_alignment="bottom")
+    number = leaf.number_input(
+        "Page",
+        min_value=1,
+        max_value=place.page_count,
+        value=place.page,
+        key=f"leaf-{place.document_id}-{place.page}",
     )
-    st.caption(f"p. {number} · version {place.version}")
+    count = f"of {place.page_count} · " if place.page_count else ""
+    words.caption(f"{count}version {place.version}")
     try:
         with st.spinner("Opening the page …"):
             page = client.page(place.document_id, number, version=place.version)
@@ -68,10 +76,14 @@ def _show_document(place: Place, client: ApiClient) -> None:
         else:
             show_problem(problem)
         return
+    citation = place.citation if number == place.page else None
     if picture:
+        if citation:  # the picture may be longer than the window
+            quote = " ".join(citation.quote.split())
+            st.markdown(prose.highlighted(quote, 0, len(quote)))
         st.image(data_url(picture), width="stretch", alt=f"Page {number} of {place.title}")
     with st.expander("Text of the page", expanded=not picture):
-        _show_text(page, place.citation if number == place.page else None)
+        _show_text(page, citation)
 
 
 def _picture(place: Place, number: int, client: ApiClient) -> bytes | None:

@@ -25,6 +25,8 @@ PICTURES = ROOT / "tests" / "browser" / "pictures"
 PATIENCE_MS = 60_000
 #: Below this width the sidebar waits outside the window.
 NARROW = 700
+#: A phone's.
+NARROW_WIDTH = 375
 
 
 STILL = """() => {
@@ -34,6 +36,14 @@ STILL = """() => {
         && [...document.images].every(one => one.complete)
         && document.getAnimations().every(one => one.playState !== 'running');
 }"""
+
+
+TOP = "() => [...document.querySelectorAll('*')].every(one => one.scrollTop === 0)"
+
+
+#: As still as it gets while something is under way: only what turns for ever moves.
+WORKING = """() => document.getAnimations().every(one => one.playState !== 'running'
+    || one.effect?.getComputedTiming().iterations === Infinity)"""
 
 
 @contextmanager
@@ -123,7 +133,7 @@ def ask(page: Any, question: str) -> None:
 def go(page: Any, name: str) -> None:
     if page.viewport_size["width"] < NARROW:
         page.get_by_test_id("stExpandSidebarButton").click()
-    page.get_by_role("link", name=name).click()
+    page.get_by_role("link", name=name, exact=True).click()
     title = "Docent" if name == "Chat" else name
     page.get_by_role("heading", name=title, exact=True).wait_for()
     if page.viewport_size["width"] < NARROW:
@@ -135,13 +145,30 @@ def until_still(page: Any) -> None:
     page.wait_for_function(STILL)
 
 
-def photograph(page: Any, name: str, *, top: bool = False) -> None:
-    """Keeps a picture of what the page looks like once it has come to rest, or of its top."""
-    until_still(page)
+def photograph(page: Any, name: str, *, top: bool = False, still: bool = True) -> None:
+    """Keeps a picture of what the page looks like once it has come to rest, or of its top.
+
+    What works on something does not come to rest: ``still=False``.
+    """
+    page.wait_for_function(STILL if still else WORKING)
     if top:
-        page.evaluate("for (const one of document.querySelectorAll('*')) one.scrollTop = 0")
+        # By the wheel, as a reader does: whoever else scrolls up is taken back to the last answer.
+        page.mouse.move(page.viewport_size["width"] / 2, 300)
+        page.mouse.wheel(0, -100_000)
+        page.wait_for_function(TOP)
     Path(PICTURES).mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+
+
+def photograph_looks(page: Any, name: str, *, top: bool = False, still: bool = True) -> None:
+    """Keeps a picture of each look: light and dark, on a desk and on a phone."""
+    for width, height in ((1280, 850), (NARROW_WIDTH, 740)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            photograph(page, f"{name}-{scheme}-{width}", top=top, still=still)
+    page.set_viewport_size({"width": 1280, "height": 850})
+    page.emulate_media(color_scheme="light")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.acceptance.conftest import app, firm, proxied  # noqa: F401 - fixtures
 from tests.acceptance.oauth_parts import App
 from tests.acceptance.test_people import PASSWORD, Firm
-from tests.browser.conftest import ask, demo, go, until_still
+from tests.browser.conftest import ask, demo, go, photograph, until_still
 from tests.unit.streamlit_app import canned
 from tests.unit.streamlit_app.fake_api import FakeApi, serve
 
@@ -76,9 +76,11 @@ def test_a_conversation_and_a_page_of_a_source(
     page = open_page(demos.url, width=width, scheme=scheme)
     ask(page, "What does DS do? #unsupported")
     page.get_by_test_id("stFeedback").wait_for()
+    photograph(page, f"conversation-{scheme}-{width}", top=True)
     assert grave_faults(page) == []
     page.get_by_role("button", name="Open page 39").click()
     page.get_by_role("dialog").get_by_role("img", name="Page 39").wait_for()
+    photograph(page, f"dialog-{scheme}-{width}")
     assert grave_faults(page) == []
 
 
@@ -90,6 +92,7 @@ def test_the_documents(demos: Demos, open_page: OpenPage, scheme: str, width: in
     assert grave_faults(page) == []
     page.get_by_role("button", name="Manage").first.click()
     page.get_by_role("dialog").get_by_text("Deletion", exact=True).wait_for()
+    photograph(page, f"versions-{scheme}-{width}")
     assert grave_faults(page) == []
 
 
@@ -106,6 +109,7 @@ def test_signing_in(demos: Demos, open_page: OpenPage, scheme: str, width: int) 
     page = open_page(demos.locked_url, width=width, scheme=scheme)
     page.get_by_placeholder("Paste your key").wait_for()
     page.get_by_role("link", name="Sign in").wait_for()
+    photograph(page, f"key-{scheme}-{width}")
     assert grave_faults(page) == []
 
 
@@ -120,9 +124,11 @@ def test_the_apis_own_pages(
     email = firm.join()["email"]
     page = open_page(f"{app.url}/oauth/authorize", query=app.asks(), width=width, scheme=scheme)
     page.get_by_label("Password").wait_for()
+    photograph(page, f"sign-in-{scheme}-{width}")
     assert grave_faults(page) == []
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button").first.click()
     page.get_by_text(email).wait_for()
+    photograph(page, f"consent-{scheme}-{width}")
     assert grave_faults(page) == []

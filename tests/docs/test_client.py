@@ -1,6 +1,10 @@
 """The client and the command ``docent`` against a server that runs."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from docent_client.client import open_client
 from docent_client.command import main
 from docent_client.problems import ApiProblem
 from docent_client.schemas import Answer, Citation, Delta, Question
+from tests.conftest import ROOT
 from tests.docs.conftest import Desk
 
 QUESTION = Question("What happens to open files on a processor reset?")
@@ -108,6 +113,26 @@ def test_the_command_asks_and_uploads(desk: Desk, run, tmp_path: Path, capsys) -
     assert "none.md" in complained
     assert run("docs", "--q", "kettle") == 0
     assert "ready" in capsys.readouterr().out
+
+
+def test_it_installs_by_itself_with_its_command(desk: Desk, tmp_path: Path) -> None:
+    source, site = tmp_path / "docent_client", tmp_path / "site"
+    shutil.copytree(ROOT / "docent_client", source)
+    # Nothing is fetched: what builds it and what it needs are of this environment.
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    install = [sys.executable, "-m", "pip", "install", *offline, "--target", site, source]
+    subprocess.run(install, check=True)
+    where = {"DOCENT_API_URL": desk.url, "DOCENT_API_KEY": desk.key, "PYTHONPATH": str(site)}
+    ran = subprocess.run(
+        [site / "bin" / "docent", "ask", QUESTION.text],
+        cwd=tmp_path / "site",
+        env={"PATH": os.environ["PATH"], **where},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "will be closed" in ran.stdout
+    assert (site / "docent_client" / "py.typed").exists()
 
 
 def test_keys_are_made_and_revoked(desk: Desk, run, capsys, monkeypatch) -> None:

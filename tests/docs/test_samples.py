@@ -20,13 +20,14 @@ import pytest
 from tests.acceptance.test_openai import JAVASCRIPT
 from tests.conftest import ROOT
 from tests.docs.conftest import Desk
-from tests.docs.pages import Block, blocks, named
+from tests.docs.pages import PAGES, Block, blocks, named
 
 GUIDES = [
     ROOT / name
     for name in (
         "README.md",
         *(f"docs/{one}.md" for one in ("quickstart", "api", "openai", "client")),
+        *(f"docs/{one}.md" for one in ("documents", "people", "oauth", "workspaces")),
     )
 ]
 CUT = "=-=-= the next block"
@@ -77,6 +78,11 @@ def test_a_guide_runs_as_it_stands(desk: Desk, page: Path, language: str) -> Non
         assert '"type": "urn:docent' not in output or "doc_nobody" in block.text, output
         for shown in said_after(found, block):
             check(shown, output)
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - set(GUIDES)), ids=named)
+def test_what_is_not_run_says_why(page: Path) -> None:
+    assert [one.text for one in blocks(page) if one.language == "sh" and one.runs] == []
 
 
 def said_after(found: list[Block], block: Block) -> list[Block]:

@@ -1,12 +1,17 @@
 """Realistic bodies of the API, after the contract; the page is one of a sample document."""
 
-import base64
 import json
+from io import BytesIO
 from typing import Any
+
+import pypdfium2
+
+from tests.conftest import ROOT
 
 KEY = "dk_test_0123456789"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GUIDE = "doc_guide"
+GUIDE_PATH = ROOT / "docs" / "samples" / "CFS_DS_User_Guide_Doc_No_582_2013_001.pdf"
 OSAL = "doc_osal"
 HOSTILE = "doc_hostile"
 
@@ -180,10 +185,18 @@ ME = {
     "role": None,
     "key": None,
 }
-#: One grey pixel.
-PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
-)
+
+
+def _picture() -> bytes:
+    """Page 39 of the sample, so that pictures of the demo look like it."""
+    with pypdfium2.PdfDocument(GUIDE_PATH) as document:
+        shown = document[38].render(scale=1).to_pil()
+    png = BytesIO()
+    shown.convert("L").save(png, "PNG")
+    return png.getvalue()
+
+
+PICTURE = _picture()
 
 
 def limit(remaining: int, requests: int = 30, **changes: Any) -> dict[str, Any]:

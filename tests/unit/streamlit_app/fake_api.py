@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -89,12 +90,17 @@ class FakeApi:
     limits: list[dict[str, Any]] = field(default_factory=lambda: [limit(28), limit(590, 600)])
     #: Events of whatever job is asked for.
     job: list[dict[str, Any]] = field(default_factory=lambda: list(JOB))
-    analytics: dict[str, Any] = field(default_factory=lambda: dict(ANALYTICS))
+    analytics: dict[str, Any] = field(default_factory=lambda: deepcopy(ANALYTICS))
     #: Without pictures, pages are text.
     has_pictures: bool = True
+    #: While it is not set, answers and jobs stand still before their end.
+    may_end: threading.Event = field(default_factory=threading.Event)
     #: Every request with its method.
     requests: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.may_end.set()
 
     def listed(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         everything = query.get("include_deleted") == ["true"]
@@ -105,13 +111,16 @@ class FakeApi:
         if self.next_problems:
             found = self.next_problems.pop(0)
             return found["status"], found
-        question = body["question"]
+        question, answer_id = body["question"], f"ans_{len(self.chats)}"
         if "#slow" in question:
             time.sleep(3)
         for tag, found in TAGGED.items():
             if tag in question:
-                return (found["status"] if "code" in found else 200), found
-        return 200, RESET_ANSWER | {"session_id": body["session_id"] or "ses_1"}
+                if "code" in found:
+                    return found["status"], found
+                return 200, found | {"answer_id": answer_id}
+        told = {"answer_id": answer_id, "session_id": body["session_id"] or "ses_1"}
+        return 200, RESET_ANSWER | told
 
 
 _CHAT_FIELDS = {
@@ -228,21 +237,28 @@ class _Handler(BaseHTTPRequestHandler):
         return found is not None
 
     def _stream(self, events: list[tuple[str, dict[str, Any]]]) -> None:
-        self._bytes(200, stream(events), "text/event-stream")
+        begun, ended = stream(events[:-1]), stream(events[-1:])
+        self._head(200, len(begun) + len(ended), "text/event-stream")
+        self.wfile.write(begun)
+        self.server.fake.may_end.wait()
+        self.wfile.write(ended)
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         kind = "application/problem+json" if "code" in body else "application/json"
         self._bytes(status, json.dumps(body).encode(), kind, body.get("retry_after_s"))
 
     def _bytes(self, status: int, data: bytes, kind: str, retry: object = None) -> None:
+        self._head(status, len(data), kind, retry)
+        self.wfile.write(data)
+
+    def _head(self, status: int, length: int, kind: str, retry: object = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(length))
         self.send_header("X-Request-ID", TRACE_ID)
         if retry is not None:
             self.send_header("Retry-After", str(retry))
         self.end_headers()
-        self.wfile.write(data)
 
 
 class _Server(ThreadingHTTPServer):

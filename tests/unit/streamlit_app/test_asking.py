@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from docent_client.client import ApiClient
-from docent_client.problems import ApiProblem
+from docent_client.problems import INTERRUPTED, ApiProblem
 from docent_client.schemas import Delta, Part, Question
 from streamlit_app.asking import Asking
 from tests.unit.streamlit_app import canned
@@ -36,8 +36,8 @@ class Slow:
             self.has_ended.set()
 
 
-def ask(slow: Slow) -> Asking:
-    return Asking(cast("Any", slow), QUESTION)
+def ask(slow: Slow, **how: float) -> Asking:
+    return Asking(cast("Any", slow), QUESTION, **how)
 
 
 def test_it_is_sent_before_anybody_listens() -> None:
@@ -87,4 +87,36 @@ def test_what_is_abandoned_is_hung_up_on() -> None:
     asking.abandon()
     slow.may_go_on.set()
     assert slow.has_ended.wait(PATIENCE_S)
-    assert list(asking.parts()) != [Delta("one "), Delta("two "), Delta("three")]
+    with pytest.raises(ApiProblem) as caught:
+        list(asking.parts())
+    assert caught.value.code == INTERRUPTED
+
+
+def test_what_nobody_comes_back_to_is_hung_up_on() -> None:
+    slow = Slow()
+    asking = ask(slow, absence_s=0)
+    assert slow.has_begun.wait(PATIENCE_S)
+    asking.leave()
+    slow.may_go_on.set()
+    assert slow.has_ended.wait(PATIENCE_S)
+    with pytest.raises(ApiProblem):
+        list(asking.parts())
+
+
+def test_who_comes_back_in_time_hears_it_all() -> None:
+    slow = Slow()
+    asking = ask(slow, absence_s=0)
+    heard = asking.parts()
+    assert next(heard) == Delta("one ")
+    asking.leave()
+    asking.stay()
+    slow.may_go_on.set()
+    assert list(heard) == [Delta("two "), Delta("three")]
+
+
+def test_a_silence_is_told() -> None:
+    slow = Slow()
+    heard = ask(slow).parts(lull_s=0.01)
+    assert [part for part, _ in zip(heard, range(4), strict=False)][-1] == Delta("")
+    slow.may_go_on.set()
+    assert [part for part in heard if part != Delta("")][-1] == Delta("three")

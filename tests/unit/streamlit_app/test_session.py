@@ -1,4 +1,5 @@
 import time
+from itertools import groupby
 
 from docent_client.client import ApiClient
 from docent_client.schemas import Question
@@ -19,7 +20,8 @@ def test_text_grows_and_a_restart_begins_anew(client: ApiClient, fake: FakeApi) 
     events += [("delta", {"text": "New "}), ("delta", {"text": "text."}), ("done", done)]
     fake.raw_chat = canned.stream(events)
     turn = hear_out(Conversation(), Asking(client, Question("x")), shown.append)
-    assert shown == ["Old", "", "New ", "New text."]
+    # On a slow machine a text may be shown again during a silence.
+    assert [text for text, _ in groupby(shown)] == ["Old", "", "New ", "New text."]
     assert turn.answer is not None
     assert turn.answer.text == "New text."
 
