@@ -169,6 +169,7 @@ def photograph_looks(page: Any, name: str, *, top: bool = False, still: bool = T
             photograph(page, f"{name}-{scheme}-{width}", top=top, still=still)
     page.set_viewport_size({"width": 1280, "height": 850})
     page.emulate_media(color_scheme="light")
+    page.wait_for_function(WORKING)
 
 
 @pytest.fixture(scope="session")

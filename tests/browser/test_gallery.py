@@ -38,11 +38,11 @@ def start(served: tuple[FakeApi, str], fake: FakeApi, open_page: OpenPage) -> Op
 def test_the_first_page(start: OpenPage) -> None:
     page = start()
     page.get_by_text("Try one of these").wait_for()
-    photograph_looks(page, "welcome")
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name="Extractive").wait_for()
     photograph(page, "models")
     page.keyboard.press("Escape")
+    photograph_looks(page, "welcome")
     page.get_by_text("Answer settings").click()
     page.get_by_text("Set temperature and length").click()
     page.get_by_text("Your own provider keys").click()
