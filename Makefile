@@ -176,7 +176,7 @@ test-explore: setup-dev ## Try properties of single modules on a thousand exampl
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document, the same way each time (minutes)
 	$(BIN)/python -m pytest -q tests/fuzz
 
-test-browser: setup-dev ## Walk through the demo in Chromium; pictures in tests/browser/pictures
+test-browser: setup-dev setup-demo ## Walk through the demo in Chromium; pictures in tests/browser/pictures
 	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest -q $(HANGS) $(RETRIES) tests/browser
 
