@@ -174,7 +174,7 @@ test-explore: setup-dev ## Try properties of single modules on a thousand exampl
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) -m hypothesis --hypothesis-profile=explore tests/unit tests/security
 
 test-fuzz: setup-dev ## Let Schemathesis look for lies in the OpenAPI document, the same way each time (minutes)
-	$(BIN)/python -m pytest -q tests/fuzz
+	$(BIN)/python -m pytest -q $(RETRIES) tests/fuzz
 
 test-browser: setup-dev setup-demo ## Walk through the demo in Chromium; pictures in tests/browser/pictures
 	@sh tests/browser/chromium.sh
