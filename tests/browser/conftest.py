@@ -46,6 +46,12 @@ WORKING = """() => document.getAnimations().every(one => one.playState !== 'runn
     || one.effect?.getComputedTiming().iterations === Infinity)"""
 
 
+#: What is wider than its place and makes the page scroll sideways.
+STICKS_OUT = """() => [...document.querySelectorAll('html, [data-testid=stMain], [role=dialog]')]
+    .filter(one => one.scrollWidth > one.clientWidth + 1)
+    .map(one => one.dataset.testid || one.tagName)"""
+
+
 @contextmanager
 def demo(api_url: str, key: str, **settings: str) -> Iterator[str]:
     """Serves the demo against an API until the block is left."""
@@ -161,12 +167,13 @@ def photograph(page: Any, name: str, *, top: bool = False, still: bool = True) -
 
 
 def photograph_looks(page: Any, name: str, *, top: bool = False, still: bool = True) -> None:
-    """Keeps a picture of each look: light and dark, on a desk and on a phone."""
+    """Keeps a picture of each look, light and dark, on a desk and on a phone, which it fits."""
     for width, height in ((1280, 850), (NARROW_WIDTH, 740)):
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             photograph(page, f"{name}-{scheme}-{width}", top=top, still=still)
+        assert page.evaluate(STICKS_OUT) == []
     page.set_viewport_size({"width": 1280, "height": 850})
     page.emulate_media(color_scheme="light")
     page.wait_for_function(WORKING)
