@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from app.errors import ConfigurationError, Unavailable
 from app.infra.hanging_up import ServerSilent, deadline, is_lost
@@ -105,7 +105,7 @@ _AWAY = (
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
 #: What is not tried again, for that would be to wait twice.
-_WAITED = (psycopg.errors.QueryCanceled, ServerSilent, PoolTimeout, TooManyRequests, PoolClosed)
+_WAITED = (psycopg.errors.QueryCanceled, ServerSilent, PoolTimeout, PoolClosed)
 
 
 @asynccontextmanager
@@ -119,8 +119,10 @@ async def open_pool(
 ) -> AsyncIterator[Pool]:
     """Open the pool of this process and close it at the end.
 
-    ``timeout_s`` bounds the wait for a free connection. Connections are in autocommit: one
-    statement is one transaction, and several are bound by :func:`tenant_transaction`.
+    ``timeout_s`` bounds the wait for a free connection, and nothing else does: a crowd that one
+    worker happened to accept is served in turn, and how many wait is how many are connected.
+    Connections are in autocommit: one statement is one transaction, and several are bound by
+    :func:`tenant_transaction`.
 
     Raises:
         DatabaseUnavailable: when no connection can be made.
@@ -143,7 +145,6 @@ async def open_pool(
         configure=configure,
         min_size=1,
         max_size=size,
-        max_waiting=size * 20,
         timeout=timeout_s,
         # It doubles its pauses while it tries: much longer, and it would be late to notice that the
         # database is back. The next query tries at once.

@@ -114,6 +114,12 @@ async def test_cancelled_requests_leave_neither_connections_nor_queries(
         assert not [row for row in left if row["state"] != "idle"]
 
 
+async def test_a_crowd_is_served_in_turn(pool: Pool) -> None:
+    """However few connections there are: that many wait is no reason to refuse one of them."""
+    crowd = (fetch_all(pool, "SELECT 1 AS one", {}) for _ in range(SIZE * 100))
+    assert await asyncio.gather(*crowd) == [[{"one": 1}]] * (SIZE * 100)
+
+
 async def test_a_full_pool_is_waited_for_only_so_long(pool: Pool) -> None:
     held = [asyncio.create_task(fetch_all(pool, "SELECT pg_sleep(5)", {})) for _ in range(SIZE)]
     await asyncio.sleep(0)
