@@ -54,9 +54,7 @@ _TAIL = re.compile(
 )
 #: A piece of text without any of these is given out as it is; nearly all are. A marker is one when
 #: what follows could make a link of it.
-_SUSPECT = re.compile(
-    rf"[<&!:\uff1a]|\](?=[(:]|\Z)|www\.|\b(?:{_PREFIXES})\Z", re.IGNORECASE
-)
+_SUSPECT = re.compile(rf"[<&!:\uff1a]|\](?=[(:]|\Z)|www\.|\b(?:{_PREFIXES})\Z", re.IGNORECASE)
 #: Addresses that do something else than lead to a page; no passage makes them good.
 _RUN = re.compile(r"(?:javascript|vbscript|data|file):", re.IGNORECASE)
 #: Ends a sentence more often than an address.
