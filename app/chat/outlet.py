@@ -52,8 +52,9 @@ _TAIL = re.compile(
     r"|\bdata:[\w.+/-]{0,90})\Z",
     re.IGNORECASE,
 )
-#: A piece of text without any of these is given out as it is; nearly all are.
-_SUSPECT = re.compile(rf"[<&!\]:\uff1a]|www\.|\b(?:{_PREFIXES})\Z", re.IGNORECASE)
+#: A piece of text without any of these is given out as it is; nearly all are. A marker is one when
+#: what follows could make a link of it.
+_SUSPECT = re.compile(rf"[<&!:\uff1a]|\](?=[(:]|\Z)|www\.|\b(?:{_PREFIXES})\Z", re.IGNORECASE)
 #: Addresses that do something else than lead to a page; no passage makes them good.
 _RUN = re.compile(r"(?:javascript|vbscript|data|file):", re.IGNORECASE)
 #: Ends a sentence more often than an address.
@@ -120,7 +121,7 @@ class Outlet:
                 return ""
             self._skipping = False
         text = self.held + text
-        if not self.held and not self._gap:
+        if not (self.held or self._gap or self._in_picture):
             given = self._before + text
             if not _SUSPECT.search(given, len(self._before)):
                 self._before = self._last = given[-1:]

@@ -6,8 +6,9 @@ from time import perf_counter
 
 from app.llm.failures import Fault, ProviderFailed
 
-#: Time between two reads. A read, with all that it sets off down to the caller's socket, costs as
-#: much as some twenty tokens in one; screens show sixty pictures a second, and nobody sees more.
+#: The longest time between two reads. A read, with all that it sets off down to the caller's
+#: socket, costs as much as some twenty tokens in one; screens show sixty pictures a second, and
+#: nobody sees more.
 PACE_S = 0.016
 
 
@@ -38,7 +39,7 @@ class Clock:
         self._last = now + limits.total_s
         self._waiting_since = now
         self._tokens = 0
-        self._read_after = 0.0
+        self._begun = self._read_after = 0.0
         self.first_token_ms: float | None = None
 
     def deadline(self) -> float:
@@ -52,16 +53,20 @@ class Clock:
             return
         if not self._tokens:
             self.first_token_ms = (perf_counter() - self._wall) * 1000
+            self._begun = self._loop.time()
         self._tokens = tokens
         self._waiting_since = self._loop.time()
 
     async def pace(self) -> None:
-        """Let tokens that come faster than anybody reads gather into one read."""
+        """Let tokens that come faster than anybody reads gather into one read.
+
+        For half of the time that they have come for, at most: a short answer is not held up.
+        """
         now = self._loop.time()
         if now < self._read_after:
             await asyncio.sleep(self._read_after - now)
             now = self._loop.time()
-        self._read_after = now + PACE_S
+        self._read_after = now + min(PACE_S, (now - self._begun) / 2)
 
     def resumed(self) -> None:
         """Leave out what our reader took since the last token: a slow one is no stalled server."""

@@ -19,7 +19,6 @@ class EventParser:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of every event that ``chunk`` completes, in order.
@@ -29,31 +28,30 @@ class EventParser:
         """
         text = self._rest + chunk
         if b"\r" in text:
-            text = self._line_feeds(text)
-        lines = text.split(b"\n")
-        self._rest = lines.pop()
-        found = self._events(lines)
-        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT_BYTES:
+            text = _line_feeds(text)
+        *events, self._rest = text.split(b"\n\n")
+        if len(self._rest) > MAX_EVENT_BYTES:
             raise ProviderFailed("malformed", "an event of the stream is too large")
-        return found
+        return _data(events)
 
     def finish(self) -> list[bytes]:
         """The last event, if the stream ended without the blank line that closes it."""
         rest, self._rest = self._rest, b""
-        return self._events([rest.rstrip(b"\r"), b""])
+        return _data([rest.removesuffix(b"\r")])
 
-    def _line_feeds(self, text: bytes) -> bytes:
-        r"""Turn CRLF and CR into LF; a CR at the very end waits for the LF that may follow."""
-        held = text.endswith(b"\r")
-        text = (text[:-1] if held else text).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return text + b"\r" if held else text
 
-    def _events(self, lines: list[bytes]) -> list[bytes]:
-        found = []
-        for line in lines:
-            if line.startswith(b"data:"):
-                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-            elif not line and self._data:
-                found.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
-                self._data = []
-        return found
+def _line_feeds(text: bytes) -> bytes:
+    r"""Turn CRLF and CR into LF; a CR at the very end waits for the LF that may follow."""
+    held = text.endswith(b"\r")
+    text = (text[:-1] if held else text).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return text + b"\r" if held else text
+
+
+def _data(events: list[bytes]) -> list[bytes]:
+    found = []
+    for event in events:
+        if event.startswith(b"data: ") and b"\n" not in event:  # nearly every one
+            found.append(event[6:])
+        elif lines := [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]:
+            found.append(b"\n".join(line.removeprefix(b" ") for line in lines))
+    return found

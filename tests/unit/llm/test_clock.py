@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from app.llm.clock import PACE_S, Clock, Timeouts
 from app.llm.completion import Delta
 from app.llm.openai_compatible import Model, OpenAiCompatible
@@ -18,6 +20,27 @@ async def test_the_first_reads_are_not_held_up_and_the_next_are_paced() -> None:
     for _ in range(3):
         await clock.pace()
     assert loop.time() - begun >= 3 * PACE_S * 0.9  # timers may fire a moment early
+
+
+async def test_a_short_answer_is_held_up_for_half_of_its_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, sleep = asyncio.get_running_loop(), asyncio.sleep
+    asked_s: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        asked_s.append(seconds / (loop.time() - before_first))
+        await sleep(seconds)
+
+    monkeypatch.setattr("app.llm.clock.asyncio.sleep", noted)
+    clock = Clock(Timeouts())
+    before_first = loop.time()
+    clock.progressed(1)
+    await sleep(0.001)
+    while loop.time() - before_first < 2 * PACE_S:
+        await clock.pace()
+    assert asked_s
+    assert max(asked_s) <= 1 / 2
 
 
 async def test_a_slow_stream_is_never_held_up() -> None:
