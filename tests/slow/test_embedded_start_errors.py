@@ -121,7 +121,7 @@ def test_damaged_data(home: Path) -> None:
     with control.open("r+b") as file:
         file.write(b"damage" * 20)
     assert "damaged" in reason(home)
-    journal = home / "redis" / "appendonly.aof"
+    [journal] = (home / "redis").glob("appendonlydir/*.incr.aof")
     journal.write_bytes(b"*damage\r\n")
     assert "Redis cannot read its file" in reason(home)
 

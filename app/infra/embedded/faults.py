@@ -30,7 +30,7 @@ LOG_LINES: tuple[tuple[str, str], ...] = (
     (
         r"Bad file format reading the append only file|Unexpected end of file reading the append",
         "Redis cannot read its file in {home}/redis: move that folder away to start with an empty "
-        "Redis (documents are not in it), or repair appendonly.aof with redis-check-aof.",
+        "Redis (documents are not in it), or repair its append-only file with valkey-check-aof.",
     ),
     (
         r"invalid primary checkpoint|could not locate a valid checkpoint|invalid checkpoint record"

