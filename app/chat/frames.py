@@ -9,13 +9,12 @@ from contextlib import AbstractAsyncContextManager, aclosing
 
 import orjson
 import structlog
-from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Scope
 
 from app.chat.events import Advanced, Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.recording import Recording, RecordingLost, number_of
-from app.chat.schemas import AnswerOut, CitationOut, PassageOut
+from app.chat.schemas import AnswerOut, PassageOut
 from app.errors import AppError, Unavailable
 from app.http.idempotency import Turn
 from app.http.problems import encoded, problem_of
@@ -67,7 +66,7 @@ def parts_of(event: ChatEvent, trace_id: str) -> list[tuple[str, bytes]]:  # noq
     match event:
         case Begun(answer_id, session_id, retrieved):
             ids = {"answer_id": answer_id, "session_id": session_id, "trace_id": trace_id}
-            passages = [PassageOut.of(found).model_dump() for found in retrieved.passages]
+            passages = [PassageOut.fields_of(found) for found in retrieved.passages]
             return [
                 ("meta", orjson.dumps(ids)),
                 ("sources", orjson.dumps({"passages": passages})),
@@ -77,15 +76,11 @@ def parts_of(event: ChatEvent, trace_id: str) -> list[tuple[str, bytes]]:  # noq
         case Said(text):
             return [("delta", orjson.dumps({"text": text}))]
         case Cited(citation):
-            return [("citation", _json(CitationOut.of(citation)))]
+            return [("citation", orjson.dumps(citation))]
         case Restarted(reason):
             return [("reset", orjson.dumps({"reason": reason}))]
         case Answered(answer):
-            return [("done", _json(AnswerOut.of(answer, trace_id)))]
-
-
-def _json(shape: BaseModel) -> bytes:
-    return shape.model_dump_json().encode("utf-8", "replace")
+            return [("done", AnswerOut.json_of(answer, trace_id))]
 
 
 async def tell(

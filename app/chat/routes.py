@@ -139,7 +139,6 @@ async def _opening(events: AsyncGenerator[ChatEvent], streaming: Streaming) -> l
 
 def _whole(answer: Answer, request: Request) -> Response:
     """The answer as JSON."""
-    shape = AnswerOut.of(answer, request.scope["state"]["trace_id"]).model_dump_json()
     timings = answer.timings
     spans = {
         "embedding": timings.embedding_ms,
@@ -148,7 +147,7 @@ def _whole(answer: Answer, request: Request) -> Response:
         "total": timings.total_ms,
     }
     return Response(
-        shape.encode("utf-8", "replace"),
+        AnswerOut.json_of(answer, request.scope["state"]["trace_id"]),
         media_type="application/json",
         headers={"X-Docent-Provider": answer.provider, "Server-Timing": _spans(spans)},
     )

@@ -42,11 +42,7 @@ _NAMES = re.compile(
 
 def mask(text: str) -> str:
     """``text`` with every secret in it replaced by ``***``."""
-    lowered = text.lower()
-    for hint in _HINTS:
-        if hint in lowered:
-            return _SECRET.sub(_masked, text)
-    return text
+    return _SECRET.sub(_masked, text) if any(map(text.lower().__contains__, _HINTS)) else text
 
 
 def _masked(found: "re.Match[str]") -> str:
