@@ -23,6 +23,7 @@ class Server:
         self.name = name
         self._child = child
         self.port = port
+        self.pid = child.pid
         self._log = log
         self._proc = Path(f"/proc/{child.pid}")
 

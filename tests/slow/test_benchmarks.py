@@ -52,6 +52,11 @@ RUNS: dict[str, tuple[list[str], set[str], list[str]]] = {
             "| unchanged files/s (>= 500) |",
         ],
     ),
+    "load": (
+        [],
+        {"load.json", "load.md"},
+        ["| 10 | asked before |", "| 10 | new |", "| 10 | new, streamed |", "No error and 95 %"],
+    ),
     "limits": ([], set(), ["1 at once:", "32 at once:", "budget 0.3 ms together:"]),
     "llm_client": (
         [],
