@@ -46,6 +46,9 @@ _TAKE = """
            AND idempotent_requests.fingerprint = excluded.fingerprint)
     RETURNING holder"""
 _MINE = " WHERE tenant_id = %(tenant)s AND caller = %(caller)s AND key = %(key)s"
+_FORGET = f"DELETE FROM idempotent_requests{_MINE}"  # noqa: S608 - constants
+#: Whether the body of a response may be given again.
+Stands = Callable[[bytes], Awaitable[bool]]
 
 
 class KeyReused(InvalidRequest):
@@ -91,6 +94,10 @@ def fingerprint(*parts: bytes | str | None) -> bytes:
     return digest.digest()
 
 
+async def _always(_: bytes) -> bool:
+    return True
+
+
 class Idempotency:
     """Carries out keyed requests once."""
 
@@ -115,10 +122,13 @@ class Idempotency:
                 await turn.keep(response)
             return response
 
-    async def begin(self, keyed: KeyedRequest, stack: AsyncExitStack) -> "Response | Turn":
+    async def begin(
+        self, keyed: KeyedRequest, stack: AsyncExitStack, stands: Stands = _always
+    ) -> "Response | Turn":
         """The response that was given before, or the turn to make it, until ``stack`` closes.
 
-        A key whose turn ends without a response that was kept may be used again.
+        A key whose turn ends without a response that was kept may be used again, and so may one
+        whose response, by ``stands``, must not be given any more.
 
         Raises:
             KeyReused, StillRunning: it is neither.
@@ -133,7 +143,12 @@ class Idempotency:
         }
         known = await self._take(values)
         if known is not None:
-            return _replay(known, keyed.fingerprint)
+            replay = _replay(known, keyed.fingerprint)
+            if await stands(known["body"]):
+                return replay
+            await self._change({**values, "holder": known["holder"]}, _FORGET)
+            if (known := await self._take(values)) is not None:
+                return _replay(known, keyed.fingerprint)  # somebody else was as quick
         turn = Turn(self, values)
         renewing = asyncio.create_task(self._renew(values))
 
@@ -153,7 +168,8 @@ class Idempotency:
             if await cursor.fetchone() is not None:
                 return None
             cursor = await connection.execute(
-                f"SELECT fingerprint, status, headers, body FROM idempotent_requests{_MINE}",  # noqa: S608
+                "SELECT fingerprint, holder, status, headers, body"  # noqa: S608 - constants
+                f" FROM idempotent_requests{_MINE}",
                 values,
             )
             row = await cursor.fetchone()
@@ -190,7 +206,7 @@ class Idempotency:
 
     async def _forget(self, values: dict[str, Any]) -> None:
         try:
-            await self._change(values, f"DELETE FROM idempotent_requests{_MINE}")  # noqa: S608
+            await self._change(values, _FORGET)
         except Unavailable as error:
             log.warning("idempotency_key_kept", error=type(error).__name__)  # till its lease ends
 

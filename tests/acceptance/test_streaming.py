@@ -153,9 +153,24 @@ def test_the_events_of_an_answer_make_up_the_whole(api: Api) -> None:
     assert "search;dur=" in reply.headers["server-timing"]
 
 
-def test_accepting_events_asks_for_them(client: httpx.Client) -> None:
-    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": "text/event-stream"})
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/event-stream",
+        "Text/Event-Stream",
+        "application/json;q=0.9, text/event-stream; q=0.5",
+        "text/event-stream;charset=utf-8",
+    ],
+)
+def test_accepting_events_asks_for_them(client: httpx.Client, accept: str) -> None:
+    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": accept})
     assert whole(parsed(reply.text))["status"] == "complete"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream;q=0, */*", "x-text/event-streams"])
+def test_accepting_no_events_does_not(client: httpx.Client, accept: str) -> None:
+    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": accept})
+    assert reply.json()["status"] == "complete"
 
 
 def test_an_abstention_is_told_like_an_answer(client: httpx.Client) -> None:

@@ -154,3 +154,12 @@ def test_a_packed_body_is_not_unpacked(api: Api) -> None:
     )  # fmt: skip
     said = ask(api, head, packed)
     assert said[9:12] in (b"415", b"422")
+
+
+def test_a_slash_too_many_sends_nobody_elsewhere(api: Api) -> None:
+    """Not to another host, and not from https to the http that is spoken behind a proxy."""
+    key = b"X-API-Key: " + api.key.encode() + b"\r\nConnection: close\r\n"
+    for path in (b"/api/v1/docs/", b"/v1/chat/completions/", b"/livez/"):
+        said = ask(api, b"GET " + path + b" HTTP/1.1\r\nHost: elsewhere.example\r\n", key, b"\r\n")
+        assert said.startswith(b"HTTP/1.1 404 ")
+        assert b"elsewhere" not in said
