@@ -1,7 +1,8 @@
 """Answers are told again only while everything that they name can still be seen.
 
 What was sent once is kept as it was sent: the answer of an ``Idempotency-Key`` for a day, the
-events of a stream for ten minutes. A document may be deleted meanwhile, or be shared with others only.
+events of a stream for ten minutes. Meanwhile a document may be deleted, or be shared with others
+only.
 """
 
 import re
