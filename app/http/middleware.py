@@ -13,6 +13,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AppError, TooLarge
+from app.http.departure import ClientLeft
 from app.http.problems import problem_response
 from app.http.traced import begin_request, end_request
 from app.infra.ids import new_id
@@ -167,6 +168,7 @@ class BodyLimit:
         if not announced.isdigit() or len(announced) > 18 or int(announced) > limit_bytes:  # noqa: PLR2004
             await problem_response(too_large, scope)(scope, receive, send)
             return
+        bodily = announced != b"0" or _header(scope, b"transfer-encoding") is not None
         seen, whole = 0, False
         late_at = asyncio.get_running_loop().time() + self._grace_s + limit_bytes / _SLOWEST_BYTES_S
 
@@ -179,6 +181,8 @@ class BodyLimit:
                     message = await receive()
             except TimeoutError:
                 raise TooSlow from None
+            if message["type"] == "http.disconnect" and bodily:
+                raise ClientLeft  # an everyday event, and not whatever its reader makes of it
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit_bytes:

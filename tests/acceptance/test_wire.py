@@ -1,6 +1,8 @@
 """What no HTTP client sends, byte by byte: refused, bounded, never taken for two requests."""
 
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -163,3 +165,26 @@ def test_a_slash_too_many_sends_nobody_elsewhere(api: Api) -> None:
         said = ask(api, b"GET " + path + b" HTTP/1.1\r\nHost: elsewhere.example\r\n", key, b"\r\n")
         assert said.startswith(b"HTTP/1.1 404 ")
         assert b"elsewhere" not in said
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/docs", b"/api/v1/chat"])
+@pytest.mark.parametrize("sent", [b"", b'--x\r\nContent-Disposition: form-data; name="file"'])
+def test_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(
+    api: Api, path: bytes, sent: bytes
+) -> None:
+    def counted(status: int) -> float:
+        pattern = rf'http_requests_total{{handler="{path.decode()}",.*status="{status}"}} (\S+)'
+        return sum(float(n) for n in re.findall(pattern, httpx.get(f"{api.url}/metrics").text))
+
+    key = b"X-API-Key: " + api.key.encode() + b"\r\nContent-Length: 90000\r\n"
+    kind = JSON if b"chat" in path else b"Content-Type: multipart/form-data; boundary=x\r\n"
+    errors, left = counted(500), counted(499)
+    with line(api) as wire:
+        wire.sendall(post(key, kind, b"Expect: 100-continue\r\n", to=path))
+        assert wire.recv(100).startswith(b"HTTP/1.1 100 ")  # the body is being read
+        wire.sendall(sent)
+    for _ in range(100):
+        if counted(499) == left + 1 or counted(500) > errors:
+            break
+        time.sleep(0.05)
+    assert (counted(499), counted(500)) == (left + 1, errors)
