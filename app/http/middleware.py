@@ -35,11 +35,15 @@ _SECURITY_HEADERS = [
 ]
 #: Of an API that is reached over TLS (RFC 6797): a year, for its own name only.
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
-#: Whatever is sent is no page: nothing in it runs, loads, or is framed. A page brings its own.
-_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-)
+_UNLESS_SAID = [
+    # Whatever is sent is no page: nothing in it runs, loads, or is framed.
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    # It is one caller's: a shared cache knows Authorization, but not X-API-Key.
+    (b"cache-control", b"no-store"),
+]
 
 
 class RequestContext:
@@ -110,12 +114,11 @@ class RequestContext:
 
 
 def _with(ours: Headers, theirs: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers of a response: ours go before its own, but for the policy of a page."""
+    """The headers of a response: ours go before its own, but for what it says better itself."""
     names = {name for name, _ in ours}
     kept = [pair for pair in theirs if pair[0] not in names]
-    if all(name != _POLICY[0] for name, _ in kept):
-        ours.append(_POLICY)
-    return kept + ours
+    said = {name for name, _ in kept}
+    return kept + ours + [pair for pair in _UNLESS_SAID if pair[0] not in said]
 
 
 def _request_id(scope: Scope) -> str:

@@ -125,6 +125,8 @@ def test_a_page_is_shown_with_the_quote_marked(tenant: httpx.Client) -> None:
     plain = tenant.get(path)
     marked = tenant.get(path, params={"highlight": said["answer_id"]})
     assert plain.headers["content-type"] == marked.headers["content-type"] == "image/png"
+    assert plain.headers["cache-control"].startswith("private")
+    assert plain.headers["vary"] == "Authorization, X-API-Key"
     assert plain.content.startswith(b"\x89PNG")
     assert plain.content != marked.content
     assert tenant.get(path, params={"highlight": "ans_unknown"}).content == plain.content
