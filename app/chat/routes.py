@@ -17,7 +17,7 @@ from app.chat.frames import Frames, retell, tell
 from app.chat.pipeline import ChatPipeline
 from app.chat.record import AnswerNotFound
 from app.chat.recording import Recordings
-from app.chat.retelling import still_stands
+from app.chat.retelling import named_in, still_stands
 from app.chat.schemas import (
     AnswerOut,
     ChatIn,
@@ -93,7 +93,7 @@ async def chat(
         if isinstance(last := first[-1], Answered) and streaming is not True:
             response = _whole(last.answer, request)
             if turn is not None:
-                await turn.keep(response)
+                await turn.keep(response, last.answer.rests_on)
             return response
         begun = first[0]
         assert isinstance(begun, Begun)  # noqa: S101 - as every stream begins
@@ -193,7 +193,7 @@ async def answer_events(
     The events after `Last-Event-ID` are told, those to come included.
     """
     told = await recordings.find(caller, answer_id)
-    if not await still_stands(request.app.state.house.pool, caller.tenant_id, told):
+    if not await still_stands(request.app.state.house.pool, caller.tenant_id, named_in(told)):
         raise AnswerNotFound
     recorded = recordings.replay(caller, answer_id, after=last_event_id)
     return sse_response(retell(recorded, Frames(request.scope), after=last_event_id))

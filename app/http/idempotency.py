@@ -7,7 +7,7 @@ its maker holds a lease, so that one who died is replaced within seconds.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +47,10 @@ _TAKE = """
     RETURNING holder"""
 _MINE = " WHERE tenant_id = %(tenant)s AND caller = %(caller)s AND key = %(key)s"
 _FORGET = f"DELETE FROM idempotent_requests{_MINE}"  # noqa: S608 - constants
-#: Whether the body of a response may be given again.
-Stands = Callable[[bytes], Awaitable[bool]]
+#: Whether a response that rests on these documents may be given again.
+Stands = Callable[[list[str]], Awaitable[bool]]
+#: Where they are kept, among the headers.
+_RESTS_ON = "docent-rests-on"
 
 
 class KeyReused(InvalidRequest):
@@ -94,7 +96,7 @@ def fingerprint(*parts: bytes | str | None) -> bytes:
     return digest.digest()
 
 
-async def _always(_: bytes) -> bool:
+async def _always(_: list[str]) -> bool:
     return True
 
 
@@ -144,7 +146,7 @@ class Idempotency:
         known = await self._take(values)
         if known is not None:
             replay = _replay(known, keyed.fingerprint)
-            if await stands(known["body"]):
+            if await stands(known["headers"].get(_RESTS_ON, "").split()):
                 return replay
             await self._change({**values, "holder": known["holder"]}, _FORGET)
             if (known := await self._take(values)) is not None:
@@ -187,11 +189,14 @@ class Idempotency:
                     f" SET lease_until = now() + make_interval(secs => %(lease_s)s){_MINE}",
                 )
 
-    async def keep(self, values: dict[str, Any], response: Response) -> None:
+    async def keep(
+        self, values: dict[str, Any], response: Response, rests_on: Iterable[str]
+    ) -> None:
         """Keep ``response`` as the answer to the request of ``values``."""
         headers = {
             name: response.headers[name] for name in KEPT_HEADERS if name in response.headers
         }
+        headers[_RESTS_ON] = " ".join(rests_on)
         await self._change(
             {
                 **values,
@@ -223,9 +228,9 @@ class Turn:
         self._values = values
         self.kept = False
 
-    async def keep(self, response: Response) -> None:
-        """Let ``response`` be what the same request gets again."""
-        await self._kept_by.keep(self._values, response)
+    async def keep(self, response: Response, rests_on: Iterable[str] = ()) -> None:
+        """Let ``response`` be what the same request gets again, while these documents stand."""
+        await self._kept_by.keep(self._values, response, rests_on)
         self.kept = True
 
 
@@ -234,5 +239,6 @@ def _replay(known: dict[str, Any], asked: bytes) -> Response:
         raise KeyReused
     if known["status"] is None:
         raise StillRunning
-    headers = {**known["headers"], "Idempotent-Replayed": "true"}
+    headers = {name: said for name, said in known["headers"].items() if name in KEPT_HEADERS}
+    headers["Idempotent-Replayed"] = "true"
     return Response(known["body"], status_code=known["status"], headers=headers)
