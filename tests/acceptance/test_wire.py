@@ -126,6 +126,14 @@ def test_requests_sent_ahead_are_answered_in_order(api: Api) -> None:
         assert until_closed(wire).count(b"HTTP/1.1 200 OK\r\n") == 100
 
 
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/health"])
+def test_a_probe_may_be_asked_for_its_head(api: Api, path: bytes) -> None:
+    """As monitors do."""
+    said = ask(api, b"HEAD " + path + b" HTTP/1.1\r\nConnection: close\r\n", HOST, b"\r\n")
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.endswith(b"\r\n\r\n")
+
+
 def test_ten_thousand_ranges_are_no_more_than_the_file(api: Api) -> None:
     """Of the one file that strangers get; each range costs a part of its own in the answer."""
     script = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nConnection: close\r\n" + HOST
