@@ -105,6 +105,9 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        # A redirect would name the host and the scheme that arrive here: behind TLS it would lead
+        # callers, with their keys, to plain http.
+        redirect_slashes=False,
     )
     install_problems(app)
     for router in _ROUTERS:

@@ -34,6 +34,8 @@ class Question:
     max_tokens: int | None = None
     #: What was said before, oldest first; a caller's words all of it, so never of role system.
     history: tuple[Message, ...] = ()
+    #: Documents that answers among it rest on.
+    history_rests_on: frozenset[str] = frozenset()
     #: Whether the answer is remembered in its session, and whether the caller named that session.
     remembered: bool = False
     continued: bool = False
@@ -120,6 +122,8 @@ class Answer:
     made_for: str | None = None
     #: Of the trace that shows how it came about; None when nobody keeps one.
     trace_id: str | None = None
+    #: Documents that it may tell of, cited or not: gone with any of them.
+    rests_on: tuple[str, ...] = ()
 
     @property
     def groundedness(self) -> float | None:

@@ -12,6 +12,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.chat.answer import Answer
 from app.chat.events import Advanced, Answered, Begun, ChatEvent, Cited, Restarted, Said
 from app.chat.recording import Recording, RecordingLost, number_of
 from app.chat.schemas import AnswerOut, PassageOut
@@ -100,8 +101,9 @@ async def tell(
                         record.add(data)
                         if turn is not None:
                             told.append(data)
-                            if frames.ended:  # before its client, who has all then, may leave
-                                await keep_told(turn, told)
+                            # Before its client, who has all then, may leave.
+                            if isinstance(event, Answered):
+                                await keep_told(turn, told, event.answer)
                         yield data
         except Exception as error:  # the last wall: a stream that has begun ends with an event
             if not isinstance(error, AppError):
@@ -114,11 +116,12 @@ async def tell(
                 record.add(frames.failed(AnswerInterrupted()))
 
 
-async def keep_told(turn: Turn, told: Iterable[bytes]) -> None:
+async def keep_told(turn: Turn, told: Iterable[bytes], answer: Answer) -> None:
     """Let what was told be what the same request gets again."""
     try:
         await turn.keep(
-            Response(b"".join(told), media_type=EventStream.media_type, headers=HEADERS)
+            Response(b"".join(told), media_type=EventStream.media_type, headers=HEADERS),
+            answer.rests_on,
         )
     except Exception:
         # The answer is there, and must not be lost because it cannot be given twice.

@@ -47,3 +47,8 @@ def said_in(turns: Sequence[Turn]) -> tuple[Message, ...]:
         elif turn.status == "complete":
             messages.append(Message("assistant", turn.text))
     return recent(messages)
+
+
+def told_of(turns: Sequence[Turn]) -> frozenset[str]:
+    """The documents that the answers of ``turns`` rest on, as far as they are still there."""
+    return frozenset(cite.document_id for turn in turns if turn.text for cite in turn.cites)

@@ -240,7 +240,7 @@ class Memory:
 def _as_it_stands(turn: Turn, current: dict[str, int]) -> Turn:
     if any(cite.document_id not in current for cite in turn.cites):
         return turn.without_text()
-    stale = any(current[cite.document_id] != cite.version for cite in turn.cites)
+    stale = any(cite.marker and current[cite.document_id] != cite.version for cite in turn.cites)
     return replace(turn, stale=stale)
 
 

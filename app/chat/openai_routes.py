@@ -62,7 +62,7 @@ async def complete(
             answer = await unless_gone(request, pipeline.answer(caller, question))
             response = _whole(answer, body.model)
             if turn is not None:
-                await turn.keep(response)
+                await turn.keep(response, answer.rests_on)
             return response
         usage = body.stream_options is not None and body.stream_options.include_usage
         events = pipeline.stream(caller, question)

@@ -178,7 +178,7 @@ async def tell(
                     if turn is not None:
                         told.append(data)
                         if isinstance(event, Answered):  # as in frames.py
-                            await keep_told(turn, told)
+                            await keep_told(turn, told, event.answer)
                     yield data
         except Exception as error:  # the last wall: a stream that has begun ends with a chunk
             if telling.opening:

@@ -20,11 +20,12 @@ from app.chat.draft import Draft
 from app.chat.events import Advanced, Answered, Begun, ChatEvent, Produce
 from app.chat.flights import Flights
 from app.chat.guard import admit, shapes_of
-from app.chat.history import said_in
+from app.chat.history import said_in, told_of
 from app.chat.keeper import Keeper
 from app.chat.kept_answer import as_cached
 from app.chat.prompt import build_request
 from app.chat.rephrase import Rephraser
+from app.chat.retelling import rests_on
 from app.chat.traced import trace_answer, trace_question
 from app.chat.whole import Undertaking, WholeDocuments
 from app.errors import AppError
@@ -155,6 +156,7 @@ class ChatPipeline:
                         event.answer,
                         answer_id=answer_id,
                         session_id=question.session_id,
+                        rests_on=rests_on(question, retrieved, event.answer),
                         trace_id=current_span().kept_trace_id,
                         timings=replace(
                             event.answer.timings, total_ms=(time.perf_counter() - started) * 1e3
@@ -251,7 +253,7 @@ class ChatPipeline:
         if not question.continued:
             return question
         turns = await self._keeper.recall(caller, question.session_id)
-        return replace(question, history=said_in(turns))
+        return replace(question, history=said_in(turns), history_rests_on=told_of(turns))
 
     def _asked(
         self, caller: Caller, question: Question, standalone: str, passages: tuple[Passage, ...]

@@ -103,8 +103,8 @@ class Recordings:
             await asyncio.gather(writing, return_exceptions=True)
             await recording.write(last=True)
 
-    async def find(self, caller: Caller, answer_id: str) -> None:
-        """Check that something is recorded.
+    async def find(self, caller: Caller, answer_id: str) -> bytes:
+        """All that is recorded so far.
 
         Raises:
             AnswerNotFound: nothing is, for this caller.
@@ -112,11 +112,12 @@ class Recordings:
         """
         key = _key(caller, answer_id)
         try:
-            known = await self._redis.run(lambda redis: redis.exists(key))
+            rows = await self._rows(key, b"-")
         except RedisAway:
             raise ResumingUnavailable from None
-        if not known:
+        if not rows:
             raise AnswerNotFound
+        return b"".join(entry[_FRAMES] for _, entry in rows)
 
     async def replay(
         self, caller: Caller, answer_id: str, *, after: int

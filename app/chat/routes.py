@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Request
@@ -14,7 +15,9 @@ from app.chat.brought_keys import brought_keys
 from app.chat.events import Answered, Begun, ChatEvent, Restarted, Said
 from app.chat.frames import Frames, retell, tell
 from app.chat.pipeline import ChatPipeline
+from app.chat.record import AnswerNotFound
 from app.chat.recording import Recordings
+from app.chat.retelling import named_in, still_stands
 from app.chat.schemas import (
     AnswerOut,
     ChatIn,
@@ -90,7 +93,7 @@ async def chat(
         if isinstance(last := first[-1], Answered) and streaming is not True:
             response = _whole(last.answer, request)
             if turn is not None:
-                await turn.keep(response)
+                await turn.keep(response, last.answer.rests_on)
             return response
         begun = first[0]
         assert isinstance(begun, Begun)  # noqa: S101 - as every stream begins
@@ -105,8 +108,16 @@ async def chat(
 
 
 def _streaming(request: Request, body: ChatIn) -> Streaming:
-    wants_events = "text/event-stream" in request.headers.get("accept", "")
-    return True if wants_events else body.stream
+    return True if _accepts_events(request.headers.get("accept", "")) else body.stream
+
+
+def _accepts_events(header: str) -> bool:
+    """Whether ``Accept`` names events, and not by the weight (RFC 9110, 12.4.2) of zero."""
+    for kind in header.lower().split(","):
+        name, *parameters = (part.strip() for part in kind.split(";"))
+        if name == "text/event-stream":
+            return all(p.removeprefix("q=").strip("0.") for p in parameters if p.startswith("q="))
+    return False
 
 
 async def turn_of(
@@ -118,7 +129,8 @@ async def turn_of(
         return None
     once: Idempotency = request.app.state.house.idempotency
     keyed = KeyedRequest(caller.tenant_id, caller.id, key, fingerprint(request.url.path, *asked))
-    return await once.begin(keyed, stack)
+    stands = partial(still_stands, request.app.state.house.pool, caller.tenant_id)
+    return await once.begin(keyed, stack, stands)
 
 
 async def _opening(events: AsyncGenerator[ChatEvent], streaming: Streaming) -> list[ChatEvent]:
@@ -179,7 +191,9 @@ async def answer_events(
 
     The events after `Last-Event-ID` are told, those to come included.
     """
-    await recordings.find(caller, answer_id)
+    told = await recordings.find(caller, answer_id)
+    if not await still_stands(request.app.state.house.pool, caller.tenant_id, named_in(told)):
+        raise AnswerNotFound
     recorded = recordings.replay(caller, answer_id, after=last_event_id)
     return sse_response(retell(recorded, Frames(request.scope), after=last_event_id))
 

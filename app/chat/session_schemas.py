@@ -57,7 +57,7 @@ class TurnOut(BaseModel):
 
     answer_id: str
     question: str
-    answer: str = Field(description="Empty once a document that it cites was deleted.")
+    answer: str = Field(description="Empty once a document that it rests on was deleted.")
     status: AnswerStatus
     citations: list[CiteOut]
     stale: bool = Field(description="It cites a version that was replaced, or a deleted document.")
@@ -80,6 +80,7 @@ class TurnOut(BaseModel):
                     title=cite.title,
                 )
                 for cite in turn.cites
+                if cite.marker
             ],
             stale=turn.stale,
             asked_at=turn.asked_at,

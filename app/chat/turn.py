@@ -12,6 +12,7 @@ from app.chat.answer import Answer, AnswerStatus, Question
 class Cite:
     """A page that a remembered answer rests on."""
 
+    #: 0 when the answer cites it nowhere, but whoever wrote it was shown the document.
     marker: int
     document_id: str
     version: int
@@ -21,7 +22,7 @@ class Cite:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and what was answered; ``text`` is empty once a document it cites is deleted."""
+    """A question and what was answered; ``text`` is empty once what it rests on is deleted."""
 
     answer_id: str
     question: str
@@ -37,15 +38,18 @@ class Turn:
     @classmethod
     def of(cls, question: Question, answer: Answer) -> "Turn":
         """The turn of an answer that was just given."""
+        cites = [
+            Cite(c.marker, c.document_id, c.version, c.page, c.title) for c in answer.citations
+        ]
+        uncited = sorted(set(answer.rests_on) - {cite.document_id for cite in cites})
+        cites += [Cite(0, document_id, 0, 0, "") for document_id in uncited]
         return cls(
             answer_id=answer.answer_id,
             question=question.text,
             standalone=answer.standalone,
             text=answer.text,
             status=answer.status,
-            cites=tuple(
-                Cite(c.marker, c.document_id, c.version, c.page, c.title) for c in answer.citations
-            ),
+            cites=tuple(cites),
             asked_at=datetime.now(UTC),
         )
 

@@ -154,7 +154,8 @@ async def get_page_image(
     png = await archive.page_image(
         caller.tenant_id, document_id, page, version=query.version, answer_id=query.highlight
     )
-    return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
+    headers = {"Cache-Control": "private, max-age=600", "Vary": "Authorization, X-API-Key"}
+    return Response(png, media_type="image/png", headers=headers)
 
 
 @router.get(

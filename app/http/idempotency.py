@@ -7,7 +7,7 @@ its maker holds a lease, so that one who died is replaced within seconds.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,11 @@ _TAKE = """
            AND idempotent_requests.fingerprint = excluded.fingerprint)
     RETURNING holder"""
 _MINE = " WHERE tenant_id = %(tenant)s AND caller = %(caller)s AND key = %(key)s"
+_FORGET = f"DELETE FROM idempotent_requests{_MINE}"  # noqa: S608 - constants
+#: Whether a response that rests on these documents may be given again.
+Stands = Callable[[list[str]], Awaitable[bool]]
+#: Where they are kept, among the headers.
+_RESTS_ON = "docent-rests-on"
 
 
 class KeyReused(InvalidRequest):
@@ -91,6 +96,10 @@ def fingerprint(*parts: bytes | str | None) -> bytes:
     return digest.digest()
 
 
+async def _always(_: list[str]) -> bool:
+    return True
+
+
 class Idempotency:
     """Carries out keyed requests once."""
 
@@ -115,10 +124,13 @@ class Idempotency:
                 await turn.keep(response)
             return response
 
-    async def begin(self, keyed: KeyedRequest, stack: AsyncExitStack) -> "Response | Turn":
+    async def begin(
+        self, keyed: KeyedRequest, stack: AsyncExitStack, stands: Stands = _always
+    ) -> "Response | Turn":
         """The response that was given before, or the turn to make it, until ``stack`` closes.
 
-        A key whose turn ends without a response that was kept may be used again.
+        A key whose turn ends without a response that was kept may be used again, and so may one
+        whose response, by ``stands``, must not be given any more.
 
         Raises:
             KeyReused, StillRunning: it is neither.
@@ -133,7 +145,12 @@ class Idempotency:
         }
         known = await self._take(values)
         if known is not None:
-            return _replay(known, keyed.fingerprint)
+            replay = _replay(known, keyed.fingerprint)
+            if await stands(known["headers"].get(_RESTS_ON, "").split()):
+                return replay
+            await self._change({**values, "holder": known["holder"]}, _FORGET)
+            if (known := await self._take(values)) is not None:
+                return _replay(known, keyed.fingerprint)  # somebody else was as quick
         turn = Turn(self, values)
         renewing = asyncio.create_task(self._renew(values))
 
@@ -153,7 +170,8 @@ class Idempotency:
             if await cursor.fetchone() is not None:
                 return None
             cursor = await connection.execute(
-                f"SELECT fingerprint, status, headers, body FROM idempotent_requests{_MINE}",  # noqa: S608
+                "SELECT fingerprint, holder, status, headers, body"  # noqa: S608 - constants
+                f" FROM idempotent_requests{_MINE}",
                 values,
             )
             row = await cursor.fetchone()
@@ -171,11 +189,14 @@ class Idempotency:
                     f" SET lease_until = now() + make_interval(secs => %(lease_s)s){_MINE}",
                 )
 
-    async def keep(self, values: dict[str, Any], response: Response) -> None:
+    async def keep(
+        self, values: dict[str, Any], response: Response, rests_on: Iterable[str]
+    ) -> None:
         """Keep ``response`` as the answer to the request of ``values``."""
         headers = {
             name: response.headers[name] for name in KEPT_HEADERS if name in response.headers
         }
+        headers[_RESTS_ON] = " ".join(rests_on)
         await self._change(
             {
                 **values,
@@ -190,7 +211,7 @@ class Idempotency:
 
     async def _forget(self, values: dict[str, Any]) -> None:
         try:
-            await self._change(values, f"DELETE FROM idempotent_requests{_MINE}")  # noqa: S608
+            await self._change(values, _FORGET)
         except Unavailable as error:
             log.warning("idempotency_key_kept", error=type(error).__name__)  # till its lease ends
 
@@ -207,9 +228,9 @@ class Turn:
         self._values = values
         self.kept = False
 
-    async def keep(self, response: Response) -> None:
-        """Let ``response`` be what the same request gets again."""
-        await self._kept_by.keep(self._values, response)
+    async def keep(self, response: Response, rests_on: Iterable[str] = ()) -> None:
+        """Let ``response`` be what the same request gets again, while these documents stand."""
+        await self._kept_by.keep(self._values, response, rests_on)
         self.kept = True
 
 
@@ -218,5 +239,6 @@ def _replay(known: dict[str, Any], asked: bytes) -> Response:
         raise KeyReused
     if known["status"] is None:
         raise StillRunning
-    headers = {**known["headers"], "Idempotent-Replayed": "true"}
+    headers = {name: said for name, said in known["headers"].items() if name in KEPT_HEADERS}
+    headers["Idempotent-Replayed"] = "true"
     return Response(known["body"], status_code=known["status"], headers=headers)

@@ -13,6 +13,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AppError, TooLarge
+from app.http.departure import ClientLeft
 from app.http.problems import problem_response
 from app.http.traced import begin_request, end_request
 from app.infra.ids import new_id
@@ -34,11 +35,15 @@ _SECURITY_HEADERS = [
 ]
 #: Of an API that is reached over TLS (RFC 6797): a year, for its own name only.
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
-#: Whatever is sent is no page: nothing in it runs, loads, or is framed. A page brings its own.
-_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-)
+_UNLESS_SAID = [
+    # Whatever is sent is no page: nothing in it runs, loads, or is framed.
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    # It is one caller's: a shared cache knows Authorization, but not X-API-Key.
+    (b"cache-control", b"no-store"),
+]
 
 
 class RequestContext:
@@ -109,12 +114,11 @@ class RequestContext:
 
 
 def _with(ours: Headers, theirs: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers of a response: ours go before its own, but for the policy of a page."""
+    """The headers of a response: ours go before its own, but for what it says better itself."""
     names = {name for name, _ in ours}
     kept = [pair for pair in theirs if pair[0] not in names]
-    if all(name != _POLICY[0] for name, _ in kept):
-        ours.append(_POLICY)
-    return kept + ours
+    said = {name for name, _ in kept}
+    return kept + ours + [pair for pair in _UNLESS_SAID if pair[0] not in said]
 
 
 def _request_id(scope: Scope) -> str:
@@ -167,6 +171,7 @@ class BodyLimit:
         if not announced.isdigit() or len(announced) > 18 or int(announced) > limit_bytes:  # noqa: PLR2004
             await problem_response(too_large, scope)(scope, receive, send)
             return
+        bodily = announced != b"0" or _header(scope, b"transfer-encoding") is not None
         seen, whole = 0, False
         late_at = asyncio.get_running_loop().time() + self._grace_s + limit_bytes / _SLOWEST_BYTES_S
 
@@ -179,6 +184,8 @@ class BodyLimit:
                     message = await receive()
             except TimeoutError:
                 raise TooSlow from None
+            if message["type"] == "http.disconnect" and bodily:
+                raise ClientLeft  # an everyday event, and not whatever its reader makes of it
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit_bytes:

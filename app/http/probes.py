@@ -32,17 +32,17 @@ def probe_router(checks: Checks, can_answer: Callable[[], bool], version: str) -
     router = APIRouter(tags=["probes"])
     started = time.monotonic()
 
+    # Monitors ask by HEAD as well (`wget --spider`).
+    @router.head("/livez", operation_id="head_livez")
     @router.get("/livez", operation_id="livez")
     async def livez() -> dict[str, str]:
         """Say that the process is up; no dependency is asked."""
         return {"status": "ok"}
 
-    @router.get(
-        "/readyz",
-        operation_id="readyz",
-        response_model=Readiness,
-        responses={503: {"model": Readiness}},
-    )
+    not_ready: dict[int | str, dict[str, Any]] = {503: {"model": Readiness}}
+
+    @router.head("/readyz", operation_id="head_readyz", responses=not_ready)
+    @router.get("/readyz", operation_id="readyz", response_model=Readiness, responses=not_ready)
     async def readyz() -> JSONResponse:
         """Say whether questions can be answered, and if not, which part is missing."""
         found = await checks()
@@ -54,6 +54,7 @@ def probe_router(checks: Checks, can_answer: Callable[[], bool], version: str) -
         headers = {} if ready else {"Retry-After": "2"}
         return JSONResponse(body, status_code=200 if ready else 503, headers=headers)
 
+    @router.head("/health", operation_id="head_health")
     @router.get("/health", operation_id="health")
     async def health() -> Health:
         """Show every part; answers 200 also when one is missing."""

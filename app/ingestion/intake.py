@@ -90,7 +90,11 @@ class Intake:
             EmptyFile, TooLarge, UnsupportedFormat: nothing is kept then.
             Unavailable: the database or the blob store is away; the same call may succeed later.
         """
-        file = await self._keep(tenant_id, upload)
+        file = self._checked(upload)
+        if file.sharing.workspace_id is not None:
+            async with tenant_transaction(self._pool, tenant_id) as connection:
+                await hold_workspace(connection, tenant_id, file.sharing.workspace_id)
+        await self._blobs.put(tenant_id, file.sha256, upload.content)
         async with tenant_transaction(self._pool, tenant_id) as connection:
             space = file.sharing.space
             if file.sharing.workspace_id is not None:
@@ -114,7 +118,11 @@ class Intake:
             DocumentNotFound: also when it is another tenant's, or deleted.
             EmptyFile, TooLarge, UnsupportedFormat, Unavailable: as in :meth:`add`.
         """
-        file = await self._keep(tenant_id, upload)
+        file = self._checked(upload)
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            if await newest_of(connection, tenant_id, document_id) is None:
+                raise DocumentNotFound  # before its bytes are kept for nobody
+        await self._blobs.put(tenant_id, file.sha256, upload.content)
         async with tenant_transaction(self._pool, tenant_id) as connection:
             document = await lock_document(connection, tenant_id, document_id)
             newest = await newest_of(connection, tenant_id, document_id)
@@ -126,8 +134,8 @@ class Intake:
                 await edit_document(connection, document_id, said)
             return taken
 
-    async def _keep(self, tenant_id: str, upload: Upload) -> NewFile:
-        """Check the file and store its bytes."""
+    def _checked(self, upload: Upload) -> NewFile:
+        """The file, if it is one that is taken in."""
         if not upload.content:
             raise EmptyFile
         if len(upload.content) > self.max_bytes:
@@ -139,7 +147,6 @@ class Intake:
         if kind is None:
             raise UnsupportedFormat
         sha256 = hashlib.sha256(upload.content).digest()
-        await self._blobs.put(tenant_id, sha256, upload.content)
         return NewFile(
             filename=filename,
             media_type=kind.media_type,

@@ -100,6 +100,24 @@ def test_an_upload_is_answered_from_and_so_is_its_next_version(  # noqa: PLR0915
     assert (stats["totals"]["documents"], stats["totals"]["versions"]) == (1, 2)
 
 
+def test_a_file_for_nowhere_leaves_no_bytes(tenant: httpx.Client) -> None:
+    accepted = upload(tenant, NINE)
+    finished(tenant, accepted["job"])
+    document = f"/api/v1/docs/{accepted['document']['id']}"
+    assert tenant.delete(document).is_success
+    form = {"visibility": "workspace", "workspace_id": "wsp_nobodys"}
+    nowhere = [
+        ("PUT", document, {}),
+        ("PUT", "/api/v1/docs/doc_none", {}),
+        ("POST", "/api/v1/docs", form),
+    ]
+    for number, (method, path, fields) in enumerate(nowhere):
+        file = {"file": ("a.txt", f"Nobody keeps number {number}.")}
+        assert tenant.request(method, path, files=file, data=fields).status_code == 404
+    check = tenant.get("/api/v1/admin/corpus/check").json()
+    assert check["healthy"], check
+
+
 def test_a_page_is_shown_with_the_quote_marked(tenant: httpx.Client) -> None:
     document = ingested(tenant, NINE)
     said = answer(tenant)
@@ -107,6 +125,8 @@ def test_a_page_is_shown_with_the_quote_marked(tenant: httpx.Client) -> None:
     plain = tenant.get(path)
     marked = tenant.get(path, params={"highlight": said["answer_id"]})
     assert plain.headers["content-type"] == marked.headers["content-type"] == "image/png"
+    assert plain.headers["cache-control"].startswith("private")
+    assert plain.headers["vary"] == "Authorization, X-API-Key"
     assert plain.content.startswith(b"\x89PNG")
     assert plain.content != marked.content
     assert tenant.get(path, params={"highlight": "ans_unknown"}).content == plain.content

@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.auth.keys import create_key
 from tests.acceptance.conftest import Api, serving
+from tests.acceptance.test_documents import NINE, ingested
 from tests.conftest import ROOT, SECRET, FreshDatabase
 
 QUESTION = {"question": "How many data storage files can be open at once?"}
@@ -153,9 +154,24 @@ def test_the_events_of_an_answer_make_up_the_whole(api: Api) -> None:
     assert "search;dur=" in reply.headers["server-timing"]
 
 
-def test_accepting_events_asks_for_them(client: httpx.Client) -> None:
-    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": "text/event-stream"})
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/event-stream",
+        "Text/Event-Stream",
+        "application/json;q=0.9, text/event-stream; q=0.5",
+        "text/event-stream;charset=utf-8",
+    ],
+)
+def test_accepting_events_asks_for_them(client: httpx.Client, accept: str) -> None:
+    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": accept})
     assert whole(parsed(reply.text))["status"] == "complete"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream;q=0, */*", "x-text/event-streams"])
+def test_accepting_no_events_does_not(client: httpx.Client, accept: str) -> None:
+    reply = client.post("/api/v1/chat", json=QUESTION, headers={"Accept": accept})
+    assert reply.json()["status"] == "complete"
 
 
 def test_an_abstention_is_told_like_an_answer(client: httpx.Client) -> None:
@@ -495,3 +511,33 @@ def test_whoever_leaves_a_websocket_stops_the_provider(chat: httpx.Client, fake:
 def socket_of(chat: httpx.Client) -> ClientConnection:
     address = str(chat.base_url).replace("http", "ws").rstrip("/") + "/ws"
     return connect(address, additional_headers={"X-API-Key": chat.headers["X-API-Key"]})
+
+
+def test_what_a_model_says_without_citing_is_gone_with_its_documents(
+    modelled: list[httpx.Client], fake: Fake, new_key: str, worker: None
+) -> None:
+    """What it was shown it may have told, and what was said before it may have repeated."""
+    url = modelled[0].base_url
+    with httpx.Client(base_url=url, headers={"X-API-Key": new_key}, timeout=60) as client:
+        downlink = ingested(client, NINE)
+        other = ingested(client, b"The canteen sends lunch to the downlink room.", name="a.txt")
+        fake.behave("says:They are nine packets in each second.")
+        asked = {"question": "How many packets does the downlink send?", "session_id": "s"}
+        keyed = {"Idempotency-Key": "k"}
+        first = client.post("/api/v1/chat", json=asked, headers=keyed).json()
+        assert ("nine" in first["answer"], first["citations"]) == (True, [])
+        fake.behave("says:As I said, nine packets.")
+        here = {"document_ids": [other["id"]]}
+        again = {"question": "What does the canteen send?", "session_id": "s", "filters": here}
+        assert "nine" in client.post("/api/v1/chat", json=again).json()["answer"]
+        turns = client.get("/api/v1/sessions/s").json()["turns"]
+        assert [(turn["citations"], turn["stale"]) for turn in turns] == [([], False)] * 2
+
+        removed = client.delete(f"/api/v1/docs/{downlink['id']}").json()["removed"]
+        assert removed["memory_turns"] == 2
+        assert "nine" not in client.get("/api/v1/sessions/s").text
+        fake.behave("says:Nobody knows.")
+        replayed = client.post("/api/v1/chat", json=asked, headers=keyed)
+        assert "nine" not in replayed.text
+        assert "idempotent-replayed" not in replayed.headers
+        assert all("nine" not in json.dumps(call["body"]) for call in fake.calls())

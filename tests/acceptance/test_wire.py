@@ -1,6 +1,8 @@
 """What no HTTP client sends, byte by byte: refused, bounded, never taken for two requests."""
 
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -124,6 +126,14 @@ def test_requests_sent_ahead_are_answered_in_order(api: Api) -> None:
         assert until_closed(wire).count(b"HTTP/1.1 200 OK\r\n") == 100
 
 
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/health"])
+def test_a_probe_may_be_asked_for_its_head(api: Api, path: bytes) -> None:
+    """As monitors do."""
+    said = ask(api, b"HEAD " + path + b" HTTP/1.1\r\nConnection: close\r\n", HOST, b"\r\n")
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.endswith(b"\r\n\r\n")
+
+
 def test_ten_thousand_ranges_are_no_more_than_the_file(api: Api) -> None:
     """Of the one file that strangers get; each range costs a part of its own in the answer."""
     script = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nConnection: close\r\n" + HOST
@@ -154,3 +164,35 @@ def test_a_packed_body_is_not_unpacked(api: Api) -> None:
     )  # fmt: skip
     said = ask(api, head, packed)
     assert said[9:12] in (b"415", b"422")
+
+
+def test_a_slash_too_many_sends_nobody_elsewhere(api: Api) -> None:
+    """Not to another host, and not from https to the http that is spoken behind a proxy."""
+    key = b"X-API-Key: " + api.key.encode() + b"\r\nConnection: close\r\n"
+    for path in (b"/api/v1/docs/", b"/v1/chat/completions/", b"/livez/"):
+        said = ask(api, b"GET " + path + b" HTTP/1.1\r\nHost: elsewhere.example\r\n", key, b"\r\n")
+        assert said.startswith(b"HTTP/1.1 404 ")
+        assert b"elsewhere" not in said
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/docs", b"/api/v1/chat"])
+@pytest.mark.parametrize("sent", [b"", b'--x\r\nContent-Disposition: form-data; name="file"'])
+def test_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(
+    api: Api, path: bytes, sent: bytes
+) -> None:
+    def counted(status: int) -> float:
+        pattern = rf'http_requests_total{{handler="{path.decode()}",.*status="{status}"}} (\S+)'
+        return sum(float(n) for n in re.findall(pattern, httpx.get(f"{api.url}/metrics").text))
+
+    key = b"X-API-Key: " + api.key.encode() + b"\r\nContent-Length: 90000\r\n"
+    kind = JSON if b"chat" in path else b"Content-Type: multipart/form-data; boundary=x\r\n"
+    errors, left = counted(500), counted(499)
+    with line(api) as wire:
+        wire.sendall(post(key, kind, b"Expect: 100-continue\r\n", to=path))
+        assert wire.recv(100).startswith(b"HTTP/1.1 100 ")  # the body is being read
+        wire.sendall(sent)
+    for _ in range(100):
+        if counted(499) == left + 1 or counted(500) > errors:
+            break
+        time.sleep(0.05)
+    assert (counted(499), counted(500)) == (left + 1, errors)

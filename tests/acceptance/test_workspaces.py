@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,10 @@ WORKSPACES, DOCS = "/api/v1/workspaces", "/api/v1/docs"
 CODE_WORD = "marzipan4711"
 NOTE = f"The vault of the house opens at seven. The code word of the vault is {CODE_WORD}."
 ASKED = {"question": "What is the code word of the vault?"}
+COMPLETION = {
+    "model": "docent",
+    "messages": [{"role": "user", "content": "What is the code word of the vault?"}],
+}
 
 
 class Person:
@@ -182,6 +187,51 @@ def test_a_conversation_forgets_what_its_caller_may_see_no_more(
     assert CODE_WORD in bob.http.get("/api/v1/sessions/ses_vault").text
     assert ann.http.patch(f"{DOCS}/{document}", json={"visibility": "private"}).is_success
     assert CODE_WORD not in bob.http.get("/api/v1/sessions/ses_vault").text
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/api/v1/chat", ASKED),
+        ("/api/v1/chat", {**ASKED, "stream": True}),
+        ("/v1/chat/completions", COMPLETION),
+        ("/v1/chat/completions", {**COMPLETION, "stream": True}),
+    ],
+)
+def test_what_was_told_is_told_again_only_while_it_may_be_seen(
+    ann: Person, bob: Person, path: str, asked: dict[str, Any], deleted: bool
+) -> None:
+    document = f"{DOCS}/{ready(ann, ann.upload())}"
+    keyed = {"Idempotency-Key": "vault"}
+    first = bob.http.post(path, json=asked, headers=keyed)
+    assert CODE_WORD in first.text
+    again = bob.http.post(path, json=asked, headers=keyed)
+    assert (again.text, again.headers["idempotent-replayed"]) == (first.text, "true")
+    if deleted:
+        assert ann.http.delete(document).is_success
+    else:
+        assert ann.http.patch(document, json={"visibility": "private"}).is_success
+    after = bob.http.post(path, json=asked, headers=keyed)
+    assert after.status_code == 200
+    assert CODE_WORD not in after.text
+    assert "idempotent-replayed" not in after.headers
+    # What is answered now is what the key gets from now on.
+    assert bob.http.post(path, json=asked, headers=keyed).text == after.text
+
+
+def test_a_stream_is_taken_up_again_only_while_its_documents_may_be_seen(
+    ann: Person, bob: Person
+) -> None:
+    document = f"{DOCS}/{ready(ann, ann.upload())}"
+    told = bob.http.post("/api/v1/chat", json={**ASKED, "stream": True}).text
+    assert CODE_WORD in told
+    events = f"/api/v1/answers/{json.loads(told.split()[5])['answer_id']}/events"
+    assert bob.http.get(events).text == told
+    assert ann.http.patch(document, json={"visibility": "private"}).is_success
+    for headers in ({}, {"Last-Event-ID": "3"}):
+        gone = bob.http.get(events, headers=headers)
+        assert (gone.status_code, gone.json()["code"]) == (404, "answer_not_found")
 
 
 def test_a_role_that_is_taken_back_takes_its_sight_with_it(firm: Firm, ann: Person) -> None:

@@ -1,6 +1,6 @@
 """A stream's last frame is told once the answer can be given again, and whatever comes of that."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -26,7 +26,7 @@ class KeptTurn:
         self.error = error
         self.response: Response | None = None
 
-    async def keep(self, response: Response) -> None:
+    async def keep(self, response: Response, rests_on: Iterable[str]) -> None:
         if self.error is not None:
             raise self.error
         self.response = response

@@ -71,6 +71,7 @@ async def test_every_answer_says_how_it_may_be_used() -> None:
     assert policy is not None
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
+    assert reply.header("cache-control") == "no-store"
 
 
 async def test_callers_over_tls_are_to_come_back_so() -> None:
@@ -82,11 +83,13 @@ async def test_callers_over_tls_are_to_come_back_so() -> None:
 async def test_a_page_has_a_policy_of_its_own() -> None:
     async def page(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-security-policy", b"default-src 'self'"), (b"x-frame-options", b"x")]
+        headers.append((b"cache-control", b"public"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
     reply = await call(RequestContext(page))
     assert reply.header("content-security-policy") == "default-src 'self'"
+    assert reply.header("cache-control") == "public"
     assert reply.header("x-frame-options") == "DENY"
 
 
