@@ -63,7 +63,7 @@ class Span:
         """Add what was said, some ``chars`` long, if the operator wants it.
 
         ``text`` is called when the span leaves, and never if it does not: masking a prompt takes
-        up to 2 ms, for which nobody waits then.
+        about 1 ms, for which nobody waits then.
         """
 
     def share(self, about: About, attributes: Mapping[str, Value]) -> None:

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MOST_WAITING, MOST_WAITING_CHARS = 2048, 4_000_000
 #: Spans of one delivery, and what was said in them.
 BATCH, BATCH_CHARS = 100, 200_000
-#: Encoding lets others go on after so long; a long prompt, which has to be masked, takes 2 ms.
+#: Encoding lets others go on after so long; a long prompt, which has to be masked, takes 1 ms.
 SLICE_S = 0.0005
 EVERY_S = 1.0
 #: Between two tries at a receiver that is away, at the most.
