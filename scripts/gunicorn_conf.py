@@ -95,6 +95,7 @@ graceful_timeout = DRAIN_S + 1
 keepalive = 65  # seconds; more than the usual 60 of a proxy, which must be the one to hang up
 control_socket_disable = True
 loglevel = "warning"
+errorlog = None  # no handler of its own; see on_starting
 proc_name = "docent-api"
 
 
