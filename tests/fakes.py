@@ -146,13 +146,21 @@ class Recorder(NullBackend):
 
 
 class KeptSpans:
-    """An exporter of traces that keeps what it is given."""
+    """An exporter of traces that keeps what it is given, of so many traces."""
 
-    def __init__(self) -> None:
+    def __init__(self, rooms: int = 1_000_000) -> None:
         self.spans: list[KeptSpan] = []
         self.scores: list[Score] = []
+        self._rooms = rooms
+        self.refused = 0
+
+    def accepts(self) -> bool:
+        self._rooms -= 1
+        self.refused += self._rooms < 0
+        return self._rooms >= 0
 
     def take(self, span: KeptSpan) -> None:
+        span.spelt_out()
         self.spans.append(span)
 
     def score(self, score: Score) -> None:

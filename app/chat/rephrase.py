@@ -97,9 +97,10 @@ class Rephraser:
             rewritten, used = await self._rewritten(_rewriting(question, account=account))
             kept = _rewritten(rewritten, question.text)
             span.note({"docent.rewrite.by": "words" if kept is None else "model"})
-            span.quote("docent.question", lambda: masked(question.text))
-            span.quote("docent.answer", lambda: masked(kept or by_words))
-        return kept or by_words, used
+            asked, chosen = question.text, kept or by_words
+            span.quote("docent.question", lambda: masked(asked), len(asked))
+            span.quote("docent.answer", lambda: masked(chosen), len(chosen))
+        return chosen, used
 
     async def _rewritten(self, request: CompletionRequest) -> tuple[str, Usage]:
         """What a model says, nothing if it fails or takes too long, and what it took."""

@@ -24,7 +24,8 @@ def trace_question(caller: Caller, question: Question) -> None:
         "docent.tenant.id": caller.tenant_id,
     }
     span.share("question", shared)
-    span.quote("docent.question", lambda: masked(question.text))
+    text = question.text  # not all that came with it, for as long as the span waits
+    span.quote("docent.question", lambda: masked(text), len(text))
 
 
 def trace_answer(answer: Answer) -> None:
@@ -41,4 +42,5 @@ def trace_answer(answer: Answer) -> None:
             "docent.answer.groundedness": answer.groundedness,
         }
     )
-    span.quote("docent.answer", lambda: masked(answer.text))
+    text = answer.text
+    span.quote("docent.answer", lambda: masked(text), len(text))

@@ -13,18 +13,23 @@ MASK = "***"
 #: Deeper values are masked whole.
 _DEEPEST = 6
 
-#: By their look. What stands in a group before the secret stays, to say what was there.
+#: By their look. What stands in a group before the secret stays, to say what was there. The first
+#: line holds wherever one may begin, and with what gives nothing back (``++``) passes over prose
+#: quickly: 1 ms for a long prompt, which was 8 ms.
 _SECRET = re.compile(
-    r"(?P<scheme>\b(?:Bearer|Basic)\s+)[\w.~+/=-]{6,}"
-    r"|(?P<url>\b[a-z][\w+.-]{1,20}://[^\s/@:]{0,200}:)[^\s/]{1,500}(?=@)"
-    r"|(?P<name>(?<![\w-])[\w-]{0,40}?(?:api[_-]?key|token|secret|passw(?:or)?d|passphrase"
-    r"|authorization|cookie)[\"']?\s*[=:]\s*[\"']?)(?!(?:Bearer|Basic)\s)[^\s\"'&,;}]{4,}"
+    r"(?<!\w)(?=[\w.+%-])(?:"
+    r"(?P<scheme>(?:Bearer|Basic)\s+)[\w.~+/=-]{6,}"
+    r"|(?P<url>[a-z][\w+.-]{1,20}+://[^\s/@:]{0,200}+:)[^\s/]{1,500}(?=@)"
+    # The name must end its word, before a colon or the like: words that do not are left at once.
+    r"|(?P<name>(?<!-)(?=[\w-]{4,53}+[\"']?\s*[=:])[\w-]{0,40}?(?:api[_-]?key|token|secret"
+    r"|passw(?:or)?d|passphrase|authorization|cookie)[\"']?\s*[=:]\s*[\"']?)"
+    r"(?!(?:Bearer|Basic)\s)[^\s\"'&,;}]{4,}"
     # A JSON Web Token; our keys, refresh tokens and clients' secrets; webhooks', OpenAI's and its
     # like, Groq's, Google's, AWS's, others'.
-    r"|\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*){1,3}"
-    r"|\b(?:d[krs]|whsec|gsk|xai|hf|ghp|gho|glpat|pk|rk)_[\w-]{8,}|\bsk-[\w-]{8,}"
-    r"|\bAIza[\w-]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|(?<![\w.+%-])[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}",
+    r"|eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*){1,3}"
+    r"|(?:d[krs]|whsec|gsk|xai|hf|ghp|gho|glpat|pk|rk)_[\w-]{8,}|sk-[\w-]{8,}"
+    r"|AIza[\w-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|(?<![.+%-])[\w.+%-]{1,64}+@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})",
     re.IGNORECASE,
 )
 #: Nothing that is masked is without one of these; to look for them takes a tenth of the time.

@@ -172,7 +172,12 @@ class _Wire(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Any], asyncio.TimerHandle]] = deque()
         self._transport: asyncio.Transport
         self._late = False
-        self.lost = False
+        self._closed = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be sent any more; known before ``connection_lost`` says it."""
+        return self._closed or self._transport.is_closing()
 
     def call(self, parts: tuple[Any, ...]) -> "asyncio.Future[Any]":
         """Send one command; whoever no longer waits for its reply may cancel it."""
@@ -180,13 +185,16 @@ class _Wire(asyncio.Protocol):
             parts = (*parts[0].split(), *parts[1:])
         packed = hiredis.pack_command(parts)
         reply = self._loop.create_future()
+        if self.lost:
+            reply.set_exception(RedisConnectionError("The connection to Redis was lost."))
+            return reply
         timer = self._loop.call_later(self._timeout_s, self._give_up)
         self._waiting.append((reply, timer))
         self._transport.write(packed)
         return reply
 
     def close(self) -> None:
-        self.lost = True
+        self._closed = True
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -196,6 +204,11 @@ class _Wire(asyncio.Protocol):
         reader = self._reader
         reader.feed(data)
         while (reply := reader.gets()) is not _MORE:
+            if not self._waiting:
+                # Said unasked: that it takes no more clients, or nobody from outside. To take it
+                # for the next command's reply would put all later ones out of step.
+                self.close()
+                return
             waiting, timer = self._waiting.popleft()
             timer.cancel()
             if waiting.done():  # cancelled
@@ -206,7 +219,7 @@ class _Wire(asyncio.Protocol):
                 waiting.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
+        self._closed = True
         for waiting, timer in self._waiting:
             timer.cancel()
             if not waiting.done():

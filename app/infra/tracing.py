@@ -59,8 +59,12 @@ class Span:
     def note(self, attributes: Mapping[str, Value | None]) -> None:
         """Add what is known by now; None is left out."""
 
-    def quote(self, name: str, text: Callable[[], str]) -> None:
-        """Add what was said, masked, if the operator wants it; ``text`` is not called otherwise."""
+    def quote(self, name: str, text: "Callable[[], Masked]", chars: int) -> None:
+        """Add what was said, some ``chars`` long, if the operator wants it.
+
+        ``text`` is called when the span leaves, and never if it does not: masking a prompt takes
+        about 1 ms, for which nobody waits then.
+        """
 
     def share(self, about: About, attributes: Mapping[str, Value]) -> None:
         """Say what the whole trace is about; every span of it that ends from now on says so."""
@@ -103,8 +107,8 @@ class KeptSpan(Span):
     """One that leaves when it has ended."""
 
     __slots__ = (
-        "_clock", "_token", "attributes", "chars", "ended_ns", "error", "kind", "name",
-        "parent_id", "span_id", "started_ns", "trace",
+        "_clock", "_quotes", "_token", "attributes", "chars", "ended_ns", "error", "kind",
+        "name", "parent_id", "span_id", "started_ns", "trace",
     )  # fmt: skip
 
     def __init__(self, trace: _Trace, name: str, kind: Kind, parent_id: str) -> None:
@@ -116,6 +120,7 @@ class KeptSpan(Span):
         self.parent_id = parent_id
         self.attributes: dict[str, Value] = {}
         self.error: str | None = None
+        self._quotes: dict[str, Callable[[], Masked]] = {}
         #: Of what was said.
         self.chars = 0
         self.ended_ns = 0
@@ -134,11 +139,17 @@ class KeptSpan(Span):
     def note(self, attributes: Mapping[str, Value | None]) -> None:
         self.attributes.update({k: v for k, v in attributes.items() if v is not None})
 
-    def quote(self, name: str, text: Callable[[], str]) -> None:
+    def quote(self, name: str, text: "Callable[[], Masked]", chars: int) -> None:
         if self.trace.content:
-            said = text()
-            self.chars += len(said)
-            self.attributes[name] = said
+            self.chars += chars
+            self._quotes[name] = text
+
+    def spelt_out(self) -> Mapping[str, Value]:
+        """Its attributes, with what was said in it: masked by whoever asks first."""
+        while self._quotes:
+            name, text = self._quotes.popitem()
+            self.attributes[name] = text()
+        return self.attributes
 
     def share(self, about: About, attributes: Mapping[str, Value]) -> None:
         self.trace.about = about
@@ -189,9 +200,15 @@ def begin_span(
     return span
 
 
-def masked(text: str) -> str:
+class Masked(str):
+    """A text that may leave as it is."""
+
+    __slots__ = ()
+
+
+def masked(text: str) -> Masked:
     """``text`` as it may leave; masked before it is cut, so that no half of a secret is left."""
-    return clean(text)[:MOST_CHARS]
+    return Masked(clean(text)[:MOST_CHARS])
 
 
 def clean(text: str) -> str:
@@ -212,6 +229,9 @@ class Score:
 
 class Exporter(Protocol):
     """Where spans go; every call returns at once and raises nothing."""
+
+    def accepts(self) -> bool:
+        """Whether there is room for another trace; one that finds none anywhere is not begun."""
 
     def take(self, span: KeptSpan) -> None: ...
 
@@ -250,6 +270,11 @@ class Tracer:
         trace_id = told["trace"].decode() if told else os.urandom(16).hex()
         unwanted = told is not None and not int(told["flags"], 16) & 1
         if unwanted or int.from_bytes(os.urandom(_CHANCE_BYTES)) >= self._drawn_below:
+            return Span(trace_id)
+        # All are asked, for each counts what it refuses. While receivers are away, this is what
+        # keeps requests from paying for spans that would be thrown away.
+        accepted = [exporter.accepts() for exporter in self._exporters]
+        if not any(accepted):
             return Span(trace_id)
         trace = _Trace(trace_id, self._content, self._deliver)
         return KeptSpan(trace, name, kind, told["parent"].decode() if told else "")

@@ -7,6 +7,7 @@ Written by hand for the reasons of ``metrics_otlp.py``: https://opentelemetry.io
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,13 +19,15 @@ import orjson
 import structlog
 
 from app.infra.metrics import Metrics
-from app.infra.tracing import KeptSpan, Kind, Score, Value, clean
+from app.infra.tracing import KeptSpan, Kind, Masked, Score, Value, clean
 
 log = structlog.get_logger(__name__)
 #: Spans that wait, and what was said in them, in characters: some 5 MB of each.
 MOST_WAITING, MOST_WAITING_CHARS = 2048, 4_000_000
-#: Spans of one delivery, whose encoding keeps the event loop for 2 ms, and what was said in them.
+#: Spans of one delivery, and what was said in them.
 BATCH, BATCH_CHARS = 100, 200_000
+#: Encoding lets others go on after so long; a long prompt, which has to be masked, takes 1 ms.
+SLICE_S = 0.0005
 EVERY_S = 1.0
 #: Between two tries at a receiver that is away, at the most.
 MOST_PAUSE_S = 30.0
@@ -53,6 +56,8 @@ class OtlpExporter:
         self._metrics = metrics
         self._waiting: deque[KeptSpan] = deque()
         self._chars = 0
+        #: The next delivery, encoded once for all its tries.
+        self._next: tuple[list[KeptSpan], bytes] | None = None
         self._tries = 0
         self._client: aiohttp.ClientSession | None = None
         #: Whether the last delivery failed.
@@ -64,13 +69,21 @@ class OtlpExporter:
             }
         )
 
+    def accepts(self) -> bool:
+        """Whether another span may wait; one that may not is counted."""
+        return self._has_room(1)
+
     def take(self, span: KeptSpan) -> None:
         """Let a span wait, or drop it when too many do."""
-        if len(self._waiting) >= MOST_WAITING or self._chars + span.chars > MOST_WAITING_CHARS:
-            self._metrics.spans_dropped(self.name, "full")
-            return
-        self._waiting.append(span)
-        self._chars += span.chars
+        if self._has_room(span.chars):
+            self._waiting.append(span)
+            self._chars += span.chars
+
+    def _has_room(self, chars: int) -> bool:
+        if len(self._waiting) < MOST_WAITING and self._chars + chars <= MOST_WAITING_CHARS:
+            return True
+        self._metrics.spans_dropped(self.name, "full")
+        return False
 
     def score(self, score: Score) -> None:
         """Nothing: OTLP has no word for it."""
@@ -102,9 +115,13 @@ class OtlpExporter:
     async def push(self) -> bool:
         """Deliver what waits; False when the receiver is better left alone for a while."""
         while self._waiting:
-            batch = self._batch()
-            if not await self._delivered(self._url, self.message(batch), len(batch)):
+            if self._next is None:
+                batch = self._batch()
+                self._next = batch, await self._message(batch)
+            batch, body = self._next
+            if not await self._delivered(self._url, body, len(batch)):
                 return False
+            self._next = None
             for span in batch:
                 self._waiting.popleft()
                 self._chars -= span.chars
@@ -153,9 +170,16 @@ class OtlpExporter:
         if not self.away:
             log.warning("traces_not_delivered", exporter=self.name, **facts)
 
-    def message(self, spans: Sequence[KeptSpan]) -> bytes:
-        """The body of a delivery (ExportTraceServiceRequest)."""
-        scope = {"scope": {"name": "docent"}, "spans": list(map(self._encoded, spans))}
+    async def _message(self, spans: Sequence[KeptSpan]) -> bytes:
+        """The body of a delivery (ExportTraceServiceRequest), made in slices."""
+        encoded: list[orjson.Fragment] = []
+        began = time.perf_counter()
+        for span in spans:
+            encoded.append(orjson.Fragment(orjson.dumps(self._encoded(span))))
+            if time.perf_counter() - began > SLICE_S:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+        scope = {"scope": {"name": "docent"}, "spans": encoded}
         resource = {"resource": {"attributes": self._resource}, "scopeSpans": [scope]}
         return orjson.dumps({"resourceSpans": [resource]})
 
@@ -176,7 +200,7 @@ class OtlpExporter:
 
     def attributes(self, span: KeptSpan) -> dict[str, Value]:
         """What the receiver is told of a span, not masked yet."""
-        found = {**span.trace.shared, **span.attributes}
+        found = {**span.trace.shared, **span.spelt_out()}
         if span.error is not None:
             found["error.type"] = span.error
         return found
@@ -188,7 +212,7 @@ def _attributes(values: Mapping[str, Value]) -> list[dict[str, Any]]:
 
 def _value(value: Value) -> dict[str, Any]:
     if isinstance(value, str):
-        return {"stringValue": clean(value)}
+        return {"stringValue": value if isinstance(value, Masked) else clean(value)}
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from app.infra.tracing import MOST_CHARS, Span, begin_span, masked
+from app.infra.tracing import MOST_CHARS, Masked, Span, begin_span, masked
 from app.llm.completion import Attempt, Completion, CompletionRequest, Message
 from app.llm.order import Hop
 
@@ -26,7 +26,7 @@ def begin_attempt(hop: Hop, request: CompletionRequest) -> Span:
         },
         kind="internal" if hop.is_builtin else "client",
     )
-    span.quote("gen_ai.input.messages", lambda: said(request.messages))
+    _quote(span, "gen_ai.input.messages", request.messages)
     return span
 
 
@@ -49,12 +49,15 @@ def end_attempt(span: Span, attempt: Attempt, completion: Completion | None) -> 
         }
     )
     if completion is not None:
-        answer = Message("assistant", completion.text)
-        span.quote("gen_ai.output.messages", lambda: said([answer]))
+        _quote(span, "gen_ai.output.messages", [Message("assistant", completion.text)])
     span.end(None if attempt.outcome == "ok" else attempt.outcome)
 
 
-def said(messages: Sequence[Message]) -> str:
+def _quote(span: Span, name: str, messages: Sequence[Message]) -> None:
+    span.quote(name, lambda: said(messages), sum(len(one.content) for one in messages))
+
+
+def said(messages: Sequence[Message]) -> Masked:
     """Messages as the conventions have them, the last ones, each masked before it is encoded."""
     left, kept = MOST_CHARS, []
     for message in reversed(messages):
@@ -62,4 +65,4 @@ def said(messages: Sequence[Message]) -> str:
         left -= len(content)
         if content:
             kept.append({"role": message.role, "parts": [{"type": "text", "content": content}]})
-    return orjson.dumps(kept[::-1]).decode()
+    return Masked(orjson.dumps(kept[::-1]).decode())

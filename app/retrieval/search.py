@@ -104,7 +104,7 @@ class Retriever:
             "gen_ai.retrieval.top_k": top_k,
         }
         with begin_span("retrieval chunks", asked) as span:
-            span.quote("gen_ai.retrieval.query.text", lambda: masked(question))
+            span.quote("gen_ai.retrieval.query.text", lambda: masked(question), len(question))
             retrieved = await self._retrieve(question, scope, top_k=top_k)
             passages = retrieved.passages
             span.note(

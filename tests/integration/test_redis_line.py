@@ -150,6 +150,31 @@ async def test_it_connects_again_after_redis_was_away(door: RedisDoor) -> None:
         assert await asyncio.gather(*(line.ping() for _ in range(10))) == [True] * 10
 
 
+def test_a_redis_that_takes_nobody_in_is_away() -> None:
+    """Too many clients, or a protected one: it says so unasked, and hangs up."""
+
+    async def full(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"-ERR max number of clients reached\r\n")
+        writer.close()
+
+    broken: list[dict[str, object]] = []
+
+    async def ask() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: broken.append(what))
+        server = await asyncio.start_server(full, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, opened(f"redis://127.0.0.1:{port}", timeout_s=2) as line:
+            for _ in range(50):
+                with pytest.raises(RedisError):
+                    await line.ping()
+                pipeline = line.pipeline(transaction=False).get("a").get("b")
+                with pytest.raises(RedisError):
+                    await pipeline.execute()
+
+    uvloop.run(ask())
+    assert broken == []
+
+
 async def test_many_that_come_while_it_connects_share_the_connection(
     servers: ServerUrls,
 ) -> None:

@@ -74,7 +74,9 @@ def test_levels_and_secrets(form: str) -> None:
     assert "oops" in text
     assert "canary" not in text.replace('"canary" * 4', "").replace("hunter2-canary", "")
     assert "with ***" in text
-    assert "hunter2" not in text.replace('fail("hunter2-canary")', "")
+    # From 3.13 on a traceback quotes the line of a program that is given with -c.
+    quoted = text.replace('\\"', '"').replace('fail("hunter2-canary")', "")
+    assert "hunter2" not in quoted
 
 
 def test_the_same_lines_are_in_the_file_of_the_process(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def test_a_password_in_a_url_never_comes_through(password: str, scheme: str) -> 
         ('{"password": "hunter2!", "a": 1}', '{"password": "***", "a": 1}'),
         ("mail ada.lovelace+x@example.co.uk now", "mail *** now"),
         ("AKIAIOSFODNN7EXAMPLE", "***"),
+        ("my-own_api-key = 'abcd1'", "my-own_api-key = '***'"),
+        ("x" * 40 + "token: abcd1", "x" * 40 + "token: ***"),
+        ("f(ada@example.org)%ada", "f(***)%ada"),
+        ("%ada+x@example.org", "***"),
+        ("-sk-abcdefgh/eyJabcde.b.c", "-***/***"),
     ],
 )
 def test_secrets_are_told_by_look_and_name(text: str, left: str) -> None:
@@ -64,8 +69,8 @@ def test_secrets_are_told_by_look_and_name(text: str, left: str) -> None:
     [
         "request", "/api/v1/docs/doc_ks2v7m4q6x3y5z7a2b4c6d8e9f", "2026-11-26T03:00:00Z",
         "prompt_tokens=812 completion_tokens: 64", "key_id=key_abc", "http://127.0.0.1:8000/v1",
-        "the token was refused", "sk-learn", "a@b", "task-force", "Basic rules apply",
-        "",
+        "the token was refused", "x" * 41 + "token: abcd1", "sk-learn", "a@b", "task-force",
+        "Basic rules apply", "",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_comes_through(text: str) -> None:

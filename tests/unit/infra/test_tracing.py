@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import NotFound
-from app.infra.tracing import MOST_CHARS, KeptSpan, Score, Tracer, begin_span, current_span, masked
+from app.infra.tracing import (
+    MOST_CHARS,
+    KeptSpan,
+    Masked,
+    Score,
+    Tracer,
+    begin_span,
+    current_span,
+    masked,
+)
 from tests.fakes import KeptSpans
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -41,7 +50,7 @@ async def test_what_happens_in_tasks_of_a_trace_is_within_it() -> None:
 
 
 def test_where_nobody_looks_nothing_is_made() -> None:
-    def text() -> str:
+    def text() -> Masked:
         raise AssertionError("nobody wants it")
 
     kept = KeptSpans()
@@ -52,7 +61,7 @@ def test_where_nobody_looks_nothing_is_made() -> None:
         with root, begin_span("within", {}) as span:
             root.rename("other")
             root.share("job", {})
-            root.quote("said", text)
+            root.quote("said", text, 1)
             span.note({"n": 1})
             root.drop()
             assert current_span().kept_trace_id is None
@@ -64,7 +73,7 @@ def test_only_what_was_wanted_is_said() -> None:
     off, on = KeptSpans(), KeptSpans()
     for kept, content in ((off, False), (on, True)):
         with Tracer([kept], content=content).begin("root", kind="server") as root:
-            root.quote("said", lambda: "hello")
+            root.quote("said", lambda: masked("hello"), 5)
     assert off.spans[0].attributes == {}
     assert (on.spans[0].attributes, on.spans[0].chars) == ({"said": "hello"}, 5)
 
@@ -79,6 +88,15 @@ def test_a_caller_may_name_the_trace_and_ask_for_none() -> None:
     unwanted = tracer.begin("root", kind="server", traceparent=WANTED[:-2] + b"00")
     assert (unwanted.trace_id, unwanted.kept_trace_id) == (TRACE, None)
     assert unwanted.logged == {"trace_id": TRACE}
+
+
+def test_a_trace_that_nobody_has_room_for_is_not_begun() -> None:
+    full, roomy = KeptSpans(rooms=0), KeptSpans(rooms=1)
+    tracer = Tracer([full, roomy])
+    assert tracer.begin("root", kind="server").kept_trace_id
+    late = tracer.begin("root", kind="server", traceparent=WANTED)
+    assert (late.trace_id, late.kept_trace_id) == (TRACE, None)
+    assert (full.refused, roomy.refused) == (2, 1), "each counts what it refuses"
 
 
 def test_a_caller_cannot_make_us_keep_more() -> None:
@@ -133,6 +151,24 @@ def test_a_span_ends_once_and_one_that_was_dropped_never() -> None:
     with tracer.begin("dropped", kind="server") as root:
         root.drop()
     assert [(span.name, span.error) for span in kept.spans] == [("root", "cut")]
+
+
+def test_nobody_waits_for_the_masking_of_what_was_said() -> None:
+    asked: list[str] = []
+
+    def text() -> Masked:
+        asked.append("now")
+        return masked("Ask ada@example.org.")
+
+    taken: list[KeptSpan] = []
+    kept = KeptSpans()
+    kept.take = taken.append  # type: ignore[method-assign] # who does not look at it yet
+    with Tracer([kept], content=True).begin("root", kind="server") as root:
+        root.quote("said", text, 20)
+    assert (asked, taken[0].chars) == ([], 20)
+    assert taken[0].spelt_out() == {"said": "Ask ***."}
+    assert taken[0].spelt_out() == {"said": "Ask ***."}
+    assert asked == ["now"], "once, however many exporters there are"
 
 
 def test_no_half_of_a_secret_is_left_by_a_cut() -> None:

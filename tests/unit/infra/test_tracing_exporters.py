@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.infra.metrics import Metrics
+from app.infra.tracing import masked
 from app.infra.tracing_exporters import open_tracing
 from app.settings import Settings
 from tests.collector import LANGFUSE, OTLP, Collector, collecting
@@ -54,7 +55,7 @@ async def test_both_get_what_is_left_at_the_end(collector: Collector) -> None:
     async with open_tracing(chosen, Metrics()) as tracer:
         with tracer.begin("root", kind="server") as root:
             root.share("question", {})
-            root.quote("docent.question", lambda: "How large?")
+            root.quote("docent.question", lambda: masked("How large?"), 10)
     assert collector.named("root").attributes["docent.question"] == "How large?"
     assert collector.named("root", LANGFUSE)
     sent = next(delivery for delivery in collector.deliveries if delivery.path == OTLP)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.infra.metrics import Metrics
-from app.infra.tracing import Score, Tracer, begin_span
+from app.infra.tracing import Score, Tracer, begin_span, masked
 from app.infra.tracing_langfuse import MOST_SCORES, LangfuseExporter
 from tests.collector import LANGFUSE, SCORES, Collector, collecting
 
@@ -33,8 +33,8 @@ def answer(exporter: LangfuseExporter) -> None:
     """A question that was answered by a model that stalled."""
     with Tracer([exporter], content=True).begin("POST /api/v1/chat", kind="server") as root:
         root.share("question", {"session.id": "key_1/ses_1", "user.id": "usr_1"})
-        root.quote("docent.question", lambda: "How large?")
-        root.quote("docent.answer", lambda: "10 MB.")
+        root.quote("docent.question", lambda: masked("How large?"), 10)
+        root.quote("docent.answer", lambda: masked("10 MB."), 6)
         begin_span("retrieval chunks", {"gen_ai.operation.name": "retrieval"}).end()
         span = begin_span("chat m", {"gen_ai.operation.name": "chat"}, kind="client")
         span.note(

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from app.infra import tracing_otlp
 from app.infra.metrics import Metrics
 from app.infra.metrics_catalogue import SPANS_DROPPED
-from app.infra.tracing import Tracer, begin_span
+from app.infra.tracing import KeptSpan, Masked, Tracer, begin_span
 from app.infra.tracing_otlp import (
     BATCH,
     BATCH_CHARS,
@@ -55,7 +56,7 @@ def speak(exporter: OtlpExporter, *chars: int) -> None:
     tracer = Tracer([exporter], content=True)
     for count in chars:
         with tracer.begin("root", kind="server") as root:
-            root.quote("said", lambda count=count: "x" * count)
+            root.quote("said", lambda count=count: Masked("x" * count), count)
 
 
 def dropped(told: Recorder) -> dict[str, float]:
@@ -142,6 +143,45 @@ async def test_who_waits_is_bounded(exporter: OtlpExporter, told: Recorder) -> N
     say(exporter, MOST_WAITING + 5)
     assert dropped(told) == {"full": 5}
     assert await exporter.push()
+
+
+async def test_a_full_exporter_costs_nobody_a_trace(exporter: OtlpExporter, told: Recorder) -> None:
+    say(exporter, MOST_WAITING)
+    assert Tracer([exporter]).begin("root", kind="server").kept_trace_id is None
+    assert dropped(told) == {"full": 1}
+    assert await exporter.push()
+    assert Tracer([exporter]).begin("root", kind="server").kept_trace_id
+
+
+async def test_a_delivery_is_encoded_once_and_lets_others_go_on(
+    collector: Collector, exporter: OtlpExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    turns = 0
+
+    def note(span: KeptSpan) -> dict[str, object]:
+        encoded.append(span.name)
+        return {"name": span.name}
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(tracing_otlp, "SLICE_S", 0)
+    monkeypatch.setattr(exporter, "_encoded", note)
+    say(exporter, 20)
+    collector.behaviour = "503"
+    task = asyncio.create_task(others())
+    turns_before = turns
+    batch = exporter._batch()
+    await exporter._message(batch)
+    assert turns - turns_before >= 20
+    task.cancel()
+    encoded.clear()
+    assert [await exporter.push() for _ in range(3)] == [False] * 3
+    assert len(encoded) == 20, "once for all its tries"
 
 
 def test_what_was_said_is_bounded_too(told: Recorder) -> None:
