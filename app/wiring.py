@@ -20,7 +20,7 @@ from app.auth.wiring import People, assemble_people
 from app.chat.answer_log import AnswerLog, open_answer_log
 from app.chat.cache import AnswerCache
 from app.chat.keeper import Keeper
-from app.chat.memory import Memory
+from app.chat.memory import Memory, open_memory
 from app.chat.pipeline import ChatLimits, ChatPipeline
 from app.chat.recording import Recordings
 from app.chat.spoken import SpokenQuestions
@@ -209,7 +209,7 @@ async def open_house(
         await provider.open()
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
-        memory = Memory(shared, pool)
+        memory = await stack.enter_async_context(open_memory(shared, pool))
         cache = assemble_cache(shared, embedder, settings, metrics)
         answers = await stack.enter_async_context(
             open_answer_log(shared, pool, kept_days=settings.query_log_days, metrics=metrics)

@@ -2,11 +2,13 @@
 
 A session belongs to one caller of one tenant. Turns that cite what has changed since are marked
 whenever they are read; those that cite a document that was deleted lose their text for good when
-it is deleted. Kept in Redis: while it is away, questions are answered without what was said before.
+it is deleted. Kept in Redis: while it is away, questions are answered without what was said before,
+and while it is full of what must not be evicted, new turns are not kept (ADR 0031).
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +17,8 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from app.auth.caller import Caller
-from app.chat.memory_scripts import EMPTY, REMEMBER
+from app.chat.memory_scripts import EMPTY, MARK_GONE, REMEMBER
+from app.chat.memory_sweep import IN_FLIGHT_S, forgetting_lapsed, keys_like
 from app.chat.turn import Turn
 from app.errors import NotFound, Unavailable
 from app.infra.postgres import Pool
@@ -27,10 +30,6 @@ from app.retrieval.standing import current_versions
 MOST_TURNS = 30
 #: Sessions of one caller that are listed; older ones go on existing until they lapse.
 MOST_SESSIONS = 1000
-#: No answer takes longer (TOTAL_TIMEOUT_S is an hour at the most).
-_IN_FLIGHT_S = 3600
-#: Keys looked at in one step of a scan, or in one command.
-_STEP = 500
 
 
 class SessionNotFound(NotFound):
@@ -62,8 +61,7 @@ class Memory:
     def __init__(self, redis: Guarded, pool: Pool) -> None:
         self._redis = redis
         self._pool = pool
-        self._remember: Any = None
-        self._empty: Any = None
+        self._scripts: dict[str, Any] = {}
 
     async def recall(self, caller: Caller, session_id: str) -> tuple[Turn, ...]:
         """The turns of a session, oldest first, as they stand now; none without Redis.
@@ -98,24 +96,29 @@ class Memory:
     ) -> None:
         """Keep a turn, and ``entries`` in the same round trip; without Redis nothing is kept."""
         name = _name(caller, session_id)
-        documents = {cite.document_id for cite in turn.cites}
+        documents = sorted({cite.document_id for cite in turn.cites})
         keys = [
             _turns_key(caller.tenant_id, name),
             _sessions_key(caller),
+            _gone_key(caller.tenant_id),
             *(_citing_key(caller.tenant_id, document_id) for document_id in documents),
             *(entry.key for entry in entries),
         ]
         arguments: list[Any] = [turn.encoded(), turn.without_text().encoded(), MOST_TURNS, KEPT_S]
         arguments += [session_id, turn.asked_at.timestamp(), MOST_SESSIONS, name, len(entries)]
+        arguments += documents
         for entry in entries:
             arguments += (entry.value, entry.ttl_s)
         with suppress(RedisAway):
-            await self._redis.run(partial(self._run_remember, keys, arguments))
+            await self._run(REMEMBER, keys, arguments)
 
-    async def _run_remember(self, keys: list[str], arguments: list[Any], redis: Redis) -> None:
-        if self._remember is None:
-            self._remember = redis.register_script(REMEMBER)
-        await self._remember(keys=keys, args=arguments)
+    async def _run(self, text: str, keys: Sequence[Any], arguments: list[Any]) -> Any:  # noqa: ANN401 - a script's reply
+        async def command(redis: Redis) -> Any:  # noqa: ANN401
+            if text not in self._scripts:
+                self._scripts[text] = redis.register_script(text)
+            return await self._scripts[text](keys=keys, args=arguments)
+
+        return await self._redis.run(command)
 
     async def sessions(
         self, caller: Caller, *, after: str | None, limit: int
@@ -169,7 +172,8 @@ class Memory:
         key = _turns_key(caller.tenant_id, _name(caller, session_id))
 
         async def command(redis: Redis) -> bool:
-            async with redis.pipeline() as pipeline:
+            # No transaction: a Redis that is full refuses those.
+            async with redis.pipeline(transaction=False) as pipeline:
                 pipeline.delete(key)
                 pipeline.zrem(_sessions_key(caller), session_id)
                 removed: list[int] = await pipeline.execute()
@@ -186,25 +190,18 @@ class Memory:
 
         Without Redis none is emptied now: what is read later is looked at before it is shown.
         """
-        citing = _citing_key(tenant_id, document_id)
+        keys = [_gone_key(tenant_id), _citing_key(tenant_id, document_id)]
         emptied = 0
         with suppress(RedisAway):
-            names: set[bytes] = await self._redis.run(partial(_delete_mark, citing))
-            for name in names:
-                key = _turns_key(tenant_id, name.decode())
-                emptied += await self._redis.run(partial(self._run_empty, key, document_id))
+            for name in await self._run(MARK_GONE, keys, [document_id, time.time(), IN_FLIGHT_S]):
+                turns = _turns_key(tenant_id, name.decode())
+                emptied += int(await self._run(EMPTY, [turns], [document_id]))
         return emptied
 
     async def admit_document(self, tenant_id: str, document_id: str) -> None:
         """Let turns that cite a document keep their text again, as it was restored."""
-        mark = f"{_citing_key(tenant_id, document_id)}:gone"
         with suppress(RedisAway):
-            await self._redis.run(lambda redis: redis.delete(mark))
-
-    async def _run_empty(self, key: str, document_id: str, redis: Redis) -> int:
-        if self._empty is None:
-            self._empty = redis.register_script(EMPTY)
-        return int(await self._empty(keys=[key], args=[document_id]))
+            await self._redis.run(lambda redis: redis.zrem(_gone_key(tenant_id), document_id))
 
     async def cited(self, tenant_id: str) -> dict[str, set[tuple[str, int]]]:
         """Of all turns that still have their text: the versions that they cite, by answer.
@@ -213,10 +210,8 @@ class Memory:
             MemoryUnavailable: Redis is away.
         """
         found: dict[str, set[tuple[str, int]]] = {}
-        cursor = -1
         try:
-            while cursor:
-                cursor, keys = await self._redis.run(partial(_scan, tenant_id, max(cursor, 0)))
+            async for keys in keys_like(self._redis, _turns_key(tenant_id, "*")):
                 for key in keys:
                     kept: list[bytes] = await self._redis.run(partial(_range, key))
                     for turn in map(Turn.decoded, kept):
@@ -237,6 +232,13 @@ class Memory:
         return tuple(_as_it_stands(turn, current) for turn in turns)
 
 
+@asynccontextmanager
+async def open_memory(redis: Guarded, pool: Pool) -> AsyncIterator[Memory]:
+    """The sessions, those that lapsed forgotten now and then, until the end."""
+    async with forgetting_lapsed(redis):
+        yield Memory(redis, pool)
+
+
 def _as_it_stands(turn: Turn, current: dict[str, int]) -> Turn:
     if any(cite.document_id not in current for cite in turn.cites):
         return turn.without_text()
@@ -246,17 +248,6 @@ def _as_it_stands(turn: Turn, current: dict[str, int]) -> Turn:
 
 async def _range(key: str | bytes, redis: Redis) -> list[bytes]:
     return cast("list[bytes]", await cast("Any", redis.lrange(cast("str", key), 0, -1)))
-
-
-async def _delete_mark(citing: str, redis: Redis) -> set[bytes]:
-    """Say that a document is gone to answers being written; the sessions that cite it."""
-    await redis.set(f"{citing}:gone", b"1", ex=_IN_FLIGHT_S)
-    return cast("set[bytes]", await cast("Any", redis.smembers(citing)))
-
-
-async def _scan(tenant_id: str, cursor: int, redis: Redis) -> tuple[int, list[bytes]]:
-    found = await redis.scan(cursor, match=_turns_key(tenant_id, "*"), count=_STEP)
-    return cast("tuple[int, list[bytes]]", found)
 
 
 def _name(caller: Caller, session_id: str) -> str:
@@ -273,4 +264,8 @@ def _sessions_key(caller: Caller) -> str:
 
 
 def _citing_key(tenant_id: str, document_id: str) -> str:
-    return f"citing:{tenant_id}:{document_id}"
+    return f"cites:{tenant_id}:{document_id}"
+
+
+def _gone_key(tenant_id: str) -> str:
+    return f"gone:{tenant_id}"

@@ -1,31 +1,46 @@
-"""What Redis does in one step for the memory of conversations."""
+"""What Redis does in one step for the memory of conversations.
 
-#: KEYS: the turns, the caller's sessions, for each cited document the sessions that cite it, and
-#: for each entry its key. ARGV: the turn, the same without its text, for the case that a document
-#: it cites was deleted while it was answered, how many turns are kept, for how long in seconds, the
-#: session, the time, the most sessions, the name of the turns, how many entries there are, and
-#: value and seconds of each.
+Nothing here has a lifetime, so that a full Redis evicts other things; what was not used for long is
+swept (``memory_sweep.py``). A Redis that is full of such refuses ``REMEMBER`` before anything of it
+is done; it lets the other scripts finish, because they begin with a command that frees memory.
+"""
+
+#: KEYS: the turns, the caller's sessions, the tenant's documents that were deleted just now, for
+#: each cited document the sessions that cite it, and for each entry its key. ARGV: the turn, the
+#: same without its text, for the case that a document it cites was deleted while it was answered,
+#: how many turns are kept, for how long in seconds, the session, the time, the most sessions, the
+#: name of the turns, how many entries there are, the ids of the documents, and value and seconds of
+#: each entry.
 REMEMBER = """
-local turn, kept_s, entries = ARGV[1], ARGV[4], tonumber(ARGV[9])
-local documents = #KEYS - entries
-for i = 3, documents do
-  if redis.call('EXISTS', KEYS[i] .. ':gone') == 1 then turn = ARGV[2] end
-  redis.call('SADD', KEYS[i], ARGV[8])
-  redis.call('EXPIRE', KEYS[i], kept_s)
+local turn, at, oldest, entries = ARGV[1], ARGV[6], ARGV[6] - ARGV[4], tonumber(ARGV[9])
+local documents = #KEYS - 3 - entries
+for i = 1, documents do
+  if redis.call('ZSCORE', KEYS[3], ARGV[9 + i]) then turn = ARGV[2] end
 end
 redis.call('RPUSH', KEYS[1], turn)
 redis.call('LTRIM', KEYS[1], -ARGV[3], -1)
-redis.call('EXPIRE', KEYS[1], kept_s)
-redis.call('ZADD', KEYS[2], ARGV[6], ARGV[5])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[6] - kept_s)
+redis.call('ZADD', KEYS[2], at, ARGV[5])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', oldest)
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[7] - 1)
-redis.call('EXPIRE', KEYS[2], kept_s)
+for i = 4, 3 + documents do
+  redis.call('ZADD', KEYS[i], at, ARGV[8])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', oldest)
+end
 for i = 1, entries do
-  redis.call('SET', KEYS[documents + i], ARGV[8 + 2 * i], 'EX', ARGV[9 + 2 * i])
+  local value = 8 + documents + 2 * i
+  redis.call('SET', KEYS[3 + documents + i], ARGV[value], 'EX', ARGV[value + 1])
 end"""
+#: KEYS: the tenant's documents that were deleted just now, the sessions that cite one. ARGV: that
+#: one, the time, and how long any answer takes. Says to answers being written that it is gone; the
+#: sessions.
+MARK_GONE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2] - ARGV[3])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+return redis.call('ZRANGE', KEYS[2], 0, -1)"""
 #: KEYS: turns. ARGV: a document. Empties the text of the turns that cite it; how many there are.
 EMPTY = """
 local emptied = 0
+redis.call('LTRIM', KEYS[1], 0, -1)
 for place, kept in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local turn = cjson.decode(kept)
   for _, cite in ipairs(turn[6]) do

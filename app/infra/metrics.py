@@ -189,7 +189,7 @@ class Metrics:
         self._set(POOL, idle, "idle")
         self._set(POOL_WAITING, waiting)
 
-    def redis_away(self, event: Literal["failed", "skipped"]) -> None:
+    def redis_away(self, event: Literal["failed", "skipped", "full"]) -> None:
         """Something went on without Redis."""
         self._count(REDIS_AWAY, event)
 

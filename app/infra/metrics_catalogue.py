@@ -162,7 +162,7 @@ POOL_WAITING = Metric(
 REDIS_AWAY = Metric(
     "docent_redis_away_total",
     "counter",
-    "Uses of Redis that went on without it; event is failed, or skipped by the breaker.",
+    "Uses of Redis that went on without it; event is failed, skipped by the breaker, or full.",
     ("event",),
 )
 CACHE = Metric(

@@ -14,7 +14,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from app.errors import ConfigurationError
 from app.infra.metrics import Metrics
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 #: How long a Redis that failed is left alone; it is noticed to be back that much later.
 LEFT_ALONE_S = 2.0
+#: Of a Redis that is full the log says so this often.
+_FULL_TOLD_S = 60.0
 AWAY = (RedisError, OSError, TimeoutError)
 
 
@@ -74,11 +76,16 @@ class RedisAway(Exception):
     """Redis does not answer, or did not a moment ago; never reaches a caller of the API."""
 
 
+class RedisFull(RedisAway):
+    """Redis answers, but has no room for what was to be kept."""
+
+
 class Guarded:
     """Redis behind a breaker, shared by everything in the process.
 
     A request that meets a frozen Redis pays its timeout once. Afterwards only one at a time, every
     ``left_alone_s``, finds out whether it is back; all others are told :class:`RedisAway` at once.
+    One that is full is not left alone: what it holds can be read, and limits go on being counted.
     """
 
     def __init__(
@@ -92,12 +99,14 @@ class Guarded:
         self._metrics = metrics or Metrics()
         self._left_alone_s = left_alone_s
         self._closed_until = 0.0
+        self._full_told_at = -_FULL_TOLD_S
 
     async def run(self, command: Callable[[Redis], Awaitable[T]]) -> T:
         """What ``command`` returns.
 
         Raises:
             RedisAway: it failed, or Redis is being left alone.
+            RedisFull: there is no room for it.
         """
         now = asyncio.get_running_loop().time()
         if now < self._closed_until:
@@ -108,15 +117,29 @@ class Guarded:
         try:
             result = await _cancellable(command(self._client))
         except AWAY as error:
+            if _is_full(error):
+                self._full()
+                raise RedisFull from error
             if not self._closed_until:
                 log.warning("redis_away", error=type(error).__name__)
             self._closed_until = asyncio.get_running_loop().time() + self._left_alone_s
             self._metrics.redis_away("failed")
             raise RedisAway from error
+        self._answered()
+        return result
+
+    def _answered(self) -> None:
         if self._closed_until:
             log.info("redis_back")
             self._closed_until = 0.0
-        return result
+
+    def _full(self) -> None:
+        self._answered()
+        self._metrics.redis_away("full")
+        now = asyncio.get_running_loop().time()
+        if now - self._full_told_at >= _FULL_TOLD_S:
+            self._full_told_at = now
+            log.warning("redis_full")
 
     async def keep(self, entries: Sequence[Entry]) -> None:
         """Keep values in one round trip.
@@ -132,6 +155,13 @@ class Guarded:
                 await pipeline.execute()
 
         await self.run(command)
+
+
+def _is_full(error: Exception) -> bool:
+    # Redis before 7 wraps what a command within a script was refused for.
+    return isinstance(error, OutOfMemoryError) or (
+        isinstance(error, ResponseError) and " -OOM " in str(error)
+    )
 
 
 async def _cancellable(command: Awaitable[T]) -> T:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
@@ -241,4 +241,5 @@ _MORE = object()
 
 def _refusal(text: str) -> ResponseError:
     kind, _, rest = text.partition(" ")
-    return NoScriptError(rest) if kind == "NOSCRIPT" else ResponseError(text)
+    known = {"NOSCRIPT": NoScriptError, "OOM": OutOfMemoryError}.get(kind)
+    return known(rest) if known else ResponseError(text)

@@ -25,6 +25,8 @@ _RENEWED_S = 5.0
 #: What a client that was refused is told to wait.
 _AGAIN_S = 1
 
+# Places have no lifetime, so that a full Redis does not evict them, and each script begins with
+# what frees memory, so that it lets the script finish (ADR 0031).
 #: KEYS: a tenant's places. ARGV: how many there are, a lease in ms, a name. Whether it got one.
 _ENTER = """
 local clock = redis.call('TIME')
@@ -32,14 +34,13 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1"""
 #: KEYS: the places of a tenant. ARGV: a lease in ms, names. Holds their places for another lease.
 _RENEW = """
 local clock = redis.call('TIME')
-local until_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], until_ms, ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])"""
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end"""
 
 
 class Crowd:

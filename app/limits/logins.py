@@ -6,22 +6,27 @@ cache is away.
 """
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from hashlib import sha256
-from typing import Any, cast
+from typing import cast
 
 from redis.asyncio import Redis
 
 from app.errors import Unavailable
 from app.infra.redis import Guarded, RedisAway
-from app.limits.rates import TAKE, RateLimited
+from app.limits.rates import MOST_WINDOWS, TAKE, RateLimited
 from app.settings import Settings
 
 _WINDOW_MS = 60_000
-#: Takes one attempt off each counter; one that has begun anew meanwhile does not go below nothing.
+_KEYS = ("logins:ends", "logins:uses")
+#: KEYS: as of ``TAKE``. ARGV: names. Takes one attempt off each counter; one that has begun anew
+#: meanwhile does not go below nothing. It begins as that does, for a Redis that is full.
 _GIVE_BACK = """
-for _, key in ipairs(KEYS) do
-  if tonumber(redis.call('GET', key) or '0') > 0 then redis.call('DECR', key) end
+redis.call('HDEL', KEYS[2], '')
+for _, name in ipairs(ARGV) do
+  if tonumber(redis.call('HGET', KEYS[2], name) or '0') > 0 then
+    redis.call('HINCRBY', KEYS[2], name, -1)
+  end
 end"""
 
 
@@ -48,13 +53,11 @@ class LoginLimits:
             RateLimited: as many have failed within a minute as may.
             LoginsUnavailable: Redis is away.
         """
-        arguments = [1]
-        for limit in self._limits:
-            arguments += (limit, _WINDOW_MS)
+        arguments: list[str | int] = [1, MOST_WINDOWS]
+        for name, limit in zip(_names(ip, email), self._limits, strict=True):
+            arguments += (name, limit, _WINDOW_MS)
         try:
-            full, *numbers = await self._redis.run(
-                lambda redis: self._eval(redis, TAKE, ip, email, *arguments)
-            )
+            full, *numbers = await self._redis.run(lambda redis: self._eval(redis, TAKE, arguments))
         except RedisAway as error:
             raise LoginsUnavailable from error
         if full:
@@ -67,15 +70,16 @@ class LoginLimits:
     async def give_back(self, ip: str, email: str) -> None:
         """Count it no more; while Redis is away it stays counted until its window ends."""
         try:
-            await self._redis.run(lambda redis: self._eval(redis, _GIVE_BACK, ip, email))
+            await self._redis.run(lambda redis: self._eval(redis, _GIVE_BACK, _names(ip, email)))
         except RedisAway:
             return
 
     @staticmethod
-    def _eval(
-        redis: Redis, script: str, ip: str, email: str, *arguments: int
-    ) -> Awaitable[list[int]]:
-        # Addresses are hashed: the key has one length, and Redis holds no list of people.
-        whose = sha256(email.encode("utf-8", "replace")).hexdigest()[:32]
-        keys: list[Any] = [f"login:ip:{ip}", f"login:email:{whose}"]
-        return cast("Awaitable[list[int]]", redis.eval(script, 2, *keys, *map(str, arguments)))
+    def _eval(redis: Redis, script: str, arguments: Sequence[str | int]) -> Awaitable[list[int]]:
+        return cast("Awaitable[list[int]]", redis.eval(script, 2, *_KEYS, *map(str, arguments)))
+
+
+def _names(ip: str, email: str) -> list[str]:
+    # Addresses are hashed: the name has one length, and Redis holds no list of people.
+    whose = sha256(email.encode("utf-8", "replace")).hexdigest()[:32]
+    return [f"ip:{ip}", f"email:{whose}"]

@@ -20,27 +20,48 @@ from app.settings import Settings
 Per = Literal["ip", "key", "user", "tenant"]
 RouteClass = Literal["chat", "upload", "other"]
 
-#: KEYS: one counter a limit. ARGV: 1 to count or 0 to look, then limit and window in ms of each.
-#: Returns whether a limit is used up, then each counter's use and the rest of its window in ms. A
-#: window begins with the first request in it, so no clock of ours takes part.
+#: Windows that are kept at once; of more, those that end first go, so that strangers with very many
+#: addresses cannot fill Redis.
+MOST_WINDOWS = 250_000
+#: KEYS: when each window ends, in ms on Redis's clock, and the uses of each. ARGV: 1 to count or 0
+#: to look, the most windows, then name, limit and window in ms of each limit. Returns whether a
+#: limit is used up, then each counter's use and the rest of its window in ms. A window begins with
+#: the first request in it, so no clock of ours takes part. The keys have no lifetime, so that a
+#: full Redis does not evict them; windows that ended go a few at a time, and first of all, because
+#: it lets a script finish that began with what frees memory (ADR 0031).
 TAKE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local found, full = {0}, false
-for i, key in ipairs(KEYS) do
-  local used = tonumber(redis.call('GET', key) or '0')
-  if used >= tonumber(ARGV[2 * i]) then full = true end
+local limits = (#ARGV - 2) / 3
+for i = 1, limits do
+  local ends = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[3 * i]) or '0')
+  local used = 0
+  if ends > now then used = tonumber(redis.call('HGET', KEYS[2], ARGV[3 * i]) or '0') end
+  if used >= tonumber(ARGV[3 * i + 1]) then full = true end
   found[2 * i] = used
-  found[2 * i + 1] = redis.call('PTTL', key)
+  found[2 * i + 1] = ends - now
 end
 if full then found[1] = 1 end
 if full or ARGV[1] == '0' then return found end
-for i, key in ipairs(KEYS) do
-  found[2 * i] = redis.call('INCR', key)
-  if found[2 * i + 1] < 0 then
-    redis.call('PEXPIRE', key, ARGV[2 * i + 1])
-    found[2 * i + 1] = tonumber(ARGV[2 * i + 1])
+local function drop(names)
+  redis.call('ZREM', KEYS[1], '', unpack(names))
+  redis.call('HDEL', KEYS[2], '', unpack(names))
+end
+drop(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 50))
+for i = 1, limits do
+  local name, window = ARGV[3 * i], tonumber(ARGV[3 * i + 2])
+  found[2 * i] = found[2 * i] + 1
+  redis.call('HSET', KEYS[2], name, found[2 * i])
+  if found[2 * i + 1] <= 0 then
+    redis.call('ZADD', KEYS[1], now + window, name)
+    found[2 * i + 1] = window
   end
 end
+local over = redis.call('ZCARD', KEYS[1]) - ARGV[2]
+if over > 0 then drop(redis.call('ZRANGE', KEYS[1], 0, math.min(over, 50) - 1)) end
 return found"""
+_KEYS = ("rates:ends", "rates:uses")
 #: The limit that a key may have of its own.
 _OF_KEY = "key_per_minute"
 #: Counters a worker keeps while Redis is away; the oldest go first.
@@ -158,13 +179,13 @@ class RateLimiter:
             if (limit.route_class in (None, subject.route_class) or not counted)
             and subject.of(limit.per)
         ]
-        keys = [f"rate:{limit.name}:{subject.of(limit.per)}" for limit in limits]
+        names = [f"{limit.name}:{subject.of(limit.per)}" for limit in limits]
         try:
             full, *numbers = await self._redis.run(
-                lambda redis: self._run(redis, keys, limits, counted=counted)
+                lambda redis: self._run(redis, names, limits, counted=counted)
             )
         except RedisAway:
-            full, *numbers = self._local.take(keys, limits, counted=counted)
+            full, *numbers = self._local.take(names, limits, counted=counted)
         uses = tuple(
             Use(limit, used, max(left_ms, 0) / 1000)
             for limit, used, left_ms in zip(limits, numbers[::2], numbers[1::2], strict=True)
@@ -184,14 +205,14 @@ class RateLimiter:
         return [lower if limit is shared else limit for limit in self._limits]
 
     async def _run(
-        self, redis: Redis, keys: Sequence[str], limits: Sequence[Limit], *, counted: bool
+        self, redis: Redis, names: Sequence[str], limits: Sequence[Limit], *, counted: bool
     ) -> list[int]:
         if self._script is None:
             self._script = redis.register_script(TAKE)
-        arguments: list[int] = [int(counted)]
-        for limit in limits:
-            arguments += (limit.requests, limit.window_s * 1000)
-        found: list[int] = await self._script(keys=keys, args=arguments)
+        arguments: list[str | int] = [int(counted), MOST_WINDOWS]
+        for name, limit in zip(names, limits, strict=True):
+            arguments += (name, limit.requests, limit.window_s * 1000)
+        found: list[int] = await self._script(keys=_KEYS, args=arguments)
         return found
 
 
@@ -201,23 +222,23 @@ class _LocalWindows:
     def __init__(self, workers: int, clock: Callable[[], float]) -> None:
         self._workers = workers
         self._clock = clock
-        #: Key → uses, and when the window ends.
+        #: Name → uses, and when the window ends.
         self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def take(self, keys: Sequence[str], limits: Sequence[Limit], *, counted: bool) -> list[int]:
+    def take(self, names: Sequence[str], limits: Sequence[Limit], *, counted: bool) -> list[int]:
         """What the script returns; uses are scaled up to the whole limit."""
         now = self._clock()
-        known = [self._windows.get(key, (0, 0.0)) for key in keys]
+        known = [self._windows.get(name, (0, 0.0)) for name in names]
         states = [(used, ends) if ends > now else (0, now) for used, ends in known]
         shares = [max(limit.requests // self._workers, 1) for limit in limits]
         full = any(used >= share for (used, _), share in zip(states, shares, strict=True))
         found = [int(full)]
-        for key, limit, share, (before, ending) in zip(keys, limits, shares, states, strict=True):
+        for name, limit, share, (before, ending) in zip(names, limits, shares, states, strict=True):
             used, ends = before, ending
             if counted and not full:
                 used, ends = before + 1, ending if before else now + limit.window_s
-                self._windows[key] = used, ends
-                self._windows.move_to_end(key)
+                self._windows[name] = used, ends
+                self._windows.move_to_end(name)
             shown = limit.requests if used >= share else used * self._workers
             found += (shown, int((ends - now) * 1000))
         while len(self._windows) > _MOST_LOCAL:

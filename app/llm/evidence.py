@@ -8,16 +8,14 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
 
 from app.llm.completion import Source
-from app.llm.premise import codes_in, is_known, names_in, squeezed
+from app.llm.premise import capitals_in, codes_in, is_known, names_in, put_together_in, squeezed
 from app.llm.question import Kind, holds, kind_of
-from app.llm.sentences import CELLS, is_figures, is_item, split, tidy
-from app.llm.words import count_words, parts, seems_english, spelled, stems
+from app.llm.reading import STOPS, Read, Sentence, read
+from app.llm.words import parts, seems_english, stems
 
 # Weights, chosen by coordinate search on squad2 (346 questions) and xquad-en (236): ADR 0005.
 # Credit for word pairs kept together, and more weight for capitalised words, were tried and lost.
@@ -29,48 +27,14 @@ TITLE_CREDIT, SOURCE_CREDIT = 0.35, 0.1
 KIND_BONUS = 0.15
 #: Added in proportion to the source's retrieval score, best source = 1.
 SOURCE_BONUS = 0.2
+#: Added by the share of the names in a question that the source holds, where it is not English.
+NAME_BONUS = 0.1
 #: Taken from fragments, which do not end as prose does. Costs nothing on prose; PDFs need it.
 FRAGMENT_PENALTY = 0.15
 
-_SHORTEST_WORDS, _LONGEST_WORDS = 4, 80
-_LIST_WORDS = 60
-#: A header or footer: a line that ends with its page's number.
-_PAGE_NUMBER = re.compile(r"\bPage\s+[\w.-]*\d+(?: of \d+)?\s*$", re.IGNORECASE | re.MULTILINE)
-_MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z]))")
-#: Dotted or ruled leaders: a line of a table of contents or of a form.
-_LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
 #: Years; quarters and halves: of a table's rows those of another one are no answer.
 _PERIODS = (re.compile(r" ?(?:fy)?((?:19|20)\d\d) ?"), re.compile(r" ?([qh][1-4]) ?"))
-#: The columns of a table in a PDF: years side by side.
-_COLUMNS = re.compile(r"\b(?:19|20)\d\d +(?:FY)?(?:19|20)\d\d\b")
 _CLOSERS = "\"'\u201d\u2019)]"
-_STOPS = frozenset(".!\u2026\u3002\uff01\u0964:;")
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence that may be quoted; ``text`` is verbatim but for white space."""
-
-    source: Source
-    #: Place in its source, for neighbours and reading order.
-    position: int
-    text: str
-    #: Its words, in which those of the question are looked up: stems, or `spelled` text.
-    words: Collection[str]
-    #: The words of the sentence before it; of a row of figures, those of its part of the table.
-    before: Collection[str] = ()
-    #: Lines that say what the figures of a row are: its columns, and its part of the table.
-    lead: tuple[str, ...] = ()
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """All that is quoted of it."""
-        return (*self.lead, self.text)
-
-    @property
-    def is_row(self) -> bool:
-        """Whether it is a row of a table."""
-        return bool(self.lead) or CELLS in self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +44,8 @@ class Scored:
     sentence: Sentence
     score: float
     coverage: float
+    #: Says something of what the sentence before it names, which is not what was asked about.
+    strays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +55,7 @@ class Evidence:
     ranked: tuple[Scored, ...]
     #: Weighted share, 0..1, of the question's words that occur in the best single source.
     known: float
-    #: Names in the question that are in none of the sources.
+    #: Names in the question that are in none of the sources, or put together from others there.
     absent: tuple[str, ...] = ()
     #: Those that were read: they hold more of the question's names than the others.
     sources: tuple[Source, ...] = ()
@@ -103,124 +69,27 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
     """
     english = seems_english(question)
     named = [*codes_in(question), *(names_in(question) if english else ())]
-    every = [_read(source, english=english) for source in sources]
+    every = [read(source, english=english) for source in sources]
     held = [sum(_speaks_of(name, page) for name in named) for page in every]
     most = max(held, default=0)
-    read = [page for page, count in zip(every, held, strict=True) if count == most]
-    asked = _Asked.of(question, [one for page in read for one in page.sentences], english=english)
+    pages = [page for page, count in zip(every, held, strict=True) if count == most]
+    asked = _Asked.of(question, [one for page in pages for one in page.sentences], english=english)
     best = max((source.score for source in sources), default=0.0) or 1.0
-    ranked = [scored for page in read for scored in _score(asked, page, best)]
+    ranked = [scored for page in pages for scored in _score(asked, page, best)]
+    absent = [name for name in named if not any(_speaks_of(name, page) for page in every)]
+    if english and not absent:
+        absent = list(put_together_in(question, sources))
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
-        known=max((asked.known(page.words) for page in read), default=0.0),
-        absent=tuple(
-            " ".join(name) for name in named if not any(_speaks_of(name, page) for page in every)
-        ),
-        sources=tuple(page.source for page in read),
+        known=max((asked.known(page.words) for page in pages), default=0.0),
+        absent=tuple(" ".join(name) for name in absent),
+        sources=tuple(page.source for page in pages),
     )
 
 
-def _speaks_of(name: tuple[str, ...], page: "_Read") -> bool:
+def _speaks_of(name: tuple[str, ...], page: Read) -> bool:
     """Whether ``page`` has any word of ``name``, or all of it whatever stands between its signs."""
     return is_known(name, page.words) or squeezed("".join(name)) in page.squeezed
-
-
-def _read(source: Source, *, english: bool) -> "_Read":
-    """Cut ``source`` into the sentences worth quoting: no contents lines, headings, questions.
-
-    A line that introduces a list (ends in a colon) takes the items after it along.
-    """
-    held_by = _stemmed if english else spelled
-    title = held_by(f"{source.title} {source.heading}")
-    every: list[Collection[str]] = [title]
-    spans = split(source.text)
-    found: list[Sentence] = []
-    at, before, lead = 0, held_by(""), tuple[str, ...]()
-    led: list[Collection[str]] = []
-    while at < len(spans):
-        last = _list_end(source.text, spans, at)
-        text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
-        held = held_by(text)
-        every.append(held)
-        if (under := _lead(text, lead)) != lead:
-            lead, led = under, [held_by(line) for line in under]
-        if lead and is_figures(text) and text not in lead:
-            row = _together([held, led[0]], english=english)
-            found.append(Sentence(source, at, text, row, led[-1], lead))
-        elif quotable(text) and text not in source.heading and text not in lead:
-            found.append(Sentence(source, at, text, held, before))
-            before = held
-        at = last + 1
-    return _Read(source, tuple(found), title, _together(every, english=english))
-
-
-def _together(every: Iterable[Collection[str]], *, english: bool) -> Collection[str]:
-    """The words of ``every`` one, as one."""
-    return frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
-
-
-def _lead(text: str, lead: tuple[str, ...]) -> tuple[str, ...]:
-    """What a row of figures below ``text`` stands under, if one above it stands under ``lead``."""
-    if text[-1:] not in _STOPS and _COLUMNS.search(text) and CELLS not in text:
-        return (text,)
-    if not lead:
-        return lead
-    if text.endswith(":"):
-        return (lead[0], text)
-    return lead if is_figures(text) or not quotable(text) else ()
-
-
-def _stemmed(text: str) -> frozenset[str]:
-    return frozenset(stems(text))
-
-
-def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
-    """The last span that belongs to the sentence at ``at``: itself, or the list it introduces."""
-    if not tidy(text[slice(*spans[at])]).endswith(":"):
-        return at
-    last, count = at, 0
-    for index in range(at + 1, len(spans)):
-        count += count_words(text[slice(*spans[index])])
-        if count > _LIST_WORDS or not is_item(text, spans[index][0]):
-            break
-        last = index
-    return last
-
-
-def quotable(text: str) -> bool:
-    """Whether ``text`` is a sentence worth quoting: no contents line, heading, footer, question."""
-    if (
-        text.endswith("?")
-        or _PAGE_NUMBER.search(text)
-        or any(leader in text for leader in _LEADERS)
-    ):
-        return False
-    if CELLS in text:  # a row is read with its columns' names; without, it is their header
-        return ": " in text and count_words(text) <= _LONGEST_WORDS
-    letters = sum(char.isalpha() or char > "\u02ff" for char in text)  # vowel signs are not alpha
-    return _SHORTEST_WORDS <= count_words(text) <= _LONGEST_WORDS and letters * 2 >= len(text)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A source cut up: its quotable sentences and the words of its title and of all of it."""
-
-    source: Source
-    sentences: tuple[Sentence, ...]
-    title: Collection[str]
-    words: Collection[str]
-
-    @cached_property
-    def squeezed(self) -> str:
-        """Its letters and figures, for names that are spelled with other signs between."""
-        return squeezed(f"{self.source.title} {self.source.heading} {self.source.text}")
-
-    @cached_property
-    def prose(self) -> str:
-        """What it says outside of its tables, in lower case."""
-        lines = (self.source.title, self.source.heading, *self.source.text.split("\n"))
-        told = (line for line in lines if not (CELLS in line or _COLUMNS.search(line)))
-        return "\n".join(told).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +102,8 @@ class _Asked:
     shares: dict[str, float]
     #: Those of its words that say of when: years, and parts of them.
     periods: tuple[list[str], ...]
+    #: What is capitalised in it, where it is not English.
+    names: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, question: str, among: Sequence[Sentence], *, english: bool) -> "_Asked":
@@ -246,9 +117,10 @@ class _Asked:
         matches = ([kind.fullmatch(word) for word in weights] for kind in _PERIODS)
         found = ([match[1] for match in of_kind if match] for of_kind in matches)
         periods = tuple([*plain, *(f"fy{one}" for one in plain)] for plain in found)
-        return cls(question, kind_of(question), shares, periods)
+        names = () if english else tuple(capitals_in(question))
+        return cls(question, kind_of(question), shares, periods, names)
 
-    def is_of_another_period(self, row: Sentence, page: _Read) -> bool:
+    def is_of_another_period(self, row: Sentence, page: Read) -> bool:
         """Whether a table's ``row`` is of another time than the question, as its page tells."""
         if not row.is_row:
             return False
@@ -257,12 +129,17 @@ class _Asked:
             for periods in self.periods
         )
 
+    def named_by(self, page: Read) -> float:
+        """The share, 0..1, of what is capitalised in the question that ``page`` speaks of."""
+        return sum(_speaks_of(name, page) for name in self.names) / max(len(self.names), 1)
+
     def known(self, held: Collection[str]) -> float:
         """The share, 0..1, of the question that ``held`` knows."""
         return sum(share for word, share in self.shares.items() if word in held)
 
 
-def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
+def _score(asked: _Asked, page: Read, best: float) -> Iterator[Scored]:
+    of_source = SOURCE_BONUS * page.source.score / best + NAME_BONUS * asked.named_by(page)
     for sentence in page.sentences:
         if asked.is_of_another_period(sentence, page):
             continue
@@ -274,11 +151,12 @@ def _score(asked: _Asked, page: _Read, best: float) -> Iterator[Scored]:
             else:
                 near += share * _credit(word, sentence.before, page)
         bonus = (
-            SOURCE_BONUS * page.source.score / best
+            of_source
             + KIND_BONUS * holds(asked.kind, sentence.text, asked.question)
             - FRAGMENT_PENALTY * _is_fragment(sentence)
         )
-        yield Scored(sentence, coverage + near + bonus, coverage)
+        strays = sentence.leans and not any(word in sentence.before for word in asked.shares)
+        yield Scored(sentence, coverage + near + bonus, coverage, strays)
 
 
 def _is_fragment(sentence: Sentence) -> bool:
@@ -286,10 +164,11 @@ def _is_fragment(sentence: Sentence) -> bool:
     text = sentence.text
     if sentence.is_row:
         return False
-    return text[0].islower() or text.rstrip(_CLOSERS)[-1:] not in _STOPS
+    ends = sentence.introduces or text.rstrip(_CLOSERS)[-1:] in STOPS
+    return text[0].islower() or not ends
 
 
-def _credit(word: str, before: Collection[str], page: _Read) -> float:
+def _credit(word: str, before: Collection[str], page: Read) -> float:
     """What a question word counts for that is not in the sentence itself."""
     if word in before:
         return NEIGHBOUR_CREDIT

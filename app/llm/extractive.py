@@ -118,7 +118,7 @@ def _choose(ranked: Sequence[Scored]) -> list[Scored]:
     for scored in ranked:
         if len(chosen) == MOST_SENTENCES or (chosen and not _worth_adding(scored, chosen, length)):
             break
-        if any(_repeats(scored, other) for other in chosen):
+        if any(_repeats(scored, other) for other in chosen) or _strays(scored, chosen):
             continue
         chosen.append(scored)
         length += count_words(scored.sentence.text)
@@ -135,13 +135,20 @@ def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool
     return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
 
 
+def _strays(scored: Scored, chosen: Sequence[Scored]) -> bool:
+    """Whether it speaks of something else than was asked about, and than was chosen before it."""
+    follows = any(_follows(scored, one, within=2) for one in chosen)
+    return scored.strays and bool(chosen) and not follows
+
+
 def _repeats(scored: Scored, other: Scored) -> bool:
     """Whether one of two sentences says the other again: chunks overlap, versions repeat."""
     mine, theirs = set(stems(scored.sentence.text)), set(stems(other.sentence.text))
     return len(mine & theirs) >= 0.9 * min(len(mine), len(theirs))
 
 
-def _follows(first: Scored, second: Scored) -> bool:
-    """Whether ``first`` comes right after ``second`` in the same source."""
+def _follows(first: Scored, second: Scored, *, within: int = 1) -> bool:
+    """Whether ``first`` comes at most ``within`` sentences after ``second`` in the same source."""
     one, two = first.sentence, second.sentence
-    return one.source.marker == two.source.marker and one.position == two.position + 1
+    near = 0 < one.position - two.position <= within
+    return one.source.marker == two.source.marker and near

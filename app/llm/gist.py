@@ -12,7 +12,7 @@ from itertools import groupby
 
 from app.llm.completion import Source
 from app.llm.errand import Errand
-from app.llm.evidence import quotable
+from app.llm.reading import quotable
 from app.llm.sentences import is_item, split, tidy
 from app.llm.words import stems
 

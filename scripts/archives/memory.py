@@ -12,7 +12,7 @@ from app.errors import Unavailable
 from scripts.archives.archive import ArchiveRefused
 
 #: Conversations, what they quote and cite, how answers came about, and what was spent.
-KEPT = ("turns:*", "sessions:*", "citing:*", "quoted:*", "record:*", "budget:*")
+KEPT = ("turns:*", "sessions:*", "cites:*", "quoted:*", "record:*", "budget:*")
 #: What was made from documents that a restore replaces.
 STALE = ("cached:*", "told:*")
 _STEP = 500

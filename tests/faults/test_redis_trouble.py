@@ -108,12 +108,14 @@ def test_slow_it_costs_one_timeout_and_is_left_alone(served: Served) -> None:
     served.heal()
 
 
-#: What makes Redis refuse to write, and what ends it.
+#: What makes Redis refuse to write, what ends it, and what a wrong password gets meanwhile: a full
+#: one goes on counting, and nobody guesses passwords while nobody counts.
 WRITELESS = {
-    "a read-only replica": (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"]),
+    "a read-only replica": (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"], 503),
     "full": (
         ["CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1"],
         ["CONFIG SET maxmemory 256mb", "CONFIG SET maxmemory-policy volatile-lru"],
+        401,
     ),
 }
 
@@ -121,11 +123,18 @@ WRITELESS = {
 @pytest.mark.parametrize("fault", WRITELESS)
 def test_without_writes_it_is_done_without(served: Served, fault: str) -> None:
     assert served.log_in() == 401
-    broken, mended = WRITELESS[fault]
+    broken, mended, refusal = WRITELESS[fault]
     served.tell(broken)
     try:
         served.check_it_goes_on()
-        assert served.log_in() == 503, "nobody guesses passwords while nobody counts"
+        assert served.log_in() == refusal
+        session = f"s{next(_numbers)}"
+        assert served.ask(session_id=session)[0].status_code == 200
+        found = served.docent.status_of(f"/api/v1/sessions/{session}")
+        assert found == (404 if fault == "full" else 503), "it is not kept; a full one is read"
+        event = "full" if fault == "full" else "failed"
+        told = httpx.get(f"{served.docent.url}/metrics", timeout=15).text
+        assert f'docent_redis_away_total{{event="{event}"}}' in told
     finally:
         served.tell(mended)
     served.heal()

@@ -97,16 +97,24 @@ async def test_looking_counts_nothing_and_shows_every_limit(fleet: list[RateLimi
     assert tightest.limit == KEY
 
 
+async def ended(limiter: RateLimiter, somebody: Subject) -> None:
+    while (await limiter.take(somebody, counted=False)).uses[0].used:  # noqa: ASYNC110 - Redis's clock ends it
+        await asyncio.sleep(0.05)
+
+
 async def test_a_window_ends(servers: ServerUrls) -> None:
     async with open_redis(servers.redis_url, timeout_s=5) as client:
         limiter = RateLimiter(Guarded(client), [Limit("brief", "key", 1, 1)], workers=1)
         somebody = subject()
         assert (await limiter.take(somebody)).refused_by is None
         assert (await limiter.take(somebody)).refused_by is not None
-        key = f"rate:brief:{somebody.key_id}"
-        while await client.exists(key):  # noqa: ASYNC110 - the server's clock ends it
-            await asyncio.sleep(0.05)
+        await ended(limiter, somebody)
+        assert await client.zscore("rates:ends", f"brief:{somebody.key_id}") is not None
         assert (await limiter.take(somebody)).refused_by is None
+        await ended(limiter, somebody)
+        await limiter.take(subject())
+        assert await client.zscore("rates:ends", f"brief:{somebody.key_id}") is None
+        assert await client.hget("rates:uses", f"brief:{somebody.key_id}") is None
 
 
 async def test_without_redis_each_worker_has_its_share() -> None:

@@ -19,7 +19,7 @@ from app.infra.embedded.processes import alive, end, launch, listening_on, worki
 from app.infra.embedded.wheels import wheel_program
 
 START_TIMEOUT_S = 60.0
-#: Keys without a lifetime are never evicted; caches, limits and conversations all have one.
+#: What has a lifetime is evicted when it is full: caches, but neither limits nor conversations.
 CONFIGURATION = {
     "port": "0",
     "unixsocketperm": "700",

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ResponseError
+from structlog.testing import capture_logs
 
 from app.infra.metrics import Metrics
-from app.infra.redis import Guarded, RedisAway
+from app.infra.redis import Guarded, RedisAway, RedisFull
 from tests.fakes import Recorder
 
 
@@ -35,6 +37,30 @@ async def test_only_the_first_pays_while_redis_is_away(error: Exception) -> None
             await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
     assert client.asked == 2
     assert [labels for _, labels, _ in told.seen] == [("failed",), ("skipped",), ("skipped",)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        ResponseError("Error running script: @user_script:1: -OOM command not allowed when …"),
+    ],
+)
+async def test_one_that_is_full_is_not_left_alone(error: Exception) -> None:
+    client, told = Client(), Recorder()
+    guarded = Guarded(client, metrics=Metrics(told))  # type: ignore[arg-type]
+    for _ in range(2):
+        client.error = error
+        with capture_logs() as logs, pytest.raises(RedisFull):
+            await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
+        client.error = None
+        assert await guarded.run(lambda redis: redis.ask()) == "answer"  # type: ignore[attr-defined]
+    assert [labels for _, labels, _ in told.seen] == [("full",), ("full",)]
+    assert logs == [], "the log says so once a minute"
+    client.error = ResponseError("WRONGTYPE it tells of -OOMPH")
+    with pytest.raises(RedisAway) as caught:
+        await guarded.run(lambda redis: redis.ask())  # type: ignore[attr-defined]
+    assert not isinstance(caught.value, RedisFull)
 
 
 async def test_it_is_tried_again_after_a_while() -> None:

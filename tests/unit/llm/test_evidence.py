@@ -201,3 +201,26 @@ def test_what_is_called_by_capitals_is_no_filler() -> None:
     text = "The logger has a Controller Area Network (CAN) bus. It can be mounted on any rail."
     assert "(CAN)" in best("What does CAN stand for?", source(text))
     assert gather("What does CAN stand for?", [source(text)]).known == 1
+
+
+def test_of_equal_sources_the_one_that_speaks_of_the_name_is_ahead() -> None:
+    """Beyond English names do not choose the sources: their spelling changes too much."""
+    first = source("La torre tiene setenta metros de altura.", 1, title="Oslo")
+    second = source("La torre tiene noventa metros de altura.", 2, title="Quito")
+    found = gather("\u00bfCu\u00e1ntos metros de altura tiene la torre de Quito?", [first, second])
+    assert found.sources == (first, second)
+    assert [scored.sentence.source for scored in found.ranked] == [second, first]
+
+
+def test_a_sentence_that_leans_on_something_else_strays() -> None:
+    text = (
+        "The size_limit setting bounds a file. It defaults to 10 MB.\n\n"
+        "The hub keeps a list of all colours. It defaults to a dozen."
+    )
+    found = gather("What does size_limit default to?", [source(text)])
+    assert {one.sentence.text: one.strays for one in found.ranked} == {
+        "The size_limit setting bounds a file.": False,
+        "It defaults to 10 MB.": False,
+        "The hub keeps a list of all colours.": False,
+        "It defaults to a dozen.": True,
+    }

@@ -63,6 +63,26 @@ async def test_other_subjects_are_no_match(question):
     assert await collect(Extractive(), request(question)) == [completion]
 
 
+async def test_what_speaks_of_something_else_is_not_added() -> None:
+    limits = source(
+        "The size_limit setting bounds a file. It defaults to 10 MB.\n\n"
+        "The hub keeps a list of all colours. It defaults to a dozen."
+    )
+    text = (await answer("What does size_limit default to?", limits)).text
+    assert "It defaults to 10 MB. [1]" in text
+    assert "a dozen" not in text
+
+
+async def test_what_leans_on_what_was_quoted_may_follow_it() -> None:
+    net = source(
+        "CSNET was a network for departments of science. The Foundation paid in all of its years."
+        " Its purpose was to extend what others had."
+    )
+    text = (await answer("What was CSNET, and its purpose?", net)).text
+    assert text.startswith("CSNET was a network")
+    assert "Its purpose was to extend what others had. [1]" in text
+
+
 async def test_a_few_shared_words_are_a_weak_match():
     far = [source(GUIDE.text, 1, similarity=0.15), source(FRAMES.text, 2, similarity=0.12)]
     completion = await answer("Who maintains the tables of kings and queens in castles?", *far)

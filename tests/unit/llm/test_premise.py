@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.llm.evidence import gather
-from app.llm.premise import names_in
+from app.llm.premise import capitals_in, names_in, put_together_in
 from tests.unit.llm.asking import source
 
 
@@ -56,3 +56,74 @@ def test_any_question_has_names_or_none(question: str) -> None:
 def test_a_code_that_no_source_has_is_absent(question: str, absent: tuple[str, ...]) -> None:
     pumps = source("Model: R-100 | Price: $ 1,450\nModel: R-200 | Price: $ 2,990", title="pump")
     assert gather(question, [pumps]).absent == absent
+
+
+CITY = source(
+    "The Summer Theatre stood in the Saxon Garden until 1939. The Royal Palace and the Saxon Palace"
+    " were razed. Jan Andrzej Menich was the first President. The poet Artur Oppman tells of two"
+    " of Triton's daughters. The Panthers line beat the team of Denver, and Carolina got the ball."
+    " The Grammy winner and an Academy Award nominee sang.",
+    title="Warsaw",
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "made"),
+    [
+        ("When was the Summer Palace razed?", ["Summer Palace"]),
+        ("What does Artur Triton tell of?", ["Artur Triton"]),
+        ("When was the Royal Theatre closed?", ["Royal Theatre"]),
+        # It stands there, with another word between, or spelled otherwise.
+        ("When was the Summer Theatre closed?", []),
+        ("Who was Jan Menich?", []),
+        ("What is the SummerTheatre?", []),
+        # Each word stands there by itself as well.
+        ("Who are the Carolina Panthers?", []),
+        # Two names, or one behind another's possessive.
+        ("What became of the Theatre and Palace?", []),
+        ("What became of Oppman's Summer Theatre?", []),
+        ("What did President Oppman tell of?", []),
+        # What the title says is said of all below it.
+        ("When was the Warsaw Palace razed?", []),
+        # Of such the sources say nothing; a word that is no name there is none here.
+        ("When was the Winter Palace razed?", []),
+        ("What did Artur Oppman Tell?", []),
+        ("how large is the garden?", []),
+    ],
+)
+def test_a_name_made_of_others_is_put_together(question: str, made: list[str]) -> None:
+    assert [" ".join(name) for name in put_together_in(question, [CITY])] == made
+    assert gather(question, [CITY]).absent == tuple(made)
+
+
+def test_names_of_two_sources_may_be_put_together_too() -> None:
+    here = source("The Summer Theatre is closed.", 1, title="Stages")
+    there = source("The Saxon Palace is open.", 2, title="Houses")
+    assert list(put_together_in("Is the Summer Palace open?", [here, there])) == [
+        ("Summer", "Palace")
+    ]
+    whole = source("The Summer Palace is in China.", 3, title="China")
+    assert list(put_together_in("Is the Summer Palace open?", [here, there, whole])) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("\u00bfCu\u00e1ndo muri\u00f3 Gengis Kan?", ["Gengis", "Kan"]),
+        ("\u0421\u043a\u043e\u043b\u044c\u043a\u043e \u043b\u044e\u0434\u0435\u0439"
+         " \u0436\u0438\u0432\u0443\u0442 \u0432 \u0412\u0430\u0440\u0448\u0430\u0432\u0435?",
+         ["\u0412\u0430\u0440\u0448\u0430\u0432\u0435"]),
+        ("Wie viele Menschen leben in der Stadt Warschau?", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_capitals_name_something_where_not_every_noun_has_one(
+    question: str, names: list[str]
+) -> None:
+    assert [name for (name,) in capitals_in(question)] == names
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_any_question_and_any_source(question: str, text: str) -> None:
+    list(capitals_in(question))
+    assert all(len(name) > 1 for name in put_together_in(question, [source(text)]))

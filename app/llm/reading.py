@@ -1,0 +1,190 @@
+"""Sources cut into the sentences worth quoting, each with what stands around it."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+from app.llm.completion import Source
+from app.llm.premise import squeezed
+from app.llm.sentences import CELLS, is_figures, is_item, split, tidy
+from app.llm.words import count_words, spelled, stems
+
+_SHORTEST_WORDS, _LONGEST_WORDS = 4, 80
+#: Words of a list, and of something else that a colon introduces.
+_LIST_WORDS, _SHOWN_WORDS = 60, 30
+#: A header or footer: a line that ends with its page's number.
+_PAGE_NUMBER = re.compile(r"\bPage\s+[\w.-]*\d+(?: of \d+)?\s*$", re.IGNORECASE | re.MULTILINE)
+_MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z]))")
+#: Dotted or ruled leaders: a line of a table of contents or of a form.
+_LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
+#: The columns of a table in a PDF: years side by side.
+_COLUMNS = re.compile(r"\b(?:19|20)\d\d +(?:FY)?(?:19|20)\d\d\b")
+#: What ends a line of prose, and a colon.
+STOPS = frozenset(".!\u2026\u3002\uff01\u0964:;")
+#: Not "Her", which is a word in Turkish, too.
+_LEANS = re.compile(r"(?:It|Its|They|Their|This|These|Those|That|Such|He|She|His)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence that may be quoted; ``text`` is verbatim but for white space."""
+
+    source: Source
+    #: Place in its source, for neighbours and reading order.
+    position: int
+    text: str
+    #: Its words, in which those of the question are looked up: stems, or `spelled` text.
+    words: Collection[str]
+    #: The words of the sentence before it; of a row of figures, those of its part of the table.
+    before: Collection[str] = ()
+    #: Lines that say what the figures of a row are: its columns, and its part of the table.
+    lead: tuple[str, ...] = ()
+    #: It ends with what its colon introduces: a list, a command.
+    introduces: bool = False
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that is quoted of it."""
+        return (*self.lead, self.text)
+
+    @property
+    def leans(self) -> bool:
+        """Whether it speaks of what the sentence before it names: "It carried two cameras."."""
+        return _LEANS.match(self.text) is not None
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is a row of a table."""
+        return bool(self.lead) or CELLS in self.text
+
+
+@dataclass(frozen=True)
+class Read:
+    """A source cut up: its quotable sentences and the words of its title and of all of it."""
+
+    source: Source
+    sentences: tuple[Sentence, ...]
+    title: Collection[str]
+    words: Collection[str]
+
+    @cached_property
+    def squeezed(self) -> str:
+        """Its letters and figures, for names that are spelled with other signs between."""
+        return squeezed(f"{self.source.title} {self.source.heading} {self.source.text}")
+
+    @cached_property
+    def prose(self) -> str:
+        """What it says outside of its tables, in lower case."""
+        lines = (self.source.title, self.source.heading, *self.source.text.split("\n"))
+        told = (line for line in lines if not (CELLS in line or _COLUMNS.search(line)))
+        return "\n".join(told).casefold()
+
+
+def read(source: Source, *, english: bool) -> Read:
+    """Cut ``source`` into the sentences worth quoting: no contents lines, headings, questions.
+
+    A line that introduces a list (ends in a colon) takes the items after it along.
+    """
+    held_by = _stemmed if english else spelled
+    title = held_by(f"{source.title} {source.heading}")
+    every: list[Collection[str]] = [title]
+    spans = split(source.text)
+    found: list[Sentence] = []
+    at, before, lead = 0, held_by(""), tuple[str, ...]()
+    led: list[Collection[str]] = []
+    while at < len(spans):
+        last = _list_end(source.text, spans, at)
+        text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
+        held = held_by(text)
+        every.append(held)
+        if (under := _lead(text, lead)) != lead:
+            lead, led = under, [held_by(line) for line in under]
+        if lead and is_figures(text) and text not in lead:
+            row = _together([held, led[0]], english=english)
+            found.append(Sentence(source, at, text, row, led[-1], lead))
+        elif quotable(text) and text not in source.heading and text not in lead:
+            if last > at or text[-1] != ":":  # what it introduces would be missing
+                found.append(Sentence(source, at, text, held, before, introduces=last > at))
+            before = held
+        at = last + 1
+    return Read(source, tuple(found), title, _together(every, english=english))
+
+
+def _together(every: Iterable[Collection[str]], *, english: bool) -> Collection[str]:
+    """The words of ``every`` one, as one."""
+    return frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
+
+
+def _lead(text: str, lead: tuple[str, ...]) -> tuple[str, ...]:
+    """What a row of figures below ``text`` stands under, if one above it stands under ``lead``."""
+    if text[-1:] not in STOPS and _COLUMNS.search(text) and CELLS not in text:
+        return (text,)
+    if not lead:
+        return lead
+    if text.endswith(":"):
+        return (lead[0], text)
+    return lead if is_figures(text) or not quotable(text) else ()
+
+
+def _stemmed(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
+
+
+def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
+    """The last span that belongs to the sentence at ``at``: itself, or what its colon introduces.
+
+    That is a list, whose items may be several sentences, or a few words: a command, a formula.
+    """
+    if not tidy(text[slice(*spans[at])]).endswith(":"):
+        return at
+    last, count = at, 0
+    for index in range(at + 1, len(spans)):
+        count += count_words(text[slice(*spans[index])])
+        of_item = index > at + 1 and not _break_before(text, spans[index][0])
+        if count > _LIST_WORDS or not (of_item or is_item(text, spans[index][0])):
+            break
+        last = index
+    return last if last > at else _shown_end(text, spans, at)
+
+
+def _shown_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
+    """The last span of the few words that the sentence at ``at`` shows, up to a blank line."""
+    last = at
+    for index in range(at + 1, len(spans)):
+        start, end = spans[index]
+        shown = tidy(text[spans[at][1] : end])
+        if not shown:
+            continue
+        if last > at and _break_before(text, start) > 1:
+            break
+        if count_words(shown) > _SHOWN_WORDS or shown[-1] in "?:." or _is_row(shown):
+            break
+        last = index
+    return last
+
+
+def _break_before(text: str, start: int) -> int:
+    """How many line breaks stand before ``start``."""
+    before = text[:start]
+    return before.count("\n", len(before.rstrip()))
+
+
+def _is_row(line: str) -> bool:
+    return CELLS in line or is_figures(line)
+
+
+def quotable(text: str) -> bool:
+    """Whether ``text`` is a sentence worth quoting: no contents line, heading, footer, question."""
+    if (
+        text.endswith("?")
+        or _PAGE_NUMBER.search(text)
+        or any(leader in text for leader in _LEADERS)
+    ):
+        return False
+    if CELLS in text:  # a row is read with its columns' names; without, it is their header
+        return ": " in text and count_words(text) <= _LONGEST_WORDS
+    letters = sum(char.isalpha() or char > "\u02ff" for char in text)  # vowel signs are not alpha
+    signs = len(text) - text.count(" ") - letters
+    return _SHORTEST_WORDS <= count_words(text) <= _LONGEST_WORDS and letters >= signs
