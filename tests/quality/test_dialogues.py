@@ -3,6 +3,8 @@
 Each dialogue is one question that stands alone and follow-ups that do not. No model is asked.
 """
 
+from statistics import mean
+
 import pytest
 
 from app.auth.caller import ALL_SCOPES, Caller
@@ -53,27 +55,37 @@ def caller(samples_ingested: FreshDatabase) -> Caller:
     return Caller(tenant_id, "key_dialogues", frozenset(ALL_SCOPES))
 
 
-async def found(house: House, caller: Caller, question: str) -> set[tuple[str, int]]:  # noqa: F811
-    result = await house.retriever.retrieve(question, Scope(caller.tenant_id), top_k=5)
-    return {(passage.filename, passage.page) for passage in result.passages}
+async def rank(
+    house: House,  # noqa: F811
+    caller: Caller,
+    question: str,
+    wanted: set[tuple[str, int]],
+) -> float:
+    """One by the place of the first page that is wanted, among ten."""
+    result = await house.retriever.retrieve(question, Scope(caller.tenant_id), top_k=10)
+    places = (
+        1 / place
+        for place, passage in enumerate(result.passages, start=1)
+        if (passage.filename, passage.page) in wanted
+    )
+    return next(places, 0.0)
 
 
 async def test_follow_ups_find_their_page(house: House, caller: Caller) -> None:  # noqa: F811
-    """Measured: 16 of 19 with what was said before, 10 without."""
-    asked = right = right_alone = 0
-    missed = []
+    """Measured: a mean reciprocal rank of .63 with what was said before, .44 without.
+
+    Not a count of those among the first five: whether a page is the fifth or the sixth differs
+    between processors, whose arithmetic on 8 bits does.
+    """
+    ranks, alone = {}, []
     for first, follow_ups in DIALOGUES:
         history = (Message("user", first), Message("assistant", "So it is."))
         for text, filename, pages in follow_ups:
             wanted = {(filename, page) for page in pages}
             question = Question(text, "ses_1", 5, history=history)
             standalone, _ = await house.chat.standalone(caller, question)
-            asked += 1
-            right_alone += bool(wanted & await found(house, caller, text))
-            if wanted & await found(house, caller, standalone):
-                right += 1
-            else:
-                missed.append(standalone)
+            ranks[standalone] = await rank(house, caller, standalone, wanted)
+            alone.append(await rank(house, caller, text, wanted))
             history += (Message("user", text), Message("assistant", "So it is."))
-    assert right / asked >= 0.8, missed
-    assert right > right_alone
+    assert mean(ranks.values()) >= 0.58, ranks
+    assert mean(ranks.values()) >= mean(alone) + 0.15
