@@ -57,7 +57,7 @@ def own_redis(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, cwd=folder)
     try:
         assert process.stdout is not None
-        while b"ready to accept connections at" not in process.stdout.readline().lower():
+        while b"ready to accept connections" not in process.stdout.readline().lower():
             assert process.poll() is None
         yield f"unix://{sock}", process
     finally:
