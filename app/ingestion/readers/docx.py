@@ -1,4 +1,4 @@
-"""Word documents (ECMA-376 part 1, 17): body, tables, text boxes, notes, headers and footers.
+"""Word documents (ECMA-376 part 1, 17): body, lists, tables, text boxes, notes, margins.
 
 Tracked changes are read as accepted; hidden text, which no reader of the document sees, and remarks
 in the margin are counted and not read. Namespaces are not compared, so transitional and strict
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.ingestion.readers.archive import Archive, attribute, child, local, number
 from app.ingestion.readers.content import Block, Content, Hidden, one_line
+from app.ingestion.readers.numbering import Numbering
 from app.ingestion.readers.ooxml import main_part, properties, relationships
 from app.ingestion.readers.tables import MAX_REPEATED, table_blocks
 
@@ -59,7 +60,9 @@ class Reader:
         main = main_part(archive, "word/document.xml")
         self._body = child(archive.main_xml(main), "body")
         self._targets = relationships(archive, main)
-        self._levels = heading_levels(self._part("styles"))
+        styles = self._part("styles")
+        self._levels = heading_levels(styles)
+        self._numbering = Numbering(self._part("numbering"), styles)
         self._notes = {
             (kind, attribute(note, "id")): note
             for kind in NOTES.values()
@@ -111,9 +114,11 @@ class Reader:
         asides: list[Element] = []
         self._runs(paragraph, parts, asides)
         properties = child(paragraph, "pPr")
-        listed = child(properties, "numPr") is not None
+        marker = None if is_deleted(properties) else self._numbering.marker(properties)
         level = self._level(properties)
-        yield Block("".join(parts), level, tight=listed and not level)
+        text = "".join(parts)
+        text = f"{marker}{text}" if marker and text.strip() else text
+        yield Block(text, level, tight=marker is not None and not level)
         for aside in asides:
             yield from self._walk(aside)
 
@@ -226,6 +231,11 @@ def heading_levels(styles: Element | Sequence[Element]) -> dict[str, int]:
             break
         levels |= inherited
     return levels
+
+
+def is_deleted(properties: Element | None) -> bool:
+    """Whether a tracked change deletes a paragraph, which has no number then."""
+    return child(properties, "rPr", "del") is not None
 
 
 def outline_level(element: Element) -> int:
