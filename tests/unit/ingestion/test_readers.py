@@ -142,6 +142,36 @@ async def test_html_leaves_out_what_nobody_reads() -> None:
     ]
 
 
+async def test_html_reads_what_stands_above_a_table_and_no_permalink_signs() -> None:
+    page = (
+        '<h1>Set up<a href="#set-up" title="Permalink">\xb6</a></h1><table><caption>All <b>options'
+        "</b></caption><tr><th>Name<th>Port</tr><tr><td>web<td>80</tr></table>"
+        '<h2>Notes <a href="x.html#notes">#</a></h2><p>As said<a href="#n1">*</a>.</p>'
+    )
+    parsed = await parse(page.encode())
+    assert texts(parsed) == [
+        "Set up\n\nAll options\n\nName | Port\nName: web | Port: 80",
+        "Notes\n\nAs said*.",
+    ]
+
+
+async def test_html_counts_as_its_lists_say_and_reads_a_formula_once_in_its_line() -> None:
+    page = (
+        '<ol type="a" start="2"><li>two<li>three<li value="9">nine</ol><ol type="I"><li>one</ol>'
+        "<p>So <math><semantics><mrow><mi>x</mi><mo>=</mo><mfrac><mn>1</mn><mn>2</mn></mfrac>"
+        '</mrow><annotation encoding="application/x-tex">x=\\frac12</annotation></semantics></math>'
+        " holds.</p>"
+    )
+    assert texts(await parse(page.encode())) == [
+        "b. two\nc. three\ni. nine\nI. one\n\nSo x=1/2 holds."
+    ]
+
+
+async def test_csv_does_as_its_first_line_says() -> None:
+    parsed = await parse(b"SEP=;\r\nName;Price\r\nTea, green;3,50\r\n", "prices.csv")
+    assert texts(parsed) == ["Name | Price\nName: Tea, green | Price: 3,50"]
+
+
 async def test_markdown_loses_its_marks_only() -> None:
     source = (
         "# Top\n\nSome *text* `x` ![pic](u)\n\n1. a\n2. b\n\n| Plan | Seats |\n|-|-|\n| B | 5 |\n"
