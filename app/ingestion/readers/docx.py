@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from app.ingestion.readers.archive import Archive, attribute, child, local, number
+from app.ingestion.readers.charts import charts_of
 from app.ingestion.readers.content import Block, Content, Hidden, one_line
 from app.ingestion.readers.numbering import Numbering
 from app.ingestion.readers.ooxml import main_part, properties, relationships
@@ -60,6 +61,7 @@ class Reader:
         main = main_part(archive, "word/document.xml")
         self._body = child(archive.main_xml(main), "body")
         self._targets = relationships(archive, main)
+        self._charts = charts_of(archive, self._targets)
         styles = self._part("styles")
         self._levels = heading_levels(styles)
         self._numbering = Numbering(self._part("numbering"), styles)
@@ -120,7 +122,7 @@ class Reader:
         text = f"{marker}{text}" if marker and text.strip() else text
         yield Block(text, level, tight=marker is not None and not level)
         for aside in asides:
-            yield from self._walk(aside)
+            yield from self._charts(aside) if local(aside) == "chart" else self._walk(aside)
 
     def _runs(self, element: Element, parts: list[str], asides: list[Element]) -> None:
         """Collect a paragraph's text, and what stands beside it."""
@@ -132,7 +134,7 @@ class Reader:
                 parts.append(BREAKS[name])
             elif name == "docPr":  # a picture: what its author says it shows
                 parts.append(f" {one.get('descr', '')} ")
-            elif name == "txbxContent":
+            elif name in ("txbxContent", "chart"):
                 asides.append(one)
             elif name in NOTES:
                 note = self._notes.get((NOTES[name], attribute(one, "id")))

@@ -60,7 +60,7 @@ def docx(body: str = paragraph("All is well"), **members: str) -> bytes:
     )
 
 
-def pptx(*slides: str, more: str = "", ground: str = "") -> bytes:
+def pptx(*slides: str, more: str = "", ground: str = "", **parts: str) -> bytes:
     """``more`` are attributes of every slide, ``ground`` is the first thing in it."""
     members = {
         f"ppt/slides/slide{n}.xml": f"<p:sld {P} {more}><p:cSld>{ground}<p:spTree>{text}"
@@ -76,6 +76,7 @@ def pptx(*slides: str, more: str = "", ground: str = "") -> bytes:
                 {f"r{n}": ("slide", f"slides/slide{n}.xml") for n in range(len(slides))}
             ),
             **members,
+            **parts,
         }
     )
 

@@ -110,6 +110,53 @@ async def test_a_slide_is_a_page_and_a_blank_one_counts() -> None:
     assert texts(parsed) == ["Title\n\nText", "", "End"]
 
 
+def chart(name: str, values: str, percent: str = "General") -> str:
+    def cache(values: str) -> str:
+        points = enumerate(values.split())
+        return "".join(f'<c:pt idx="{n}"><c:v>{text}</c:v></c:pt>' for n, text in points)
+
+    return (
+        f"<c:ser><c:tx><c:strRef><c:strCache>{cache(name)}</c:strCache></c:strRef></c:tx>"
+        f"<c:cat><c:strRef><c:strCache>{cache('East West')}</c:strCache></c:strRef></c:cat><c:val>"
+        f"<c:numRef><c:numCache><c:formatCode>{percent}</c:formatCode>{cache(values)}</c:numCache>"
+        "</c:numRef></c:val></c:ser>"
+    )
+
+
+CHART = (
+    f'<c:chartSpace xmlns:c="urn:c" {files.A}><c:chart><c:title><c:tx><a:t>Sales by</a:t><a:t>'
+    f"region</a:t></c:tx></c:title><c:plotArea><c:barChart>{chart('2023', '19.2 21.4')}"
+    f"{chart('growth', '0.07 0.1', '0%')}</c:barChart></c:plotArea></c:chart></c:chartSpace>"
+)
+CHART_TEXT = (
+    "Sales by region\n\n2023 | growth\nEast | 2023: 19.2 | growth: 7%\n"
+    "West | 2023: 21.4 | growth: 10%"
+)
+SHOWS_CHART = f'<c:chart xmlns:c="urn:c" xmlns:r="{files.REL}" r:id="rc"/>'
+
+
+async def test_charts_of_slides_and_documents_are_read_as_tables() -> None:
+    frame = f"<p:graphicFrame>{SHOWS_CHART}</p:graphicFrame>"
+    hidden = '<p:graphicFrame><p:nvGraphicFramePr><p:cNvPr hidden="1"/></p:nvGraphicFramePr>'
+    links = files.relations({"rc": ("chart", "../charts/chart1.xml")})
+    slides = files.pptx(
+        shape("Figures", "title") + frame,
+        f"{hidden}{SHOWS_CHART}</p:graphicFrame>{shape('Nothing else')}",
+        **{
+            "ppt/charts/chart1.xml": CHART,
+            "ppt/slides/_rels/slide0.xml.rels": links,
+            "ppt/slides/_rels/slide1.xml.rels": links,
+        },
+    )
+    assert texts(await parse(slides)) == [f"Figures\n\n{CHART_TEXT}", "Nothing else"]
+    parts = {
+        "word/charts/chart1.xml": CHART,
+        "word/_rels/document.xml.rels": files.relations({"rc": ("chart", "charts/chart1.xml")}),
+    }
+    body = f"<w:p><w:r><w:t>See:</w:t><w:drawing>{SHOWS_CHART}</w:drawing></w:r></w:p>"
+    assert texts(await parse(files.docx(body, **parts))) == [f"See:\n\n{CHART_TEXT}"]
+
+
 async def test_a_sheets_values_are_shown_ones() -> None:
     rows = (
         '<row r="1"><c r="A1" t="inlineStr"><is><t>Plan</t></is></c><c r="B1" t="inlineStr"><is>'
