@@ -25,6 +25,7 @@ from itertools import chain
 
 from app.infra.confinement import Refused, settings_of, work_confined
 from app.ingestion.pdf_hidden import Words, hidden_words
+from app.ingestion.pdf_scan import is_scanned
 from app.ingestion.pdf_text import HYPHEN, JUNK, assemble
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from app.ingestion.pdf_text import Spans
 
 #: width, height as displayed; left, bottom, right, top of the visible box; quarter turns clockwise;
-#: whether it has no text and a picture; hidden characters; bytes of text; number of rows.
+#: whether it is a scan (``pdf_scan.py``); hidden characters; bytes of text; number of rows.
 PAGE = struct.Struct("<6fBBIII")
 #: The last integer that float32 counts to: offsets are stored in float32.
 MAX_PAGE_CHARS = 1 << 24
@@ -43,8 +44,6 @@ MAX_PAGE_CHARS = 1 << 24
 ENCRYPTED_ERRORS = (4, 5)
 #: FPDF_ANNOT_FREETEXT and _WIDGET (fpdf_annot.h): annotations in which people write.
 TYPED = (3, 20)
-#: FPDF_PAGEOBJ_IMAGE and _FORM (fpdf_edit.h), looked for among so many objects of a page.
-PICTURED, MAX_OBJECTS = (3, 5), 1_000
 
 
 class Pdfium:
@@ -173,14 +172,6 @@ def note_kinds(pdfium: Pdfium, page: int) -> Iterator[int]:
             yield kind
 
 
-def has_picture(pdfium: Pdfium, page: int) -> bool:
-    """Whether the page shows an image; forms, which may hold one, count as such."""
-    count = min(MAX_OBJECTS, pdfium.count_objects(page))
-    return any(
-        pdfium.object_kind(pdfium.page_object(page, index)) in PICTURED for index in range(count)
-    )
-
-
 def read_page(
     pdfium: Pdfium, document: int, index: int, *, hyphenated: bool, typed: bool
 ) -> bytes | None:
@@ -215,7 +206,7 @@ def read_page(
                 places = boxes(pdfium, text_page, origins)
             rows = array("I", chain.from_iterable(spans)).tobytes() + places
         pdfium.close_text(text_page)
-    scanned = not text and has_picture(pdfium, page)
+    scanned = is_scanned(pdfium, page, text, (left, bottom, right, top))
     pdfium.close_page(page)
     encoded = text.encode()
     header = PAGE.pack(*size, turns, scanned, hidden, len(encoded), len(rows) // 40)
