@@ -83,6 +83,16 @@ async def test_a_photo_taken_sideways_is_read_upright() -> None:
     assert page.width > page.height
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+async def test_a_page_that_lay_turned_on_the_scanner_is_read(degrees: int) -> None:
+    lines = [*LINES, "It ends with the month."]
+    turned = scan(lines).rotate(degrees, expand=True)
+    [page] = (await read_image(encoded(turned, "PNG", dpi=DPI))).pages
+    assert page.text == "\n".join(lines)
+    assert (page.width > page.height) == (degrees == 180)
+    check_boxes(page, turned)
+
+
 async def test_each_directory_of_a_tiff_is_a_page() -> None:
     second = scan(["The second page"])
     data = encoded(scan(), "TIFF", save_all=True, append_images=[scan([]), second])
