@@ -88,7 +88,9 @@ def shape(text: str, kind: str = "body") -> str:
     )
 
 
-def xlsx(rows: str, merged: str = "", before: str = "", state: str = "visible") -> bytes:
+def xlsx(
+    rows: str, merged: str = "", before: str = "", state: str = "visible", **parts: str
+) -> bytes:
     types = (
         '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
         '<Default Extension="xml" ContentType="application/xml"/></Types>'
@@ -110,6 +112,7 @@ def xlsx(rows: str, merged: str = "", before: str = "", state: str = "visible") 
             "</cellXfs></styleSheet>",
             "xl/worksheets/sheet1.xml": f"<worksheet {X}>{before}<sheetData>{rows}</sheetData>"
             f"{merged}</worksheet>",
+            **parts,
         }
     )
 

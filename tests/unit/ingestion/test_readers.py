@@ -174,6 +174,26 @@ async def test_a_sheets_values_are_shown_ones() -> None:
     assert chunk_pages(parsed.pages)[0].heading == "Prices"
 
 
+async def test_percentages_of_a_sheet_are_read_as_such() -> None:
+    styles = (
+        f'<styleSheet {files.X}><numFmts><numFmt numFmtId="164" formatCode="0.0%"/><numFmt '
+        'numFmtId="165" formatCode="0.0&quot;%&quot;"/></numFmts><cellXfs><xf numFmtId="0"/>'
+        '<xf numFmtId="9"/><xf numFmtId="164"/><xf numFmtId="165"/></cellXfs></styleSheet>'
+    )
+    rows = (
+        '<row r="2"><c r="B2" t="inlineStr"><is><t>Kind</t></is></c><c r="C2" t="inlineStr"><is>'
+        '<t>Rate</t></is></c></row><row r="3"><c r="B3" t="inlineStr"><is><t>built in</t></is></c>'
+        '<c r="C3" s="1"><v>0.15</v></c></row><row r="4"><c r="B4" t="inlineStr"><is><t>custom'
+        '</t></is></c><c s="2" r="C4"><v>7.4999999999999997E-2</v></c></row><row r="5"><c r="B5" '
+        't="inlineStr" s="1"><is><t>said only</t></is></c><c r="C5" s="3"><v>12.5</v></c></row>'
+    )
+    parsed = await parse(files.xlsx(rows, **{"xl/styles.xml": styles}))
+    assert texts(parsed) == [
+        "Prices\n\nKind | Rate\nKind: built in | Rate: 15%\nKind: custom | Rate: 7.5%\n"
+        "Kind: said only | Rate: 12.5"
+    ]
+
+
 async def test_html_leaves_out_what_nobody_reads() -> None:
     page = (
         "<html><head><title>Guide</title><style>x</style></head><body><nav>Home</nav><h1>Top</h1>"
