@@ -85,6 +85,45 @@ async def test_items_of_a_word_document_count_by_level_and_start_anew_where_told
     ]
 
 
+ODT_STYLES = (
+    '<text:list-style style:name="L1"><text:list-level-style-number text:level="1" '
+    'style:num-format="1" style:num-suffix="."/><text:list-level-style-number text:level="2" '
+    'style:num-format="a" style:num-prefix="(" style:num-suffix=")" text:start-value="2"/>'
+    '<text:list-level-style-bullet text:level="3" text:bullet-char="o"/></text:list-style>'
+    '<text:outline-style style:name="Outline"><text:outline-level-style text:level="1" '
+    'style:num-format="I"/><text:outline-level-style text:level="2" style:num-format="1" '
+    'text:display-levels="2"/></text:outline-style>'
+)
+
+
+def odt_list(*items: str, more: str = "") -> str:
+    inside = "".join(f"<text:list-item>{item}</text:list-item>" for item in items)
+    return f"<text:list {more}>{inside}</text:list>"
+
+
+def p(text: str) -> str:
+    return f"<text:p>{text}</text:p>"
+
+
+def h(text: str, level: int, more: str = "") -> str:
+    return f'<text:h text:outline-level="{level}" {more}>{text}</text:h>'
+
+
+async def test_headings_and_items_of_an_opendocument_text_have_their_numbers() -> None:
+    named = 'text:style-name="L1"'
+    body = (
+        h("Scope", 1) + h("Parties", 2) + h("Term", 2) + h("Payment", 1) + h("Dates", 2)
+        + h("Annex", 1, 'text:is-list-header="true"') + p("Agreed:")
+        + odt_list(p("one") + p("still one"), p("two") + odt_list(p("b"), p("c")), more=named)
+        + p("Then") + odt_list(p("three"), more=f'{named} text:continue-numbering="true"')
+        + odt_list(p("anew") + odt_list(odt_list(p("dot"))), more=named) + odt_list(p("bare"))
+    )  # fmt: skip
+    assert texts(await parse(files.odt(body, ODT_STYLES))) == [
+        "I Scope\n\nI.1 Parties\n\nI.2 Term\n\nII Payment\n\nII.1 Dates\n\nAnnex\n\nAgreed:\n1. one\n"
+        "still one\n2. two\n(b) b\n(c) c\n\nThen\n3. three\n1. anew\n- dot\nbare"
+    ]
+
+
 @pytest.mark.parametrize(
     ("count", "format", "shown"),
     [
