@@ -119,8 +119,8 @@ async def test_headings_and_items_of_an_opendocument_text_have_their_numbers() -
         + odt_list(p("anew") + odt_list(odt_list(p("dot"))), more=named) + odt_list(p("bare"))
     )  # fmt: skip
     assert texts(await parse(files.odt(body, ODT_STYLES))) == [
-        "I Scope\n\nI.1 Parties\n\nI.2 Term\n\nII Payment\n\nII.1 Dates\n\nAnnex\n\nAgreed:\n1. one\n"
-        "still one\n2. two\n(b) b\n(c) c\n\nThen\n3. three\n1. anew\n- dot\nbare"
+        "I Scope\n\nI.1 Parties\n\nI.2 Term\n\nII Payment\n\nII.1 Dates\n\nAnnex\n\nAgreed:\n"
+        "1. one\nstill one\n2. two\n(b) b\n(c) c\n\nThen\n3. three\n1. anew\n- dot\nbare"
     ]
 
 
