@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from app.ingestion.readers.archive import Archive, attribute, child, local, number
+from app.ingestion.readers.bold import with_headings
 from app.ingestion.readers.charts import charts_of
 from app.ingestion.readers.content import Block, Content, Hidden, one_line
 from app.ingestion.readers.numbering import Numbering
@@ -48,7 +49,7 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
     archive = Archive(data, limits)
     title, author = properties(archive)
     reader = Reader(archive)
-    return Content(reader.blocks(), title, author, hidden=reader.hidden)
+    return Content(with_headings(list(reader.blocks())), title, author, hidden=reader.hidden)
 
 
 class Reader:
@@ -120,7 +121,8 @@ class Reader:
         level = self._level(properties)
         text = "".join(parts)
         text = f"{marker}{text}" if marker and text.strip() else text
-        yield Block(text, level, tight=marker is not None and not level)
+        listed = marker is not None
+        yield Block(text, level, tight=listed and not level, bold=is_bold(paragraph))
         for aside in asides:
             yield from self._charts(aside) if local(aside) == "chart" else self._walk(aside)
 
@@ -233,6 +235,12 @@ def heading_levels(styles: Element | Sequence[Element]) -> dict[str, int]:
             break
         levels |= inherited
     return levels
+
+
+def is_bold(paragraph: Element) -> bool:
+    """Whether all of a paragraph's own text is formatted as bold."""
+    runs = [run for run in paragraph.iter("{*}r") if next(run.iter("{*}t"), None) is not None]
+    return bool(runs) and all(is_on(child(run, "rPr", "b")) for run in runs)
 
 
 def is_deleted(properties: Element | None) -> bool:

@@ -105,6 +105,26 @@ async def test_docx_reads_in_order_under_its_headings() -> None:
     assert parsed.pages[1].words.shape == (0, 6)
 
 
+def bold(text: str, mark: str = "<w:b/>") -> str:
+    return f"<w:p><w:r><w:rPr>{mark}</w:rPr><w:t>{text}</w:t></w:r></w:p>"
+
+
+async def test_a_docx_without_headings_has_those_that_look_like_some() -> None:
+    rest = paragraph("Trains are second class.") + paragraph("Keep the receipts.")
+    body = (
+        bold("Travel expenses") + rest + bold("Not this one.") + rest + bold("Nor") + bold("these")
+        + rest + bold("Not bold", '<w:b w:val="0"/>') + rest + bold("Leave") + rest + bold("Last")
+    )  # fmt: skip
+    headings = [
+        [one.path for one in page.headings or ()] for page in (await parse(files.docx(body))).pages
+    ]
+    assert headings == [["Travel expenses"], ["these"], ["Leave"]]
+    marked = await parse(files.docx(paragraph("Benefits", "H1") + body))
+    assert {one.path for page in marked.pages for one in page.headings or ()} == {"Benefits"}
+    [loud] = (await parse(files.docx(bold("Title") + rest + bold("All") + bold("bold")))).pages
+    assert loud.headings == ()
+
+
 async def test_a_slide_is_a_page_and_a_blank_one_counts() -> None:
     parsed = await parse(files.pptx(shape("Text") + shape("Title", "title"), "", shape("End")))
     assert texts(parsed) == ["Title\n\nText", "", "End"]
