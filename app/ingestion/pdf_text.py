@@ -121,6 +121,16 @@ def is_hyphenated(raw: str) -> bool:
     return broken >= MIN_BROKEN and broken > len(re.findall(rf"{letter}[-\u2010]{letter}", raw))
 
 
+def without(raw: str, spans: Spans) -> str:
+    """Return the characters with spaces in the place of some."""
+    parts: list[str] = []
+    end = 0
+    for start, stop in spans:
+        parts += (raw[end:start], " " * (stop - start))
+        end = stop
+    return "".join([*parts, raw[end:]])
+
+
 def separator(gap: str) -> str:
     """Return what stands between two words for the white space (and junk) that was there."""
     breaks = gap.count("\n")
