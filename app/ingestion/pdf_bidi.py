@@ -1,8 +1,8 @@
-"""Words of scripts that run from right to left, in the order in which they are read.
+"""Lines of scripts that run from right to left, in the order in which they are read.
 
-PDFium turns a line around that a PDF draws from left to right. Where each word is drawn on its own,
-as browsers print Arabic, it leaves the letters as they were drawn: every word is spelled backwards.
-Where its letters stand on the page says so.
+PDFium turns a line around that a PDF draws from left to right. What is drawn otherwise, letter by
+letter leftwards or piece by piece as browsers print Arabic, it spells backwards or takes for many
+lines. Where its letters stand on the page says what is a line and where it begins.
 
 Imported by the child process: the standard library only.
 """
@@ -11,66 +11,158 @@ from __future__ import annotations
 
 import ctypes
 import re
+from array import array
+from itertools import pairwise
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the child's start
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.ingestion.pdf_child import Pdfium
     from app.ingestion.pdf_text import Spans
 
 #: The blocks of Hebrew, Arabic, Syriac, Thaana, N'Ko, and Arabic's presentation forms.
 FIRST, LAST = "\u0590", "\ufefc"
-BLOCKS = "\u05d0-\u05f2\u0620-\u064a\u0671-\u06d3\u06fa-\u06ff\u0710-\u07ea\u0840-\u08c9"
-LETTERS = f"[{BLOCKS}\ufb1d-\ufdfb\ufe70-\ufefc]"
-#: What runs from left to right among them all the same.
-LEFT_TO_RIGHT = "[0-9\u0660-\u0669\u06f0-\u06f9A-Za-z]+"
+RIGHT = (
+    "\u05d0-\u05f2\u0620-\u064a\u0671-\u06d3\u06fa-\u06ff\u0710-\u07ea\u0840-\u08c9"
+    "\ufb1d-\ufdfb\ufe70-\ufefc"
+)
+LEFT = "A-Za-z\u00c0-\u024f\u0370-\u052f"
+DIGITS = "0-9\u0660-\u0669\u06f0-\u06f9"
+#: What is drawn above or below another letter, and belongs to it.
+MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+#: Of the height of a font's line: how far the base lines of one line's letters differ at most, and
+#: the gap from which two words are apart.
+LEVEL, GAP = 0.15, 0.3
 
 
-def read_from_right(
-    pdfium: Pdfium, text_page: int, raw: str, text: str, words: tuple[Spans, Spans]
-) -> str:
-    """Return the page's text with the words turned around that are spelled backwards.
+class Glyph:
+    """A character, and where it stands; all lengths in points."""
+
+    __slots__ = ("base", "height", "index", "left", "right", "sign", "x")
+
+    def __init__(self, pdfium: Pdfium, text_page: int, index: int, sign: str) -> None:
+        """``index`` is PDFium's; it begins at ``x`` and ``base``, ``height`` is its font's."""
+        place, box, line = (ctypes.c_double * 2)(), (ctypes.c_double * 4)(), (ctypes.c_float * 4)()
+        at = [ctypes.byref(box, offset) for offset in (0, 8, 16, 24)]
+        pdfium.char_origin(text_page, index, place, ctypes.byref(place, 8))
+        pdfium.char_box(text_page, index, *at)
+        pdfium.loose_box(text_page, index, line)
+        self.index, self.sign = index, sign
+        self.x, self.base = place
+        self.left, self.right = box[:2]
+        self.height = line[1] - line[3]
+
+
+def lines_from_right(pdfium: Pdfium, text_page: int, raw: str) -> tuple[str, array[int]] | None:
+    """Return the page's characters in the order in which they are read; None when they are in it.
 
     Args:
         pdfium: The library.
         text_page: The handle of the page's text.
         raw: One character per PDFium character.
-        text: The page's text.
-        words: Start and end of each word, in the text and in ``raw``.
+
+    Returns:
+        The characters, and for each of them the index of PDFium's; of white space it means nothing.
     """
-    if text.isascii() or not any(FIRST <= letter <= LAST for letter in set(text)):
-        return text
-    letters = re.compile(LETTERS)
-    parts: list[str] = []
-    end = 0
-    for (start, stop), origin in zip(*words, strict=True):
-        found = [match.start() for match in letters.finditer(raw, *origin)]
-        known = stop - start == origin[1] - origin[0]
-        if known and len(found) > 1 and runs_right(pdfium, text_page, found[0], found[-1]):
-            places = [origin_of(pdfium, text_page, index)[0] for index in range(*origin)]
-            parts += (text[end:start], from_right(text[start:stop], places))
-            end = stop
-    return "".join([*parts, text[end:]])
+    if raw.isascii() or not any(FIRST <= letter <= LAST for letter in set(raw)):
+        return None
+    right, mark = re.compile(f"[{RIGHT}]"), re.compile(f"[{MARKS}]")
+    lines = lines_of(pdfium, text_page, raw, right, mark)
+    wrong = [is_out_of_order(line, right) for line in lines]
+    if not any(wrong):
+        return None
+    signs: list[str] = []
+    order = array("I")
+    for line, turn in zip(lines, wrong, strict=True):
+        for glyph in in_order(line, right, mark) if turn else line:
+            signs.append(glyph.sign if glyph else " ")
+            order.append(glyph.index if glyph else 0)
+        signs += "\r\n"
+        order.extend((0, 0))
+    return "".join(signs), order
 
 
-def runs_right(pdfium: Pdfium, text_page: int, first: int, last: int) -> bool:
-    """Whether the last of some letters stands to the right of the first, on the same line."""
-    x0, y0 = origin_of(pdfium, text_page, first)
-    x1, y1 = origin_of(pdfium, text_page, last)
-    return x1 - x0 > abs(y1 - y0)
+def lines_of(
+    pdfium: Pdfium, text_page: int, raw: str, right: re.Pattern[str], mark: re.Pattern[str]
+) -> list[list[Glyph]]:
+    """Return the characters of each line, in PDFium's order."""
+    lines: list[list[Glyph]] = [[]]
+    broken = False
+    for index, sign in enumerate(raw):
+        if sign in "\r\n":
+            broken = True
+            continue
+        glyph = Glyph(pdfium, text_page, index, sign)
+        line = lines[-1]
+        if broken and not mark.match(sign) and not goes_on(line, glyph, right):
+            lines.append([glyph])
+        else:
+            line.append(glyph)
+        broken = False
+    return lines
 
 
-def origin_of(pdfium: Pdfium, text_page: int, index: int) -> tuple[float, float]:
-    """Return where a character begins on its line; the page's corner when that is not known."""
-    x, y = ctypes.c_double(), ctypes.c_double()
-    pdfium.char_origin(text_page, index, ctypes.byref(x), ctypes.byref(y))
-    return x.value, y.value
+def goes_on(line: Sequence[Glyph], glyph: Glyph, right: re.Pattern[str]) -> bool:
+    """Whether a line of these scripts goes on to the right where PDFium breaks it."""
+    if not line or not any(right.match(one.sign) for one in (*line, glyph)):
+        return False
+    level = LEVEL * max(one.height for one in (*line, glyph))
+    return abs(glyph.base - line[0].base) <= level and glyph.x >= min(one.x for one in line)
 
 
-def from_right(word: str, places: list[float]) -> str:
-    """Return a word's characters from the rightmost to the leftmost, numbers as they are.
+def is_out_of_order(line: Sequence[Glyph], right: re.Pattern[str]) -> bool:
+    """Whether a line has two letters of these scripts one after the other that run rightwards."""
+    letters = [glyph for glyph in line if right.match(glyph.sign)]
+    return any(
+        after.x > before.x and abs(after.base - before.base) <= LEVEL * before.height
+        for before, after in pairwise(letters)
+    )
 
-    Those of one place, of a ligature, are as backwards as the word.
+
+def in_order(
+    line: Sequence[Glyph], right: re.Pattern[str], mark: re.Pattern[str]
+) -> list[Glyph | None]:
+    """Return a line's characters in the order in which they are read; None is a space."""
+    # By right edges, so that a mark follows the letter it is drawn on. PDFium puts spaces of its
+    # own, which have no width, where they do not belong.
+    glyphs = sorted(
+        (glyph for glyph in line if glyph.right > glyph.left or not glyph.sign.isspace()),
+        key=lambda glyph: (-glyph.right, glyph.index),
+    )
+    gap = GAP * max((glyph.height for glyph in glyphs), default=0.0)
+    placed: list[Glyph | None] = []
+    for glyph in glyphs:
+        before = placed[-1] if placed else None
+        if before and not mark.match(glyph.sign) and before.left - glyph.right > gap:
+            placed.append(None)
+        placed.append(glyph)
+    signs = "".join(glyph.sign if glyph else " " for glyph in placed)
+    if len(right.findall(signs)) >= len(re.findall(f"[{LEFT}]", signs)):
+        runs = f"[{LEFT}](?:[^{RIGHT}]*[{LEFT}{DIGITS}])?|[{DIGITS}]+(?:[.,:/-][{DIGITS}]+)*"
+    else:
+        placed, signs = placed[::-1], signs[::-1]
+        runs = f"[{RIGHT}](?:[^{LEFT}{DIGITS}]*[{RIGHT}])?"
+    for run in re.finditer(runs, signs):
+        start, end = run.span()
+        placed[start:end] = placed[start:end][::-1]
+    return placed
+
+
+def boxes_from_right(pdfium: Pdfium, text_page: int, origins: Spans, order: Sequence[int]) -> bytes:
+    """Return each word's box, of words whose characters are at ``order`` in PDFium's.
+
+    As ``boxes`` of ``pdf_child`` does: float64 rows of left, top, right, bottom.
     """
-    order = sorted(range(len(word)), key=lambda index: (-places[index], -index))
-    letters = "".join(word[index] for index in order)
-    return re.sub(LEFT_TO_RIGHT, lambda part: part[0][::-1], letters)
+    rows = bytearray()
+    box = (ctypes.c_double * 4)()
+    left, top, right, bottom = [ctypes.byref(box, offset) for offset in (0, 8, 16, 24)]
+    for start, end in origins:
+        found = [
+            list(box)
+            for index in order[start:end]
+            if pdfium.char_box(text_page, index, left, right, bottom, top)
+        ]
+        lefts, tops, rights, bottoms = zip(*found, strict=True) if found else ([0.0],) * 4
+        rows += (ctypes.c_double * 4)(min(lefts), max(tops), max(rights), min(bottoms))
+    return bytes(rows)

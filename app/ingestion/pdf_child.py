@@ -24,7 +24,7 @@ from array import array
 from itertools import chain
 
 from app.infra.confinement import Refused, settings_of, work_confined
-from app.ingestion.pdf_bidi import read_from_right
+from app.ingestion.pdf_bidi import boxes_from_right, lines_from_right
 from app.ingestion.pdf_hidden import Words, hidden_words
 from app.ingestion.pdf_scan import is_scanned
 from app.ingestion.pdf_text import HYPHEN, JUNK, assemble, without
@@ -84,6 +84,8 @@ class Pdfium:
         self.text = bind("FPDFText_GetText", number, handle, number, number, handle)
         self.unicode = bind("FPDFText_GetUnicode", ctypes.c_uint, handle, number)
         self.char_origin = bind("FPDFText_GetCharOrigin", number, handle, number, handle, handle)
+        self.loose_box = bind("FPDFText_GetLooseCharBox", number, handle, number, handle)
+        self.char_box = bind("FPDFText_GetCharBox", number, handle, number, *[handle] * 4)
         # Called for every word: without declared types, and given ctypes objects where C expects
         # pointers, a call costs half.
         self.count_rects, self.rect = lib["FPDFText_CountRects"], lib["FPDFText_GetRect"]
@@ -226,7 +228,9 @@ def read_text(
         raw = without(raw, [origins[index] for index in unseen])
         text, spans, origins = assemble(raw, hyphenated=hyphenated)
         places = boxes(pdfium, text_page, origins)
-    text = read_from_right(pdfium, text_page, raw, text, (spans, origins))
+    if ordered := lines_from_right(pdfium, text_page, raw):
+        text, spans, origins = assemble(ordered[0], hyphenated=hyphenated)
+        places = boxes_from_right(pdfium, text_page, origins, ordered[1])
     return text, array("I", chain.from_iterable(spans)).tobytes() + places, hidden
 
 
