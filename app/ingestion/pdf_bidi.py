@@ -34,6 +34,8 @@ MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
 #: Of the height of a font's line: how far the base lines of one line's letters differ at most, and
 #: the gap from which two words are apart.
 LEVEL, GAP = 0.15, 0.3
+#: Characters of a page that are looked at one by one; a dense page has 10,000.
+MAX_GLYPHS = 100_000
 
 
 class Glyph:
@@ -57,6 +59,8 @@ class Glyph:
 def lines_from_right(pdfium: Pdfium, text_page: int, raw: str) -> tuple[str, array[int]] | None:
     """Return the page's characters in the order in which they are read; None when they are in it.
 
+    A page of very many characters is left as it is.
+
     Args:
         pdfium: The library.
         text_page: The handle of the page's text.
@@ -65,7 +69,9 @@ def lines_from_right(pdfium: Pdfium, text_page: int, raw: str) -> tuple[str, arr
     Returns:
         The characters, and for each of them the index of PDFium's; of white space it means nothing.
     """
-    if raw.isascii() or not any(FIRST <= letter <= LAST for letter in set(raw)):
+    if raw.isascii() or len(raw) > MAX_GLYPHS:
+        return None
+    if not any(FIRST <= letter <= LAST for letter in set(raw)):
         return None
     right, mark = re.compile(f"[{RIGHT}]"), re.compile(f"[{MARKS}]")
     lines = lines_of(pdfium, text_page, raw, right, mark)
@@ -105,10 +111,10 @@ def lines_of(
 
 def goes_on(line: Sequence[Glyph], glyph: Glyph, right: re.Pattern[str]) -> bool:
     """Whether a line of these scripts goes on to the right where PDFium breaks it."""
-    if not line or not any(right.match(one.sign) for one in (*line, glyph)):
+    if not line or not any(right.match(one.sign) for one in (line[0], line[-1], glyph)):
         return False
-    level = LEVEL * max(one.height for one in (*line, glyph))
-    return abs(glyph.base - line[0].base) <= level and glyph.x >= min(one.x for one in line)
+    level = LEVEL * max(line[0].height, glyph.height)
+    return abs(glyph.base - line[0].base) <= level and glyph.x >= line[0].x
 
 
 def is_out_of_order(line: Sequence[Glyph], right: re.Pattern[str]) -> bool:
