@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from app.ingestion.pdf_child import Pdfium
     from app.ingestion.pdf_text import Spans
 
-#: The blocks of Hebrew, Arabic, Syriac, Thaana, N'Ko, and Arabic's presentation forms.
-FIRST, LAST = "\u0590", "\ufefc"
+#: The blocks of Hebrew, Arabic, Syriac, Thaana, N'Ko, and their presentation forms.
+BLOCKS = (("\u0590", "\u08ff"), ("\ufb1d", "\ufefc"))
 RIGHT = (
     "\u05d0-\u05f2\u0620-\u064a\u0671-\u06d3\u06fa-\u06ff\u0710-\u07ea\u0840-\u08c9"
     "\ufb1d-\ufdfb\ufe70-\ufefc"
@@ -71,7 +71,7 @@ def lines_from_right(pdfium: Pdfium, text_page: int, raw: str) -> tuple[str, arr
     """
     if raw.isascii() or len(raw) > MAX_GLYPHS:
         return None
-    if not any(FIRST <= letter <= LAST for letter in set(raw)):
+    if not any(first <= sign <= last for sign in set(raw) for first, last in BLOCKS):
         return None
     right, mark = re.compile(f"[{RIGHT}]"), re.compile(f"[{MARKS}]")
     lines = lines_of(pdfium, text_page, raw, right, mark)
