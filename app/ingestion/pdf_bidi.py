@@ -13,6 +13,7 @@ import ctypes
 import re
 from array import array
 from itertools import pairwise
+from math import sin
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the child's start
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
 #: Of the height of a font's line: how far the base lines of one line's letters differ at most, and
 #: the gap from which two words are apart.
 LEVEL, GAP = 0.15, 0.3
+#: Sine of half the angle from which a line is not level.
+SLANT = 0.05
 #: Characters of a page that are looked at one by one; a dense page has 10,000.
 MAX_GLYPHS = 100_000
 
@@ -75,7 +78,7 @@ def lines_from_right(pdfium: Pdfium, text_page: int, raw: str) -> tuple[str, arr
         return None
     right, mark = re.compile(f"[{RIGHT}]"), re.compile(f"[{MARKS}]")
     lines = lines_of(pdfium, text_page, raw, right, mark)
-    wrong = [is_out_of_order(line, right) for line in lines]
+    wrong = [is_out_of_order(line, right) and is_level(pdfium, text_page, line) for line in lines]
     if not any(wrong):
         return None
     signs: list[str] = []
@@ -119,11 +122,19 @@ def goes_on(line: Sequence[Glyph], glyph: Glyph, right: re.Pattern[str]) -> bool
 
 def is_out_of_order(line: Sequence[Glyph], right: re.Pattern[str]) -> bool:
     """Whether a line has two letters of these scripts one after the other that run rightwards."""
-    letters = [glyph for glyph in line if right.match(glyph.sign)]
+    # What a PDF only says of its letters has no width, and no place.
+    letters = [one for one in line if right.match(one.sign) and one.right > one.left]
     return any(
         after.x > before.x and abs(after.base - before.base) <= LEVEL * before.height
         for before, after in pairwise(letters)
+        if after.index == before.index + 1
     )
+
+
+def is_level(pdfium: Pdfium, text_page: int, line: Sequence[Glyph]) -> bool:
+    """Whether a line is neither slanted nor upside down on the paper."""
+    middle = line[len(line) // 2]
+    return abs(sin(pdfium.char_angle(text_page, middle.index) / 2)) < SLANT
 
 
 def in_order(

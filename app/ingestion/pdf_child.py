@@ -84,6 +84,7 @@ class Pdfium:
         self.text = bind("FPDFText_GetText", number, handle, number, number, handle)
         self.unicode = bind("FPDFText_GetUnicode", ctypes.c_uint, handle, number)
         self.char_origin = bind("FPDFText_GetCharOrigin", number, handle, number, handle, handle)
+        self.char_angle = bind("FPDFText_GetCharAngle", ctypes.c_float, handle, number)
         self.loose_box = bind("FPDFText_GetLooseCharBox", number, handle, number, handle)
         self.char_box = bind("FPDFText_GetCharBox", number, handle, number, *[handle] * 4)
         # Called for every word: without declared types, and given ctypes objects where C expects

@@ -94,3 +94,8 @@ async def test_a_line_that_is_drawn_letter_by_letter_is_one() -> None:
     (left, _, right, _), (other_left, _, other_right, _) = page.words[:, 2:].tolist()
     assert (left, right) == (pytest.approx(133, abs=4), pytest.approx(155, abs=4))
     assert (other_left, other_right) == (pytest.approx(100, abs=4), pytest.approx(121, abs=4))
+
+
+async def test_a_line_on_its_head_is_left_as_it_is() -> None:
+    [page] = (await parse_pdf(make_pdf((0, "-1 0 0 -1 300 700 Tm (DCBA) Tj")))).pages
+    assert page.text == "שלום"
