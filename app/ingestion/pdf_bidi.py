@@ -122,12 +122,10 @@ def goes_on(line: Sequence[Glyph], glyph: Glyph, right: re.Pattern[str]) -> bool
 
 def is_out_of_order(line: Sequence[Glyph], right: re.Pattern[str]) -> bool:
     """Whether a line has two letters of these scripts one after the other that run rightwards."""
-    # What a PDF only says of its letters has no width, and no place.
-    letters = [one for one in line if right.match(one.sign) and one.right > one.left]
     return any(
         after.x > before.x and abs(after.base - before.base) <= LEVEL * before.height
-        for before, after in pairwise(letters)
-        if after.index == before.index + 1
+        for before, after in pairwise(line)
+        if right.match(before.sign) and right.match(after.sign)
     )
 
 
