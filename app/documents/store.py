@@ -9,7 +9,14 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from app.documents.document import Document, FileWarning, Sharing, StoredPage, Visibility
+from app.documents.document import (
+    Document,
+    FileWarning,
+    NewFile,
+    Sharing,
+    StoredPage,
+    Visibility,
+)
 from app.infra.postgres import Connection
 
 _DOCUMENTS = """
@@ -184,6 +191,20 @@ async def lock_document(
         (tenant_id, document_id),
     )
     return await find_document(connection, tenant_id, document_id)
+
+
+async def current_file(connection: Connection, document_id: str) -> NewFile | None:
+    """The file that a document is answered from; None before the first, and of a deleted one."""
+    cursor = await connection.execute(
+        "SELECT v.filename, v.media_type, v.size_bytes, v.sha256 FROM documents d"
+        " JOIN document_versions v ON v.tenant_id = d.tenant_id AND v.document_id = d.id"
+        " AND v.number = d.current_version"
+        " WHERE d.tenant_id = current_setting('app.tenant') AND d.id = %s"
+        " AND d.deleted_at IS NULL",
+        (document_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else NewFile(**row)
 
 
 async def mark_deleted(connection: Connection, document_id: str) -> None:

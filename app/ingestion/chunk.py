@@ -86,6 +86,9 @@ def words_of(text: str, headings: Sequence[Line]) -> list[Word]:
     found = [match.span() for match in WORD.finditer(text)]
     words: list[Word] = []
     for (start, end), (following, _) in pairwise([*found, (len(text), 0)]):
+        if text[end:following] == " " and text[end - 1].isalnum():  # most are, and this is quick
+            words.append((start, end, SPACE))
+            continue
         quality = boundary(text[max(start, end - 8) : end], text[end : min(following, end + 99)])
         if quality >= LINE and headings:
             if end in ends or text.find("\n", end) in ends:
@@ -119,8 +122,6 @@ def keep_rows(text: str, words: Sequence[Word]) -> list[Word]:
 
 def boundary(tail: str, gap: str) -> int:
     """Return how good the boundary between two words is, by the end of one and what follows it."""
-    if gap == " " and tail[-1].isalnum():
-        return SPACE
     if gap.count("\n") > 1:
         return PARAGRAPH
     ends = bool(SENTENCE_END.search(tail))

@@ -14,7 +14,7 @@ from app.auth.workspaces.store import hold_workspace
 from app.documents.document import NewFile, Sharing
 from app.documents.job_store import requeue_version
 from app.documents.service import DocumentNotFound
-from app.documents.store import Edit, edit_document, lock_document
+from app.documents.store import Edit, current_file, edit_document, lock_document
 from app.documents.version_store import (
     Newest,
     add_document,
@@ -134,6 +134,27 @@ class Intake:
                 await edit_document(connection, document_id, said)
             return taken
 
+    async def read_again(
+        self, tenant_id: str, document_id: str, *, by: Origin = OPERATOR
+    ) -> Taken | None:
+        """Have the file that a document is answered from read by the readers there are now.
+
+        It becomes the next version, of which only what reads otherwise is embedded. None when the
+        document is not there or is being worked on already.
+
+        Raises:
+            DatabaseUnavailable: when the database does not answer.
+        """
+        async with tenant_transaction(self._pool, tenant_id) as connection:
+            await lock_document(connection, tenant_id, document_id)
+            newest = await newest_of(connection, tenant_id, document_id)
+            file = await current_file(connection, document_id)
+            if newest is None or newest.unfinished or file is None:
+                return None
+            return await self._add_version(
+                connection, tenant_id, document_id, file, "document.reread", by
+            )
+
     def _checked(self, upload: Upload) -> NewFile:
         """The file, if it is one that is taken in."""
         if not upload.content:
@@ -183,11 +204,26 @@ class Intake:
             and newest.current_sha256 == file.sha256
         ):
             return Taken(newest.document_id, newest.current_version, None)
-        document_id = newest.document_id if newest else None
-        if document_id is None:
-            document_id = await add_document(connection, tenant_id, file)
+        if newest is not None:
+            return await self._add_version(
+                connection, tenant_id, newest.document_id, file, "document.replace", by
+            )
+        document_id = await add_document(connection, tenant_id, file)
+        return await self._add_version(
+            connection, tenant_id, document_id, file, "document.upload", by
+        )
+
+    async def _add_version(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        document_id: str,
+        file: NewFile,
+        action: str,
+        by: Origin,
+    ) -> Taken:
+        """Record the file as a document's next version, and the job to make it ready."""
         version, job_id = await add_version(connection, tenant_id, document_id, file)
-        action = "document.replace" if newest else "document.upload"
         details = {"version": version}
         await record(connection, AuditEvent(tenant_id, action, by, document_id, details=details))
         await self._defer(connection, tenant_id, document_id, version)

@@ -8,6 +8,7 @@ writes it, in user space that is the page as displayed.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from math import sin
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +20,14 @@ from app.documents.page_image_child import Renderer, pixel_size
 from app.documents.picture_child import decode, load_readers, open_pictures, select
 from app.infra.confinement import Refused, settings_of, work_confined
 from app.ingestion.ocr_lines import PlacedLine, PlacedText, place
-from app.ingestion.ocr_model import Reader
+from app.ingestion.ocr_model import Reader, Reading
 from app.ingestion.pdf_child import PAGE
 from app.ingestion.pdf_text import JUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from app.ingestion.ocr_lines import Box
 
     Size = tuple[float, float]
 
@@ -33,20 +36,63 @@ DPI = 200
 #: Of the long side, of a scan as of a picture; the detector sees less, the recogniser one line.
 MAX_SIDE_PX = 4_000
 NUMBER = struct.Struct("<I")
+#: Mean probability of the characters of a page that is well read; upside down it is .6 to .75.
+GOOD, BETTER = 0.85, 0.1
+#: Fewer lines tell no way up.
+MIN_LINES = 3
+#: By quarter turns clockwise.
+TURNS = {
+    1: Image.Transpose.ROTATE_270,
+    2: Image.Transpose.ROTATE_180,
+    3: Image.Transpose.ROTATE_90,
+}
 
 
 def read_page(reader: Reader, page: Image.Image, size: Size) -> bytes:
     """Return the payload of a picture (mode ``L``) of a page so many points wide and high."""
-    across, down = size[0] / page.width, size[1] / page.height
+    turns, reading = read_upright(reader, page)
+    width, height = (page.width, page.height) if turns % 2 == 0 else (page.height, page.width)
+    wide, high = size if turns % 2 == 0 else size[::-1]
+    across, down = wide / width, high / height
     lines = []
-    for line in reader.read(page):
-        x0, y0, x1, y1 = line.region.bounds(page.size)
+    for line in reading.lines:
+        x0, y0, x1, y1 = line.region.bounds((width, height))
         box = (x0 * across, y0 * down, x1 * across, y1 * down)
         text = JUNK.sub(" ", line.text)
         if len(text) == len(line.middles):
             fall = sin(line.region.angle) * line.region.width * down
             lines.append(PlacedLine(text, box, line.middles.tolist(), fall))
-    return packed(place(lines), size)
+    placed = place(lines)
+    boxes = [turned_back(box, turns, size) for box in placed.boxes]
+    return packed(replace(placed, boxes=boxes), size)
+
+
+def read_upright(reader: Reader, page: Image.Image) -> tuple[int, Reading]:
+    """Return what is read on a page, and the quarter turns clockwise after which it was.
+
+    A page that lies on its side or head was laid so on the scanner: its lines go up or down, or
+    make no words. It is read once more, turned, and that counts if it makes better ones.
+    """
+    reading = reader.read(page)
+    good = reading.confidence >= GOOD
+    turns = (1 if good else 3) if reading.sideways else 0 if good else 2
+    if turns and len(reading.lines) >= MIN_LINES:
+        again = reader.read(page.transpose(TURNS[turns]))
+        if again.confidence >= min(GOOD, reading.confidence + BETTER) and not again.sideways:
+            return turns, again
+    return 0, reading
+
+
+def turned_back(box: Box, turns: int, size: Size) -> Box:
+    """Return where a box of a page after quarter turns clockwise is on the page as it was."""
+    x0, y0, x1, y1 = box
+    width, height = size
+    return (
+        box,
+        (y0, height - x1, y1, height - x0),
+        (width - x1, height - y1, width - x0, height - y0),
+        (width - y1, x0, width - y0, x1),
+    )[turns]
 
 
 def packed(placed: PlacedText, size: Size) -> bytes:

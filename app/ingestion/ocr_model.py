@@ -48,6 +48,17 @@ class Line:
     middles: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read on a page; its lines in no order."""
+
+    lines: list[Line]
+    #: Mean probability of all characters, also of lines that were taken for none; 1 without any.
+    confidence: float
+    #: Whether most lines are written upwards or downwards.
+    sideways: bool
+
+
 class Reader:
     """The two networks, loaded once; reading opens no file and starts no thread."""
 
@@ -59,8 +70,8 @@ class Reader:
         #: Class 0 is CTC's blank, the one after all listed is the space.
         self._characters = ["", *listed.splitlines(), " "]
 
-    def read(self, page: Image.Image) -> list[Line]:
-        """Return the lines of a page (mode ``L``), in no order.
+    def read(self, page: Image.Image) -> Reading:
+        """Return what can be read on a page (mode ``L``).
 
         Raises:
             MemoryError: The networks could not allocate.
@@ -68,15 +79,18 @@ class Reader:
         regions = self.detect(page)
         crops = [crop(page, region) for region in regions]
         lines: list[Line] = []
+        characters, certain = 0, 0.0
         order = sorted(range(len(crops)), key=lambda index: crops[index].width)
         for at in range(0, len(order), BATCH):
             batch = order[at : at + BATCH]
             chances, widths = self.recognise([crops[index] for index in batch])
             for index, chance, width in zip(batch, chances, widths, strict=True):
                 text, middles, confidence = self.decode(chance, width)
+                characters, certain = characters + len(text), certain + len(text) * confidence
                 if text.strip() and confidence >= MIN_CONFIDENCE:
                     lines.append(Line(text, regions[index], middles))
-        return lines
+        sideways = sum(is_upright(region) for region in regions) > len(regions) / 2
+        return Reading(lines, certain / characters if characters else 1.0, sideways)
 
     def detect(self, page: Image.Image) -> list[Region]:
         """Return where lines of text are, in the page's pixels."""
@@ -138,9 +152,14 @@ def normalised(picture: Image.Image) -> Floats:
     return np.broadcast_to(grey, (3, *grey.shape))
 
 
+def is_upright(region: Region) -> bool:
+    """Whether a line is written upwards or downwards."""
+    return region.height > UPWARDS * region.width
+
+
 def crop(page: Image.Image, region: Region) -> Image.Image:
     """Return a line cut out level, as high as the recogniser takes it."""
-    turned = region.height > UPWARDS * region.width  # written upwards
+    turned = is_upright(region)  # written upwards, as most are
     length, height = (region.height, region.width) if turned else (region.width, region.height)
     width = max(8, min(MAX_ASPECT * LINE_HEIGHT_PX, round(LINE_HEIGHT_PX * length / height)))
     if turned or abs(region.angle) > LEVEL:
@@ -160,4 +179,4 @@ def straightened(page: Image.Image, region: Region, *, turned: bool) -> Image.Im
     level = page.transform(
         size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=255
     )
-    return level.transpose(Image.Transpose.ROTATE_90) if turned else level
+    return level.transpose(Image.Transpose.ROTATE_270) if turned else level

@@ -43,7 +43,7 @@ class Page:
     headings: tuple[Heading, ...] | None = None
     #: Characters that the file holds here and no reader sees; they are not in the text.
     hidden: int = 0
-    scanned: bool = False  #: shows a picture and has no text: OCR may find some
+    scanned: bool = False  #: shows a picture and has no text, or little: OCR may find some
 
     @property
     def sha256(self) -> bytes:

@@ -6,7 +6,7 @@ keeping a warm one is not worth letting one tenant's file run where another's ha
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.errors import AppError
@@ -29,6 +29,9 @@ HEADER, HEADER_WITHIN = b"%PDF-", 1024
 RESULT_PER_TEXT = 16
 #: Scanned pages read by one child: a minute of work.
 OCR_BATCH = 20
+#: Of those that have a stamp's text, and how much longer OCR's must be to take its place: on a
+#: slide before a photograph it reads the same once more.
+STAMPED_BATCH, GAIN = 5, 2
 CHILD = child_command("app.ingestion.pdf_child")
 READER = child_command("app.ingestion.reader_child", libraries=True)
 DETAILS = {
@@ -173,24 +176,50 @@ async def read_pdf(data: bytes, limits: ParseLimits, child: Sequence[str]) -> Pa
 async def read_scans(data: bytes, parsed: ParsedFile, limits: OcrLimits) -> ParsedFile:
     """Return ``parsed`` with the text of its scanned pages, the first ``limits.max_pages`` of them.
 
-    A batch of pages is one child, so that what one page does to it costs few others.
+    Pages that have a stamp's text come last; what goes wrong with these leaves them as they are.
 
     Raises:
         ParseError: With the ``reason``.
     """
-    scanned = [page.number for page in parsed.pages if page.scanned][: limits.max_pages]
+    scanned = [page for page in parsed.pages if page.scanned]
+    bare = [page for page in scanned if not page.text][: limits.max_pages]
+    stamped = [page for page in scanned if page.text][: limits.max_pages - len(bare)]
     found: dict[int, Page] = {}
+    needed = True
     try:
         async with asyncio.timeout(limits.timeout_s):
-            for start in range(0, len(scanned), OCR_BATCH):
-                batch = scanned[start : start + OCR_BATCH]
-                found |= await read_scanned_pages(data, batch, limits=limits)
-    except TimeoutError as error:
-        raise ParseError("timeout") from error
-    except ChildFailed as error:
-        raise ParseError(reason_of(error)) from error
+            async for batch in read_by_ocr(data, bare, OCR_BATCH, limits):
+                found |= batch
+            needed = False
+            async for batch in read_by_ocr(data, stamped, STAMPED_BATCH, limits):
+                found |= batch
+                if not batch:  # these are pictures, and the others will be
+                    break
+    except (TimeoutError, ChildFailed) as error:
+        if needed:
+            raise ParseError(reason_of(error)) from error
     pages = tuple(found.get(page.number, page) for page in parsed.pages)
     return replace(parsed, pages=pages)
+
+
+async def read_by_ocr(
+    data: bytes, pages: Sequence[Page], size: int, limits: OcrLimits
+) -> AsyncIterator[dict[int, Page]]:
+    """Yield those pages of which OCR reads more than their text, in batches.
+
+    A batch of pages is one child, so that what one page does to it costs few others.
+
+    Raises:
+        ChildFailed: With the reason.
+    """
+    for start in range(0, len(pages), size):
+        batch = {page.number: page for page in pages[start : start + size]}
+        read = await read_scanned_pages(data, list(batch), limits=limits)
+        yield {
+            number: replace(page, hidden=batch[number].hidden)
+            for number, page in read.items()
+            if len(page.text) > GAIN * len(batch[number].text)
+        }
 
 
 async def read_picture(data: bytes, limits: OcrLimits) -> ParsedFile:
@@ -247,7 +276,9 @@ async def checked(read: Callable[[bytearray], ParsedFile], result: bytearray) ->
         raise ParseError(reason_of(error)) from error
 
 
-def reason_of(error: ChildFailed) -> str:
+def reason_of(error: ChildFailed | TimeoutError) -> str:
     """Return our slug for what went wrong; a reason the child may not give is a crash."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
     reason = {"too_large_output": "too_large_text"}.get(error.reason, error.reason)
     return reason if reason in DETAILS else "crashed"

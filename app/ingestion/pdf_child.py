@@ -24,18 +24,21 @@ from array import array
 from itertools import chain
 
 from app.infra.confinement import Refused, settings_of, work_confined
+from app.ingestion.pdf_bidi import boxes_from_right, lines_from_right
 from app.ingestion.pdf_hidden import Words, hidden_words
-from app.ingestion.pdf_text import HYPHEN, JUNK, assemble
+from app.ingestion.pdf_scan import is_scanned
+from app.ingestion.pdf_text import HYPHEN, JUNK, assemble, without
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from app.ingestion.pdf_hidden import Box
     from app.ingestion.pdf_text import Spans
 
 #: width, height as displayed; left, bottom, right, top of the visible box; quarter turns clockwise;
-#: whether it has no text and a picture; hidden characters; bytes of text; number of rows.
+#: whether it is a scan (``pdf_scan.py``); hidden characters; bytes of text; number of rows.
 PAGE = struct.Struct("<6fBBIII")
 #: The last integer that float32 counts to: offsets are stored in float32.
 MAX_PAGE_CHARS = 1 << 24
@@ -43,8 +46,6 @@ MAX_PAGE_CHARS = 1 << 24
 ENCRYPTED_ERRORS = (4, 5)
 #: FPDF_ANNOT_FREETEXT and _WIDGET (fpdf_annot.h): annotations in which people write.
 TYPED = (3, 20)
-#: FPDF_PAGEOBJ_IMAGE and _FORM (fpdf_edit.h), looked for among so many objects of a page.
-PICTURED, MAX_OBJECTS = (3, 5), 1_000
 
 
 class Pdfium:
@@ -82,6 +83,10 @@ class Pdfium:
         self.count_chars = bind("FPDFText_CountChars", number, handle)
         self.text = bind("FPDFText_GetText", number, handle, number, number, handle)
         self.unicode = bind("FPDFText_GetUnicode", ctypes.c_uint, handle, number)
+        self.char_origin = bind("FPDFText_GetCharOrigin", number, handle, number, handle, handle)
+        self.char_angle = bind("FPDFText_GetCharAngle", ctypes.c_float, handle, number)
+        self.loose_box = bind("FPDFText_GetLooseCharBox", number, handle, number, handle)
+        self.char_box = bind("FPDFText_GetCharBox", number, handle, number, *[handle] * 4)
         # Called for every word: without declared types, and given ctypes objects where C expects
         # pointers, a call costs half.
         self.count_rects, self.rect = lib["FPDFText_CountRects"], lib["FPDFText_GetRect"]
@@ -173,14 +178,6 @@ def note_kinds(pdfium: Pdfium, page: int) -> Iterator[int]:
             yield kind
 
 
-def has_picture(pdfium: Pdfium, page: int) -> bool:
-    """Whether the page shows an image; forms, which may hold one, count as such."""
-    count = min(MAX_OBJECTS, pdfium.count_objects(page))
-    return any(
-        pdfium.object_kind(pdfium.page_object(page, index)) in PICTURED for index in range(count)
-    )
-
-
 def read_page(
     pdfium: Pdfium, document: int, index: int, *, hyphenated: bool, typed: bool
 ) -> bytes | None:
@@ -197,39 +194,45 @@ def read_page(
     left, top, right, bottom = box
     size = (pdfium.width(page), pdfium.height(page), left, bottom, right, top)
     turns = pdfium.rotation(page) % 4
+    visible = left, bottom, right, top
     text, rows, hidden = "", b"", 0
     text_page = pdfium.load_text(page)
     if text_page:
-        count = pdfium.count_chars(text_page)
-        if count >= MAX_PAGE_CHARS:
-            raise Refused("too_large_text")
-        if count > 0:
-            raw = raw_text(pdfium, text_page, count)
-            text, spans, origins = assemble(raw, hyphenated=hyphenated)
-            places = boxes(pdfium, text_page, origins)
-            words = Words(raw, origins, array("d", places))
-            if unseen := hidden_words(pdfium, page, text_page, words, (left, bottom, right, top)):
-                hidden = words.chars(unseen)
-                raw = without(raw, [origins[index] for index in unseen])
-                text, spans, origins = assemble(raw, hyphenated=hyphenated)
-                places = boxes(pdfium, text_page, origins)
-            rows = array("I", chain.from_iterable(spans)).tobytes() + places
+        text, rows, hidden = read_text(pdfium, page, text_page, visible, hyphenated=hyphenated)
         pdfium.close_text(text_page)
-    scanned = not text and has_picture(pdfium, page)
+    scanned = is_scanned(pdfium, page, text, visible)
     pdfium.close_page(page)
     encoded = text.encode()
     header = PAGE.pack(*size, turns, scanned, hidden, len(encoded), len(rows) // 40)
     return header + encoded + rows
 
 
-def without(raw: str, spans: Spans) -> str:
-    """Return the characters with spaces in the place of some."""
-    parts: list[str] = []
-    end = 0
-    for start, stop in spans:
-        parts += (raw[end:start], " " * (stop - start))
-        end = stop
-    return "".join([*parts, raw[end:]])
+def read_text(
+    pdfium: Pdfium, page: int, text_page: int, visible: Box, *, hyphenated: bool
+) -> tuple[str, bytes, int]:
+    """Return a page's text, the rows of its words, and how many characters nobody sees.
+
+    Raises:
+        Refused: ``too_large_text``.
+    """
+    count = pdfium.count_chars(text_page)
+    if count >= MAX_PAGE_CHARS:
+        raise Refused("too_large_text")
+    if count <= 0:
+        return "", b"", 0
+    raw, hidden = raw_text(pdfium, text_page, count), 0
+    text, spans, origins = assemble(raw, hyphenated=hyphenated)
+    places = boxes(pdfium, text_page, origins)
+    words = Words(raw, origins, array("d", places))
+    if unseen := hidden_words(pdfium, page, text_page, words, visible):
+        hidden = words.chars(unseen)
+        raw = without(raw, [origins[index] for index in unseen])
+        text, spans, origins = assemble(raw, hyphenated=hyphenated)
+        places = boxes(pdfium, text_page, origins)
+    if ordered := lines_from_right(pdfium, text_page, raw):
+        text, spans, origins = assemble(ordered[0], hyphenated=hyphenated)
+        places = boxes_from_right(pdfium, text_page, origins, ordered[1])
+    return text, array("I", chain.from_iterable(spans)).tobytes() + places, hidden
 
 
 def metadata(pdfium: Pdfium, document: int, key: str) -> str:

@@ -38,6 +38,9 @@ UNEVEN = re.compile("[\u00ad\ufb00-\ufb04]|(?!\n)" + JUNK.pattern)
 WIDE_SPACES = re.compile("  +")
 LINE_BREAKS = re.compile(" *\n *")
 BLANK_LINES = re.compile("\n{3,}")
+#: Words broken at line ends from which a page is taken to be hyphenated, if it joins fewer words
+#: within its lines: of the author's own hyphens one in ten or so happens to end a line.
+MIN_BROKEN = 4
 #: Right halves that follow a real hyphen even in documents whose typesetter adds its own.
 COMPOUND = re.compile("(based|specific|level|driven|like|time|term|oriented|defined|free|party)\\b")
 
@@ -49,8 +52,8 @@ def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
 
     Args:
         raw: One character per PDFium character.
-        hyphenated: The typesetter breaks words itself, so hyphens at line ends are not the
-            author's and the halves are joined.
+        hyphenated: The typesetter is known to break words, so hyphens at line ends are not the
+            author's and the halves are joined; else the page has to look like it.
 
     Returns:
         The text; each word's start and end in it; each word's start and end in ``raw``.
@@ -59,7 +62,7 @@ def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
     if ODD.search(raw):
         raw = raw.translate(SINGLES)
     if UNEVEN.search(raw):
-        return assemble_by_word(raw, hyphenated=hyphenated)
+        return assemble_by_word(raw, hyphenated=hyphenated or is_hyphenated(raw))
     text = LINE_BREAKS.sub("\n", WIDE_SPACES.sub(" ", raw)).strip()
     text = BLANK_LINES.sub("\n\n", text)
     # Only the gaps have changed, so the same words are found in both, in the same order.
@@ -107,6 +110,25 @@ def assemble_by_word(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
         position += len(word)
         previous_end, glue = end, ends_line
     return "".join(parts), spans, origins
+
+
+def is_hyphenated(raw: str) -> bool:
+    """Whether a page breaks more words at the ends of its lines than it joins within them."""
+    if raw.count(HYPHEN) < MIN_BROKEN:
+        return False
+    letter = r"[^\W\d_]"  # compiled here, so that only such pages pay for it
+    broken = len(re.findall(rf"{letter}{HYPHEN}\s*{letter}", raw))
+    return broken >= MIN_BROKEN and broken > len(re.findall(rf"{letter}[-\u2010]{letter}", raw))
+
+
+def without(raw: str, spans: Spans) -> str:
+    """Return the characters with spaces in the place of some."""
+    parts: list[str] = []
+    end = 0
+    for start, stop in spans:
+        parts += (raw[end:start], " " * (stop - start))
+        end = stop
+    return "".join([*parts, raw[end:]])
 
 
 def separator(gap: str) -> str:

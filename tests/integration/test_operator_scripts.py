@@ -99,6 +99,42 @@ async def test_dead_letters_are_listed_and_queued_again(
         assert [document.status for document in await shop.documents()] == ["ready"]
 
 
+async def test_what_an_older_release_read_is_read_again(
+    database: FreshDatabase, tmp_path: Path
+) -> None:
+    async with open_workshop(database, "again") as shop:
+        [kept] = await shop.ingest(write_book(tmp_path / "a.pdf"))
+        [waiting] = await shop.receive(write_book(tmp_path / "b.pdf", [["Not read yet."]]))
+        shop.rows(
+            "INSERT INTO users (id, tenant_id, email, name, role)"
+            " VALUES ('usr_a', %s, 'a@example.com', 'A', 'editor')",
+            shop.tenant_id,
+        )
+        mine = "UPDATE documents SET visibility = 'private', owner_id = 'usr_a' WHERE id = %s"
+        shop.rows(mine, kept.document_id)
+        of_page_two = "page = 2 AND document_id = %s"
+        older = f"UPDATE chunks SET heading = 'Wrong', digest = '\\x00' WHERE {of_page_two}"
+        shop.rows(older, kept.document_id)
+        again = ("scripts.reread", "--tenant", "again")
+        told = run(database, tmp_path, *again)
+        assert told.returncode == 0, told
+        assert f"not queued: {waiting.document_id}" in told.stdout
+        assert told.stdout.endswith("1 documents queued to be read again\n"), told
+        assert run(database, tmp_path, *again, kept.document_id or "").returncode == 1
+        await shop.worker.run(until_empty=True)
+        [read] = shop.rows(
+            "SELECT v.status, v.chunks_embedded, v.chunks_reused, d.current_version FROM documents"
+            " d JOIN document_versions v ON v.document_id = d.id AND v.number = 2"
+        )
+        assert read == {
+            "status": "ready", "chunks_embedded": 1, "chunks_reused": 2, "current_version": 2,
+        }  # fmt: skip
+        live = shop.rows(
+            f"SELECT heading FROM chunks WHERE live AND {of_page_two}", kept.document_id
+        )
+        assert live == [{"heading": ""}]
+
+
 def test_a_program_runs_beside_the_servers(database: FreshDatabase, tmp_path: Path) -> None:
     with_servers = ("scripts.with_servers", "--psql", "-v", "ON_ERROR_STOP=1")
     status = run(database, tmp_path, *with_servers, "-f", "scripts/db_status.sql")

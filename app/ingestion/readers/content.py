@@ -21,6 +21,7 @@ class Block(NamedTuple):
     level: int = 0  #: 1-6 of a heading; 0 of anything else
     tight: bool = False  #: follows the block before it on the next line, not after a blank one
     page: bool = False  #: a page begins here, whatever its size
+    bold: bool = False  #: all of it is, where the format's reader looks at that
 
 
 class Hidden:

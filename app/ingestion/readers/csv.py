@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ DELIMITERS = ",;\t|"
 #: Rows by which the delimiter is chosen, from the first characters.
 SAMPLE_ROWS, SAMPLE_CHARS = 30, 65_536
 MAX_COLUMNS = 1_000
+#: What Excel writes and reads as a first line that is no data.
+TOLD = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 
 
 def read(data: bytes, _limits: Mapping[str, int]) -> Content:
@@ -31,8 +34,11 @@ def read(data: bytes, _limits: Mapping[str, int]) -> Content:
     """
     csv.field_size_limit(max(1, len(data)))
     text = decode(data).replace("\0", "")
+    told = TOLD.match(text)
+    delimiter = told[1] if told else delimiter_of(text)
     rows: list[Row] = []
-    for row in csv.reader(text.splitlines(keepends=True), delimiter=delimiter_of(text)):
+    lines = text[told.end() if told else 0 :].splitlines(keepends=True)
+    for row in csv.reader(lines, delimiter=delimiter):
         if len(row) > MAX_COLUMNS:
             raise Refused("damaged")
         rows.append(list(row))

@@ -1,4 +1,4 @@
-"""Word documents (ECMA-376 part 1, 17): body, tables, text boxes, notes, headers and footers.
+"""Word documents (ECMA-376 part 1, 17): body, lists, tables, text boxes, notes, margins.
 
 Tracked changes are read as accepted; hidden text, which no reader of the document sees, and remarks
 in the margin are counted and not read. Namespaces are not compared, so transitional and strict
@@ -11,7 +11,10 @@ import re
 from typing import TYPE_CHECKING
 
 from app.ingestion.readers.archive import Archive, attribute, child, local, number
+from app.ingestion.readers.bold import with_headings
+from app.ingestion.readers.charts import charts_of
 from app.ingestion.readers.content import Block, Content, Hidden, one_line
+from app.ingestion.readers.numbering import Numbering
 from app.ingestion.readers.ooxml import main_part, properties, relationships
 from app.ingestion.readers.tables import MAX_REPEATED, table_blocks
 
@@ -46,7 +49,7 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
     archive = Archive(data, limits)
     title, author = properties(archive)
     reader = Reader(archive)
-    return Content(reader.blocks(), title, author, hidden=reader.hidden)
+    return Content(with_headings(list(reader.blocks())), title, author, hidden=reader.hidden)
 
 
 class Reader:
@@ -59,7 +62,10 @@ class Reader:
         main = main_part(archive, "word/document.xml")
         self._body = child(archive.main_xml(main), "body")
         self._targets = relationships(archive, main)
-        self._levels = heading_levels(self._part("styles"))
+        self._charts = charts_of(archive, self._targets)
+        styles = self._part("styles")
+        self._levels = heading_levels(styles)
+        self._numbering = Numbering(self._part("numbering"), styles)
         self._notes = {
             (kind, attribute(note, "id")): note
             for kind in NOTES.values()
@@ -111,11 +117,14 @@ class Reader:
         asides: list[Element] = []
         self._runs(paragraph, parts, asides)
         properties = child(paragraph, "pPr")
-        listed = child(properties, "numPr") is not None
+        marker = None if is_deleted(properties) else self._numbering.marker(properties)
         level = self._level(properties)
-        yield Block("".join(parts), level, tight=listed and not level)
+        text = "".join(parts)
+        text = f"{marker}{text}" if marker and text.strip() else text
+        listed = marker is not None
+        yield Block(text, level, tight=listed and not level, bold=is_bold(paragraph))
         for aside in asides:
-            yield from self._walk(aside)
+            yield from self._charts(aside) if local(aside) == "chart" else self._walk(aside)
 
     def _runs(self, element: Element, parts: list[str], asides: list[Element]) -> None:
         """Collect a paragraph's text, and what stands beside it."""
@@ -127,7 +136,7 @@ class Reader:
                 parts.append(BREAKS[name])
             elif name == "docPr":  # a picture: what its author says it shows
                 parts.append(f" {one.get('descr', '')} ")
-            elif name == "txbxContent":
+            elif name in ("txbxContent", "chart"):
                 asides.append(one)
             elif name in NOTES:
                 note = self._notes.get((NOTES[name], attribute(one, "id")))
@@ -226,6 +235,17 @@ def heading_levels(styles: Element | Sequence[Element]) -> dict[str, int]:
             break
         levels |= inherited
     return levels
+
+
+def is_bold(paragraph: Element) -> bool:
+    """Whether all of a paragraph's own text is formatted as bold."""
+    runs = [run for run in paragraph.iter("{*}r") if next(run.iter("{*}t"), None) is not None]
+    return bool(runs) and all(is_on(child(run, "rPr", "b")) for run in runs)
+
+
+def is_deleted(properties: Element | None) -> bool:
+    """Whether a tracked change deletes a paragraph, which has no number then."""
+    return child(properties, "rPr", "del") is not None
 
 
 def outline_level(element: Element) -> int:

@@ -15,6 +15,7 @@ from app.ingestion.readers.archive import local, number, texts_in
 from app.ingestion.readers.charset import decode
 from app.ingestion.readers.content import Block, Content, Hidden, one_line
 from app.ingestion.readers.looks import Look, Styles, rules_in
+from app.ingestion.readers.numerals import numeral
 from app.ingestion.readers.tables import Grid, table_blocks
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 UNREAD = frozenset(("script", "style", "template", "head", "noscript", "nav", "svg", "iframe",
                     "object", "select", "button", "textarea", "audio", "video", "canvas",
-                    "datalist", "rt", "rp"))  # fmt: skip
+                    "datalist", "rt", "rp", "annotation", "annotation-xml"))  # fmt: skip
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 INLINE = frozenset(("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del",
                     "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "math", "q", "ruby",
                     "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
                     "u", "var", "wbr", "img", "br", "input", "picture", "source", "area", "map",
-                    "nobr", "rb"))  # fmt: skip
+                    "nobr", "rb", "semantics", "mi", "mo", "mn", "ms", "mtext", "mrow", "mfrac",
+                    "msup", "msub", "msubsup", "mover", "munder", "munderover", "msqrt", "mroot",
+                    "mstyle", "mpadded", "mspace", "menclose", "mphantom"))  # fmt: skip
 TIGHT = ("li", "dd", "dt", "tr", "option")
 #: Tables that hold these, or a cell as long as this, place text on a page: they are no tables.
 LAYOUT, MAX_CELL = ("table", "h1", "h2", "h3", "form"), 1_500
@@ -95,8 +98,8 @@ class Walk:
         self._level = 0
         self._tight = False
         self._pre = 0
-        #: Open lists: the next number of an ordered one, None of another.
-        self._lists: list[int | None] = []
+        #: Open lists: the next number of an ordered one and its format, None of another.
+        self._lists: list[tuple[int, str] | None] = []
 
     def blocks(self, root: Element) -> Iterator[Block]:
         """Yield the blocks below ``root``."""
@@ -112,6 +115,7 @@ class Walk:
                 walk.skip_subtree()
             elif name == "table" and (rows := self._table_rows(element)) is not None:
                 yield from self._flush()
+                yield from self._caption(element)
                 yield from table_blocks(*rows)
                 walk.skip_subtree()
             else:
@@ -120,7 +124,7 @@ class Walk:
 
     def _see(self, element: Element, name: str) -> bool:
         """Note how an element looks; whether its readers see anything of it."""
-        if is_unread(element, name):
+        if is_unread(element, name) or (self._level and is_permalink(element, name)):
             look = Look(gone=True)
         else:
             look = self._styles.look(element, self._looks[-1])
@@ -136,7 +140,9 @@ class Walk:
             self._parts.append("\n")
         elif name == "img":
             self._write(f" {element.get('alt', '')} ")
-        elif name not in INLINE:
+        elif name in INLINE:
+            self._parts.append("/" * is_denominator(element))
+        else:
             yield from self._flush()
             self._level = HEADINGS.get(name, 0)
             self._open(element, name)
@@ -145,20 +151,22 @@ class Walk:
     def _open(self, element: Element, name: str) -> None:
         """Note what the element means for the text in it."""
         if name in ("ul", "ol"):
-            self._lists.append(number(element.get("start"), 1) if name == "ol" else None)
+            counted = (number(element.get("start"), 1), element.get("type", "1"))
+            self._lists.append(counted if name == "ol" else None)
         elif name == "pre":
             self._pre += 1
         elif name == "li" and self._looks[-1].shows:
-            self._parts.append(self._marker())
+            self._parts.append(self._marker(element))
         self._tight = name in TIGHT
 
-    def _marker(self) -> str:
+    def _marker(self, item: Element) -> str:
         """Return what stands before an item, and count it."""
-        count = self._lists[-1] if self._lists else None
-        if count is None:
+        counted = self._lists[-1] if self._lists else None
+        if counted is None:
             return "- "
-        self._lists[-1] = count + 1
-        return f"{count}. "
+        count, format = number(item.get("value"), counted[0]), counted[1]
+        self._lists[-1] = count + 1, format
+        return f"{numeral(count, format)}. "
 
     def _leave(self, name: str) -> Iterator[Block]:
         if name in INLINE:
@@ -189,6 +197,12 @@ class Walk:
         if text.strip():
             yield Block(text, self._level, tight=self._tight and not self._level)
             self._tight = False
+
+    def _caption(self, table: Element) -> Iterator[Block]:
+        """Yield what stands above a table."""
+        caption = next((one for one in table if local(one) == "caption"), None)
+        if caption is not None:
+            yield Block(self._cell_text(caption, self._looks[-1]))
 
     def _table_rows(self, table: Element) -> tuple[list[list[str | None]], int | None] | None:
         """Return a table's rows and how many are its header; None when it only places text."""
@@ -238,3 +252,18 @@ def is_unread(element: Element, name: str) -> bool:
     if not name or name in UNREAD:
         return True
     return element.get("role") in SKIPPED_ROLES or element.get("aria-hidden") == "true"
+
+
+def is_permalink(element: Element, name: str) -> bool:
+    """Whether an element of a heading is the sign by which a link to the heading is got."""
+    return (
+        name == "a"
+        and "#" in element.get("href", "")
+        and not any(map(str.isalnum, "".join(texts_in(element))))
+    )
+
+
+def is_denominator(element: Element) -> bool:
+    """Whether an element is the lower half of a fraction."""
+    above = element.getparent()
+    return above is not None and local(above) == "mfrac" and element.getprevious() is not None

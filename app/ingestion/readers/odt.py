@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.infra.confinement import Refused
 from app.ingestion.readers.archive import Archive, attribute, child, local, number, texts_in
 from app.ingestion.readers.content import Block, Content, Hidden
+from app.ingestion.readers.odt_lists import Lists
 from app.ingestion.readers.odt_styles import Ink, Styles
 from app.ingestion.readers.tables import Grid, table_blocks
 
@@ -47,7 +48,8 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
         raise Refused("damaged")
     meta = child(archive.xml("meta.xml"), "meta")
     title, author = (child(meta, name) for name in ("title", "creator"))
-    reader = Reader(Styles(archive.xml("styles.xml"), root))
+    styles = archive.xml("styles.xml")
+    reader = Reader(Styles(styles, root), Lists(styles, root))
     return Content(
         reader.blocks(body),
         (title.text or "") if title is not None else "",
@@ -59,8 +61,9 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
 class Reader:
     """Walks one document."""
 
-    def __init__(self, styles: Styles) -> None:
+    def __init__(self, styles: Styles, lists: Lists) -> None:
         self._styles = styles
+        self._lists = lists
         #: Hidden text, as far as the blocks were read.
         self.hidden = Hidden()
 
@@ -73,11 +76,21 @@ class Reader:
             elif name in ("p", "h"):
                 yield from self._paragraph(one, tight=tight)
             elif name in ("list", "list-item", "list-header"):
-                yield from self.blocks(one, tight=True)
+                yield from self._list(one, name)
             elif name == "table":
                 yield from self._table(one)
             elif name not in UNREAD:
                 yield from self.blocks(one)
+
+    def _list(self, element: Element, name: str) -> Iterator[Block]:
+        """Yield the blocks of a list or of one of its items."""
+        if name == "list":
+            self._lists.enter(element)
+        elif name == "list-item":
+            self._lists.begin(element)
+        yield from self.blocks(element, tight=True)
+        if name == "list":
+            self._lists.leave()
 
     def _hides(self, element: Element, name: str) -> bool:
         """Whether nothing of an element is seen."""
@@ -96,7 +109,10 @@ class Reader:
         asides: list[Element] = []
         self._runs(element, self._styles.ink(element, None), parts, asides)
         level = number(attribute(element, "outline-level"), 1) if local(element) == "h" else 0
-        yield Block("".join(parts), level, tight=tight and not level)
+        marker, text = self._lists.take(), "".join(parts)
+        if level and not tight and attribute(element, "is-list-header") != "true":
+            marker = self._lists.heading(level)
+        yield Block(f"{marker}{text}" if text.strip() else "", level, tight=tight and not level)
         for aside in asides:
             yield from self.blocks(aside)
 

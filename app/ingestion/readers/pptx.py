@@ -1,4 +1,4 @@
-"""Presentations (ECMA-376 part 1, 19): a slide is a page; its title, shapes, tables, notes.
+"""Presentations (ECMA-376 part 1, 19): a slide is a page; title, shapes, tables, charts, notes.
 
 Hidden slides and shapes, and text that nobody sees, are counted and not read; a hidden slide keeps
 its number.
@@ -10,13 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from app.ingestion.readers.archive import Archive, attribute, child, local, number
+from app.ingestion.readers.charts import charts_of
 from app.ingestion.readers.content import Block, Content, Hidden
 from app.ingestion.readers.looks import FAINT, alike, color_of
 from app.ingestion.readers.ooxml import main_part, properties, reference, relationships
 from app.ingestion.readers.tables import Grid, table_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lxml.etree import _Element as Element
 
@@ -63,9 +64,10 @@ def slides(archive: Archive, hidden: Hidden) -> Iterator[Block]:
         if slide.get("show") in ("0", "false"):
             hidden.note(runs_in(slide))
             continue
-        blocks = list(Slide(slide, hidden, size).blocks())
+        parts = relationships(archive, target.name)
+        blocks = list(Slide(slide, hidden, size, charts_of(archive, parts)).blocks())
         yield from sorted(blocks, key=lambda block: not block.level)  # the title first
-        for related in relationships(archive, target.name).values():
+        for related in parts.values():
             yield from beside(archive, related.kind, related.name, hidden)
 
 
@@ -85,11 +87,18 @@ def beside(archive: Archive, kind: str, name: str, hidden: Hidden) -> Iterator[B
 class Slide:
     """One slide, or a page of notes."""
 
-    def __init__(self, root: Element, hidden: Hidden, size: Size | None = None) -> None:
-        """``size`` is what is shown of it; None is not known."""
+    def __init__(
+        self,
+        root: Element,
+        hidden: Hidden,
+        size: Size | None = None,
+        charts: Callable[[Element], Iterator[Block]] = lambda _: iter(()),
+    ) -> None:
+        """``size`` is what is shown of it, None is not known; ``charts`` reads those in it."""
         self._tree = child(root, "cSld", "spTree")
         self._hidden = hidden
         self._size = size
+        self._charts = charts
         background = child(root, "cSld", "bg", "bgPr")
         bare = self._tree is not None and not any(map(covers, self._tree.iter()))
         self._ground = fill_of(background) if bare else None
@@ -109,8 +118,8 @@ class Slide:
             elif name in ("grpSp", "AlternateContent", "Choice"):
                 yield from self._shapes(shape)
             elif name == "graphicFrame":
-                for table in shape.iter("{*}tbl"):
-                    yield from self._table(table)
+                for one in shape.iter("{*}tbl", "{*}chart"):
+                    yield from self._table(one) if local(one) == "tbl" else self._charts(one)
 
     def _shape(self, shape: Element) -> Iterator[Block]:
         """Yield a shape's paragraphs; those of the title are the slide's heading."""

@@ -1,5 +1,7 @@
 """Workbooks: a sheet begins a page under its name; a row is a line with its columns' names.
 
+Of the formats of numbers only percentages are applied, which change what is read.
+
 Hidden sheets, rows and columns are counted and not read. Rows that a filter hides are read: a
 filter is a view that its readers set.
 """
@@ -22,6 +24,7 @@ from app.ingestion.readers.tables import table_blocks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from lxml.etree import _Element as Element
     from python_calamine import CalamineSheet
 
     from app.ingestion.readers.tables import Row
@@ -40,13 +43,20 @@ HIDDEN = re.compile(
 )
 NUMBER = re.compile(rb"\b(r|min|max)\s*=\s*[\x22'](\d{1,7})[\x22']")
 FILTER = b"filterColumn"
+#: A cell's tag, its place and style, looked for in bytes as well.
+CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*)>")
+PLACE = re.compile(rb"\br\s*=\s*[\x22']([A-Z]{1,3})(\d{1,7})[\x22']")
+STYLE = re.compile(rb"\bs\s*=\s*[\x22'](\d{1,5})[\x22']")
+#: Built-in formats of percentages (ECMA-376 part 1, 18.8.30), and what a format only says.
+PERCENTAGES, SAID = ("9", "10"), re.compile(r'"[^"]*"|\\.|_.')
 
 
 class Marks(NamedTuple):
-    """What is hidden in a sheet: rows and columns, counted from 1."""
+    """What is hidden in a sheet, and its percentages; rows and columns are counted from 1."""
 
     rows: frozenset[int] = frozenset()
     columns: frozenset[int] = frozenset()
+    percentages: tuple[tuple[int, int], ...] = ()
 
 
 def read(data: bytes, limits: Mapping[str, int]) -> Content:
@@ -71,7 +81,7 @@ def sheets(
 ) -> Iterator[Block]:
     """Yield every sheet's blocks, its name first; a blank sheet has none.
 
-    ``marks`` tells what is hidden in a sheet, by its name.
+    ``marks`` tells what is hidden in a sheet, and what are percentages, by its name.
 
     Raises:
         Refused: ``damaged``.
@@ -89,8 +99,10 @@ def sheets(
         if metadata.visible != SheetVisibleEnum.Visible:
             hidden.note(cell for row in rows for cell in row if cell)
             continue
+        marked = marks(metadata.name)
+        show_percentages(sheet, rows, marked)
         merge(sheet, rows)
-        blank(sheet, rows, marks(metadata.name), hidden)
+        blank(sheet, rows, marked, hidden)
         if any(any(row) for row in rows):
             yield Block(metadata.name, level=1, page=True)
             yield from table_blocks(rows)
@@ -120,19 +132,48 @@ def marks_by_name(archive: Archive) -> Callable[[str], Marks]:
         for entry in (() if listed is None else listed)
         if reference(entry) in targets
     }
-    return lambda name: marks_of(archive, names[name]) if name in names else Marks()
+    parts = [target.name for target in targets.values() if target.kind == "styles"]
+    styles = percent_styles(archive.xml(parts[0]) if parts else None)
+    return lambda name: marks_of(archive, names[name], styles) if name in names else Marks()
 
 
-def marks_of(archive: Archive, name: str) -> Marks:
-    """Return what is hidden in the sheet that a member holds."""
+def percent_styles(root: Element | None) -> frozenset[bytes]:
+    """Return the numbers of the styles by which cells show percentages."""
+    listed, formats = child(root, "cellXfs"), child(root, "numFmts")
+    percentages = {
+        one.get("numFmtId")
+        for one in (() if formats is None else formats)
+        if "%" in SAID.sub("", one.get("formatCode", ""))
+    }
+    return frozenset(
+        str(index).encode()
+        for index, style in enumerate(() if listed is None else listed)
+        if style.get("numFmtId") in {*PERCENTAGES, *percentages}
+    )
+
+
+def percentages_in(data: bytes, styles: frozenset[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield row and column of the cells that have one of the styles."""
+    for cell in CELL.finditer(data) if styles else ():
+        style, place = STYLE.search(cell[1]), PLACE.search(cell[1])
+        if style and place and style[1] in styles:
+            column = 0
+            for letter in place[1]:
+                column = 26 * column + letter - ord("A") + 1
+            yield int(place[2]), column
+
+
+def marks_of(archive: Archive, name: str, styles: frozenset[bytes]) -> Marks:
+    """Return what is hidden in the sheet that a member holds, and what ``styles`` show."""
     data = archive.read(name) or b""
+    percentages = tuple(percentages_in(data, styles))
     columns: set[int] = set()
     for tag in filter(HIDDEN.search, COLUMN.findall(data)):
         ends = {key: int(value) for key, value in NUMBER.findall(tag)}
         columns.update(range(ends.get(b"min", 0), min(ends.get(b"max", 0), MAX_COLUMNS) + 1))
     tables = (one.name for one in relationships(archive, name).values() if one.kind == "table")
     if FILTER in data or any(FILTER in (archive.read(table) or b"") for table in tables):
-        return Marks(columns=frozenset(columns))
+        return Marks(frozenset(), frozenset(columns), percentages)
     rows: set[int] = set()
     number = 0
     for row in ROW.finditer(data):
@@ -140,7 +181,24 @@ def marks_of(archive: Archive, name: str) -> Marks:
         number = int(numbers[b"r"]) if b"r" in numbers else number + 1
         if HIDDEN.search(row[1]):
             rows.add(number)
-    return Marks(frozenset(rows), frozenset(columns))
+    return Marks(frozenset(rows), frozenset(columns), percentages)
+
+
+def show_percentages(sheet: CalamineSheet, rows: list[Row], marks: Marks) -> None:
+    """Write the numbers of cells that show percentages so."""
+    left = (sheet.start or (0, 0))[1]
+    for y, x in marks.percentages:
+        column = x - left - 1
+        if y <= len(rows) and 0 <= column < len(rows[y - 1]):
+            rows[y - 1][column] = as_percentage(rows[y - 1][column])
+
+
+def as_percentage(text: str | None) -> str | None:
+    """Return a number as a percentage; anything else as it is."""
+    try:
+        return f"{100 * float(text or ''):.6g}%"
+    except ValueError:
+        return text
 
 
 def blank(sheet: CalamineSheet, rows: list[Row], marks: Marks, hidden: Hidden) -> None:

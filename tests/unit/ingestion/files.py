@@ -60,7 +60,7 @@ def docx(body: str = paragraph("All is well"), **members: str) -> bytes:
     )
 
 
-def pptx(*slides: str, more: str = "", ground: str = "") -> bytes:
+def pptx(*slides: str, more: str = "", ground: str = "", **parts: str) -> bytes:
     """``more`` are attributes of every slide, ``ground`` is the first thing in it."""
     members = {
         f"ppt/slides/slide{n}.xml": f"<p:sld {P} {more}><p:cSld>{ground}<p:spTree>{text}"
@@ -76,6 +76,7 @@ def pptx(*slides: str, more: str = "", ground: str = "") -> bytes:
                 {f"r{n}": ("slide", f"slides/slide{n}.xml") for n in range(len(slides))}
             ),
             **members,
+            **parts,
         }
     )
 
@@ -87,7 +88,9 @@ def shape(text: str, kind: str = "body") -> str:
     )
 
 
-def xlsx(rows: str, merged: str = "", before: str = "", state: str = "visible") -> bytes:
+def xlsx(
+    rows: str, merged: str = "", before: str = "", state: str = "visible", **parts: str
+) -> bytes:
     types = (
         '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
         '<Default Extension="xml" ContentType="application/xml"/></Types>'
@@ -109,6 +112,7 @@ def xlsx(rows: str, merged: str = "", before: str = "", state: str = "visible") 
             "</cellXfs></styleSheet>",
             "xl/worksheets/sheet1.xml": f"<worksheet {X}>{before}<sheetData>{rows}</sheetData>"
             f"{merged}</worksheet>",
+            **parts,
         }
     )
 

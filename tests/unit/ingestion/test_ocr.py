@@ -21,6 +21,7 @@ from app.ingestion.ocr import (
     read_scanned_pages,
 )
 from app.ingestion.page import Page
+from app.ingestion.parse import parse_pdf
 from tests.pdfs import make_pdf
 
 LINES = ("Employees get 27 days of paid leave.", "Section 4.2: Notice is 30 days.")
@@ -82,6 +83,16 @@ async def test_a_photo_taken_sideways_is_read_upright() -> None:
     assert page.width > page.height
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+async def test_a_page_that_lay_turned_on_the_scanner_is_read(degrees: int) -> None:
+    lines = [*LINES, "It ends with the month."]
+    turned = scan(lines).rotate(degrees, expand=True)
+    [page] = (await read_image(encoded(turned, "PNG", dpi=DPI))).pages
+    assert page.text == "\n".join(lines)
+    assert (page.width > page.height) == (degrees == 180)
+    check_boxes(page, turned)
+
+
 async def test_each_directory_of_a_tiff_is_a_page() -> None:
     second = scan(["The second page"])
     data = encoded(scan(), "TIFF", save_all=True, append_images=[scan([]), second])
@@ -102,6 +113,53 @@ async def test_scanned_pages_of_a_pdf_are_read_and_no_others() -> None:
     assert read[3].text == "Third page"
     assert read[1].number == 1
     check_boxes(read[1], skewed)
+
+
+def stamped(picture: Image.Image, stamp: str) -> bytes:
+    """A PDF of a page that a picture covers, under a line of text."""
+    jpeg = encoded(picture, "JPEG").decode("latin-1")
+    shown = f"q 600 0 0 300 0 0 cm /I Do Q BT /F 10 Tf 20 305 Td ({stamp}) Tj ET"
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 320] /Contents 4 0 R "
+        "/Resources << /Font << /F 5 0 R >> /XObject << /I 6 0 R >> >> >>",
+        f"<< /Length {len(shown)} >>\nstream\n{shown}\nendstream",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        "<< /Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent 8 /Filter "
+        f"/DCTDecode /Width {picture.width} /Height {picture.height} /Length {len(jpeg)} >>\n"
+        f"stream\n{jpeg}\nendstream",
+    ]
+    body = "".join(f"{n} 0 obj\n{text}\nendobj\n" for n, text in enumerate(objects, 1))
+    return f"%PDF-1.7\n{body}trailer << /Root 1 0 R >>\n%%EOF\n".encode("latin-1")
+
+
+async def test_a_scan_that_a_machine_printed_a_line_onto_is_read() -> None:
+    [page] = (await parse_pdf(stamped(scan(), "Page 1 of 9"))).pages
+    assert page.text == "\n".join(["Page 1 of 9", *LINES])
+    check_boxes(page, page_picture(scan()))
+
+
+def page_picture(picture: Image.Image) -> Image.Image:
+    """The page of ``stamped`` without its stamp, which is 20 points higher than the picture."""
+    page = Image.new("L", (picture.width, round(picture.width * 320 / 600)), 255)
+    page.paste(picture, (0, page.height - picture.height))
+    ImageDraw.Draw(page).text((42, 12), "Page 1 of 9", fill=0, font=ImageFont.load_default(20))
+    return page
+
+
+async def test_a_photograph_with_a_line_of_text_keeps_the_line_as_it_is() -> None:
+    photograph = Image.radial_gradient("L").resize((1250, 625))
+    for stamp in ("Thank you for your attention", "Fig. 1"):
+        [page] = (await parse_pdf(stamped(photograph, stamp))).pages
+        assert page.text == stamp
+        assert page.width == 600
+
+
+async def test_a_scan_with_a_line_printed_onto_it_costs_no_file_its_text() -> None:
+    data = stamped(scan(), "Page 1 of 9")
+    [page] = (await parse_pdf(data, ocr=OcrLimits(timeout_s=0.01))).pages
+    assert page.text == "Page 1 of 9"
 
 
 async def test_nothing_asked_is_nothing_read() -> None:

@@ -187,6 +187,16 @@ def test_line_end_hyphens_are_kept_unless_a_typesetter_put_them_there() -> None:
     assert joined == "long-term implementation plat-specific CCSDS-422"
 
 
+def test_a_page_that_breaks_words_is_hyphenated_whoever_made_it() -> None:
+    lines = "the adop\ufffetion of regu\ufffelations, by law a long\ufffeterm obli\ufffegation"
+    text, spans, _ = assemble(f"{lines} of a well-known kind", hyphenated=False)
+    assert text == "the adoption of regulations, by law a long-term obligation of a well-known kind"
+    assert [text[start:end] for start, end in spans][1:3] == ["adop", "tion"]
+    joined_within = f"{lines} well-known pre-tax non-linear four-way up-to-date"
+    kept, _, _ = assemble(joined_within, hyphenated=False)
+    assert "regu-lations" in kept
+
+
 @given(
     st.text(
         st.sampled_from("aZ\xe9 \r\n\t\xa0\x00\x02\xad\ufb01\ufffe\uf0b7\u4e2d\ud800-"), max_size=80

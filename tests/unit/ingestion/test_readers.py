@@ -105,9 +105,76 @@ async def test_docx_reads_in_order_under_its_headings() -> None:
     assert parsed.pages[1].words.shape == (0, 6)
 
 
+def bold(text: str, mark: str = "<w:b/>") -> str:
+    return f"<w:p><w:r><w:rPr>{mark}</w:rPr><w:t>{text}</w:t></w:r></w:p>"
+
+
+async def test_a_docx_without_headings_has_those_that_look_like_some() -> None:
+    rest = paragraph("Trains are second class.") + paragraph("Keep the receipts.")
+    body = (
+        bold("Travel expenses") + rest + bold("Not this one.") + rest + bold("Nor") + bold("these")
+        + rest + bold("Not bold", '<w:b w:val="0"/>') + rest + bold("Leave") + rest + bold("Last")
+    )  # fmt: skip
+    headings = [
+        [one.path for one in page.headings or ()] for page in (await parse(files.docx(body))).pages
+    ]
+    assert headings == [["Travel expenses"], ["these"], ["Leave"]]
+    marked = await parse(files.docx(paragraph("Benefits", "H1") + body))
+    assert {one.path for page in marked.pages for one in page.headings or ()} == {"Benefits"}
+    [loud] = (await parse(files.docx(bold("Title") + rest + bold("All") + bold("bold")))).pages
+    assert loud.headings == ()
+
+
 async def test_a_slide_is_a_page_and_a_blank_one_counts() -> None:
     parsed = await parse(files.pptx(shape("Text") + shape("Title", "title"), "", shape("End")))
     assert texts(parsed) == ["Title\n\nText", "", "End"]
+
+
+def chart(name: str, values: str, percent: str = "General") -> str:
+    def cache(values: str) -> str:
+        points = enumerate(values.split())
+        return "".join(f'<c:pt idx="{n}"><c:v>{text}</c:v></c:pt>' for n, text in points)
+
+    return (
+        f"<c:ser><c:tx><c:strRef><c:strCache>{cache(name)}</c:strCache></c:strRef></c:tx>"
+        f"<c:cat><c:strRef><c:strCache>{cache('East West')}</c:strCache></c:strRef></c:cat><c:val>"
+        f"<c:numRef><c:numCache><c:formatCode>{percent}</c:formatCode>{cache(values)}</c:numCache>"
+        "</c:numRef></c:val></c:ser>"
+    )
+
+
+CHART = (
+    f'<c:chartSpace xmlns:c="urn:c" {files.A}><c:chart><c:title><c:tx><a:t>Sales by</a:t><a:t>'
+    f"region</a:t></c:tx></c:title><c:plotArea><c:barChart>{chart('2023', '19.2 21.4')}"
+    f"{chart('growth', '0.07 0.1', '0%')}</c:barChart></c:plotArea></c:chart></c:chartSpace>"
+)
+CHART_TEXT = (
+    "Sales by region\n\n2023 | growth\nEast | 2023: 19.2 | growth: 7%\n"
+    "West | 2023: 21.4 | growth: 10%"
+)
+SHOWS_CHART = f'<c:chart xmlns:c="urn:c" xmlns:r="{files.REL}" r:id="rc"/>'
+
+
+async def test_charts_of_slides_and_documents_are_read_as_tables() -> None:
+    frame = f"<p:graphicFrame>{SHOWS_CHART}</p:graphicFrame>"
+    hidden = '<p:graphicFrame><p:nvGraphicFramePr><p:cNvPr hidden="1"/></p:nvGraphicFramePr>'
+    links = files.relations({"rc": ("chart", "../charts/chart1.xml")})
+    slides = files.pptx(
+        shape("Figures", "title") + frame,
+        f"{hidden}{SHOWS_CHART}</p:graphicFrame>{shape('Nothing else')}",
+        **{
+            "ppt/charts/chart1.xml": CHART,
+            "ppt/slides/_rels/slide0.xml.rels": links,
+            "ppt/slides/_rels/slide1.xml.rels": links,
+        },
+    )
+    assert texts(await parse(slides)) == [f"Figures\n\n{CHART_TEXT}", "Nothing else"]
+    parts = {
+        "word/charts/chart1.xml": CHART,
+        "word/_rels/document.xml.rels": files.relations({"rc": ("chart", "charts/chart1.xml")}),
+    }
+    body = f"<w:p><w:r><w:t>See:</w:t><w:drawing>{SHOWS_CHART}</w:drawing></w:r></w:p>"
+    assert texts(await parse(files.docx(body, **parts))) == [f"See:\n\n{CHART_TEXT}"]
 
 
 async def test_a_sheets_values_are_shown_ones() -> None:
@@ -127,6 +194,26 @@ async def test_a_sheets_values_are_shown_ones() -> None:
     assert chunk_pages(parsed.pages)[0].heading == "Prices"
 
 
+async def test_percentages_of_a_sheet_are_read_as_such() -> None:
+    styles = (
+        f'<styleSheet {files.X}><numFmts><numFmt numFmtId="164" formatCode="0.0%"/><numFmt '
+        'numFmtId="165" formatCode="0.0&quot;%&quot;"/></numFmts><cellXfs><xf numFmtId="0"/>'
+        '<xf numFmtId="9"/><xf numFmtId="164"/><xf numFmtId="165"/></cellXfs></styleSheet>'
+    )
+    rows = (
+        '<row r="2"><c r="B2" t="inlineStr"><is><t>Kind</t></is></c><c r="C2" t="inlineStr"><is>'
+        '<t>Rate</t></is></c></row><row r="3"><c r="B3" t="inlineStr"><is><t>built in</t></is></c>'
+        '<c r="C3" s="1"><v>0.15</v></c></row><row r="4"><c r="B4" t="inlineStr"><is><t>custom'
+        '</t></is></c><c s="2" r="C4"><v>7.4999999999999997E-2</v></c></row><row r="5"><c r="B5" '
+        't="inlineStr" s="1"><is><t>said only</t></is></c><c r="C5" s="3"><v>12.5</v></c></row>'
+    )
+    parsed = await parse(files.xlsx(rows, **{"xl/styles.xml": styles}))
+    assert texts(parsed) == [
+        "Prices\n\nKind | Rate\nKind: built in | Rate: 15%\nKind: custom | Rate: 7.5%\n"
+        "Kind: said only | Rate: 12.5"
+    ]
+
+
 async def test_html_leaves_out_what_nobody_reads() -> None:
     page = (
         "<html><head><title>Guide</title><style>x</style></head><body><nav>Home</nav><h1>Top</h1>"
@@ -140,6 +227,36 @@ async def test_html_leaves_out_what_nobody_reads() -> None:
         "Top\n\nOne two three\n- a\n- b\n\nPlan | Seats\nPlan: Basic | Seats: 5\n"
         "Plan: Basic | Seats: 6\n\ntail"
     ]
+
+
+async def test_html_reads_what_stands_above_a_table_and_no_permalink_signs() -> None:
+    page = (
+        '<h1>Set up<a href="#set-up" title="Permalink">\xb6</a></h1><table><caption>All <b>options'
+        "</b></caption><tr><th>Name<th>Port</tr><tr><td>web<td>80</tr></table>"
+        '<h2>Notes <a href="x.html#notes">#</a></h2><p>As said<a href="#n1">*</a>.</p>'
+    )
+    parsed = await parse(page.encode())
+    assert texts(parsed) == [
+        "Set up\n\nAll options\n\nName | Port\nName: web | Port: 80",
+        "Notes\n\nAs said*.",
+    ]
+
+
+async def test_html_counts_as_its_lists_say_and_reads_a_formula_once_in_its_line() -> None:
+    page = (
+        '<ol type="a" start="2"><li>two<li>three<li value="9">nine</ol><ol type="I"><li>one</ol>'
+        "<p>So <math><semantics><mrow><mi>x</mi><mo>=</mo><mfrac><mn>1</mn><mn>2</mn></mfrac>"
+        '</mrow><annotation encoding="application/x-tex">x=\\frac12</annotation></semantics></math>'
+        " holds.</p>"
+    )
+    assert texts(await parse(page.encode())) == [
+        "b. two\nc. three\ni. nine\nI. one\n\nSo x=1/2 holds."
+    ]
+
+
+async def test_csv_does_as_its_first_line_says() -> None:
+    parsed = await parse(b"SEP=;\r\nName;Price\r\nTea, green;3,50\r\n", "prices.csv")
+    assert texts(parsed) == ["Name | Price\nName: Tea, green | Price: 3,50"]
 
 
 async def test_markdown_loses_its_marks_only() -> None:
