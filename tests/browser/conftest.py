@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 from tests.acceptance.conftest import Api, api, worker  # noqa: F401 - fixtures
 from tests.conftest import ROOT
@@ -23,6 +23,8 @@ from tests.conftest import ROOT
 PICTURES = ROOT / "tests" / "browser" / "pictures"
 #: A loaded machine takes this long to draw charts for the first time.
 PATIENCE_MS = 60_000
+#: After which a turn of the wheel has been lost.
+SCROLL_MS = 2_000
 #: Below this width the sidebar waits outside the window.
 NARROW = 700
 #: A phone's.
@@ -151,6 +153,20 @@ def until_still(page: Any) -> None:
     page.wait_for_function(STILL)
 
 
+def scroll_up(page: Any) -> None:
+    """To the top by the wheel, as a reader does: whoever else is taken back to the last answer.
+
+    And again, as a reader would, when that is just being scrolled to.
+    """
+    page.mouse.move(page.viewport_size["width"] / 2, 300)
+    for _ in range(PATIENCE_MS // SCROLL_MS):
+        page.mouse.wheel(0, -100_000)
+        with suppress(TimeoutError):
+            page.wait_for_function(TOP, timeout=SCROLL_MS)
+            return
+    raise AssertionError("the page does not stay at its top")
+
+
 def photograph(page: Any, name: str, *, top: bool = False, still: bool = True) -> None:
     """Keeps a picture of what the page looks like once it has come to rest, or of its top.
 
@@ -158,10 +174,7 @@ def photograph(page: Any, name: str, *, top: bool = False, still: bool = True) -
     """
     page.wait_for_function(STILL if still else WORKING)
     if top:
-        # By the wheel, as a reader does: whoever else scrolls up is taken back to the last answer.
-        page.mouse.move(page.viewport_size["width"] / 2, 300)
-        page.mouse.wheel(0, -100_000)
-        page.wait_for_function(TOP)
+        scroll_up(page)
     Path(PICTURES).mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 
