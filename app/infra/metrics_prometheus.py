@@ -5,7 +5,6 @@ multiprocess mode) and whoever is asked adds them up: counters and histograms of
 that they never go back, gauges of the living only. Without one they are this process's alone.
 """
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,18 @@ from app.errors import ConfigurationError
 from app.infra.embedded.processes import runs
 from app.infra.metrics import Page
 from app.infra.metrics_catalogue import Labels, Metric
+
+
+class _Files(MultiProcessCollector):
+    """Reads the files of all processes, but for those that are empty.
+
+    A process that begins just now has made such a file and not filled it; one that was killed at
+    that moment left it for ever.
+    """
+
+    def collect(self) -> Any:  # noqa: ANN401 - untyped there
+        files = [str(path) for path in Path(self._path).glob("*.db") if _size(path)]
+        return self.merge(files)  # type: ignore[no-untyped-call]
 
 
 class PrometheusBackend:
@@ -53,7 +64,7 @@ class PrometheusBackend:
                 "set at all."
             )
         if folder is not None:
-            MultiProcessCollector(self._registry, str(folder))  # type: ignore[no-untyped-call]
+            _Files(self._registry, str(folder))  # type: ignore[no-untyped-call]
 
     def count(self, metric: Metric, labels: Labels, amount: float) -> None:
         """Add to a counter."""
@@ -71,11 +82,7 @@ class PrometheusBackend:
         """The text format, version 0.0.4, which every scraper reads."""
         if self._folder is not None:
             forget_dead(self._folder)
-        try:
-            body = generate_latest(self._registry)
-        except struct.error:  # a process that begins just now has made its file and not filled it
-            body = generate_latest(self._registry)
-        return Page(CONTENT_TYPE_PLAIN_0_0_4, body)
+        return Page(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
 
     @contextmanager
     def served(self, address: str, port: int) -> Iterator[None]:
@@ -136,6 +143,13 @@ def forget_dead(folder: Path) -> None:
                 mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
             except FileNotFoundError:  # another process was asked at the same moment
                 continue
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the gauges of a process that has ended
+        return 0
 
 
 def _runs(pid: int) -> bool:
