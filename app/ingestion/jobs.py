@@ -20,6 +20,7 @@ from app.errors import AppError
 from app.infra.postgres import Connection, DatabaseUnavailable, Pool, fetch_all, tenant_transaction
 from app.infra.reach import EVERYTHING, reaching
 from app.infra.tracing import Tracer
+from app.ingestion.deferral import driver_errors
 from app.ingestion.pipeline import Pipeline
 from app.ingestion.traced import begin_job
 from app.ingestion.webhooks import WEBHOOK_QUEUE
@@ -82,13 +83,15 @@ class IngestionQueue:
         """
         cursor = await connection.execute("SELECT next_job_round(%s) AS round", (tenant_id,))
         row = await cursor.fetchone()
-        await self._app.configure_task(
+        job = self._app.configure_task(
             TASK,
             queue=QUEUE,
             lock=document_id,
             priority=-int(row["round"] or 0) if row else 0,
             connection=connection,
-        ).defer_async(tenant_id=tenant_id, document_id=document_id, version=version)
+        )
+        with driver_errors():
+            await job.defer_async(tenant_id=tenant_id, document_id=document_id, version=version)
 
 
 async def backlog(pool: Pool) -> tuple[int, float]:

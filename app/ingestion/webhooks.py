@@ -42,6 +42,7 @@ from app.documents.webhooks import (
 from app.errors import AppError, Conflict, NotFound
 from app.infra.fetch import checked_url, post
 from app.infra.postgres import Connection, Pool, tenant_transaction
+from app.ingestion.deferral import driver_errors
 from app.settings import Settings
 
 __all__ = ["WEBHOOK_QUEUE", "Deliver", "Deliverer", "Webhooks", "register_webhooks", "signature"]
@@ -189,9 +190,10 @@ def register_webhooks(
     task = app.task(name=TASK, queue=WEBHOOK_QUEUE, retry=_Pauses())(deliverer.deliver)
 
     async def deliver(connection: Connection, tenant_id: str, delivery_id: str) -> None:
-        await task.configure(connection=connection).defer_async(
-            tenant_id=tenant_id, delivery_id=delivery_id
-        )
+        with driver_errors():
+            await task.configure(connection=connection).defer_async(
+                tenant_id=tenant_id, delivery_id=delivery_id
+            )
 
     return deliver
 

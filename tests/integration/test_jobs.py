@@ -5,16 +5,30 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from app.errors import Unavailable
-from app.infra.postgres import tenant_transaction
+from app.infra.postgres import DatabaseUnavailable, tenant_transaction
 from app.ingestion.folder import watch
 from app.retrieval.embedding import Vectors
 from tests import forks
 from tests.conftest import FreshDatabase
 from tests.fakes import CountingEmbedder
 from tests.integration.workshop import Workshop, open_workshop, owner_rows, write_book
+
+
+async def test_a_database_that_stops_while_a_job_is_recorded_is_away(
+    database: FreshDatabase,
+) -> None:
+    """What the queue says of it is no mistake of ours."""
+    async with open_workshop(database, "stops") as shop:
+        with psycopg.connect(database.database_url) as other:
+            other.execute("LOCK TABLE jobs.procrastinate_jobs IN SHARE MODE")
+            with pytest.raises(DatabaseUnavailable):  # noqa: PT012 - a transaction of two
+                async with tenant_transaction(shop.pool, shop.tenant_id) as connection:
+                    await connection.execute("SET LOCAL statement_timeout = 100")
+                    await shop.queue.defer(connection, shop.tenant_id, "doc_x", 1)
 
 
 class Hanging(CountingEmbedder):
