@@ -14,10 +14,7 @@ import datetime
 import json
 import os
 import platform
-import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,10 +24,9 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
 from app.settings import MODEL_DIR, load_settings
-from scripts.benchmarks import add_options, write
+from scripts.benchmarks import add_options, home_of_its_own, write
 from scripts.chat_benchmark.corpus import QUESTIONS, fill
 from scripts.chat_benchmark.load import ask
 from scripts.chat_benchmark.measure import LONG, SHORT, Case, behave, empty_post_ms, measure
@@ -240,17 +236,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.rounds = 1
-    for outside in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(outside, None)  # the stock table is made in a database of our own
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the children end with us
-    home = options.keep or Path(tempfile.mkdtemp(prefix="docent-benchmark-"))
-    try:
-        result = benchmark(options, home.absolute())
-    finally:
-        if options.keep is None:
-            sockets = Path(urls_for(home).redis_url.removeprefix("unix://")).parent
-            shutil.rmtree(home, ignore_errors=True)
-            shutil.rmtree(sockets, ignore_errors=True)
+    with home_of_its_own() as home:  # the stock table is made in a database of our own
+        result = benchmark(options, (options.keep or home).absolute())
     sys.stdout.write("\n".join(summary(result)) + "\n")
     write(options, {"chat.json": json.dumps(result, indent=2) + "\n", "chat.md": page(result)})
 

@@ -14,9 +14,7 @@ import asyncio
 import datetime
 import os
 import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,10 +27,9 @@ import numpy as np
 import orjson
 from playwright.sync_api import Page, sync_playwright
 
-from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
 from app.settings import load_settings
-from scripts.benchmarks import add_options, write
+from scripts.benchmarks import add_options, home_of_its_own, write
 from scripts.chat_benchmark.corpus import QUESTIONS, prepare_samples
 from scripts.chat_benchmark.processes import Server, server
 
@@ -217,16 +214,9 @@ def main() -> int:
     add_options(parser, quick="two conversations, whatever they take")
     options = parser.parse_args()
     rounds = 2 if options.quick else options.rounds
-    for outside in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(outside, None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the children end with us
-    home, load = Path(tempfile.mkdtemp(prefix="docent-benchmark-")), os.getloadavg()[0]
-    try:
+    load = os.getloadavg()[0]
+    with home_of_its_own() as home:
         found = measure(home, rounds)
-    finally:
-        sockets = Path(urls_for(home).redis_url.removeprefix("unix://")).parent
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.rmtree(sockets, ignore_errors=True)
     text = page_of(found, rounds, load)
     sys.stdout.write(text)
     write(options, {"demo.md": text})

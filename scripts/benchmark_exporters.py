@@ -14,11 +14,8 @@ import datetime
 import json
 import os
 import random
-import shutil
-import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,11 +24,10 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
 from app.settings import load_settings
 from scripts.benchmark_chat import UVICORN
-from scripts.benchmarks import add_options, write
+from scripts.benchmarks import add_options, home_of_its_own, write
 from scripts.chat_benchmark.corpus import prepare_samples
 from scripts.chat_benchmark.load import drive
 from scripts.chat_benchmark.measure import Tally
@@ -191,16 +187,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.questions = 1, 20
-    for outside in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(outside, None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the children end with us
-    home = Path(tempfile.mkdtemp(prefix="docent-benchmark-"))
-    try:
+    with home_of_its_own() as home:
         result = benchmark(options, home)
-    finally:
-        sockets = Path(urls_for(home).redis_url.removeprefix("unix://")).parent
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.rmtree(sockets, ignore_errors=True)
     sys.stdout.write(page(result))
     files = {"exporters.json": json.dumps(result, indent=2) + "\n", "exporters.md": page(result)}
     write(options, files)

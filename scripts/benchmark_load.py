@@ -3,10 +3,9 @@
     python -m scripts.benchmark_load [--seconds 300] [--users 120] [--quick]
 
 Half of the questions are asked again and again (and come from the cache), the others once; some of
-these are streamed. They come at random times at 50 and at 200 a second, from users with a
-connection and a session each, whether or not the earlier ones have been answered: latency counts
-from when a question was due. A provider answers at once. Everything, those who ask included, shares
-the machine. Writes docs/benchmarks/load.{json,md}.
+these are streamed. They come at random times at 50 and at 200 a second; one waits while all users
+are busy, and latency counts from when it was due. A provider answers at once. Everything, those who
+ask included, shares the machine. Writes docs/benchmarks/load.{json,md}.
 """
 
 import argparse
@@ -15,10 +14,7 @@ import datetime
 import json
 import os
 import random
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from contextlib import ExitStack
@@ -32,10 +28,9 @@ import orjson
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import uvloop
 
-from app.infra.embedded.servers import urls_for
 from app.infra.servers import servers
 from app.settings import load_settings
-from scripts.benchmarks import add_options, write
+from scripts.benchmarks import add_options, home_of_its_own, write
 from scripts.chat_benchmark.corpus import QUESTIONS, prepare_samples
 from scripts.chat_benchmark.processes import Server, server
 from scripts.chat_benchmark.report import table
@@ -68,7 +63,7 @@ class Tally:
 
 
 class Users:
-    """People who ask, each on a connection and in a session of their own."""
+    """People who ask, each question the first of a conversation."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str) -> None:
         self._session = session
@@ -265,16 +260,8 @@ def main() -> int:
     options.rates, options.warm_up = RATES, 10.0
     if options.quick:
         options.seconds, options.users, options.rates, options.warm_up = 3, 5, (10,), 1.0
-    for outside in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(outside, None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the children end with us
-    home = Path(tempfile.mkdtemp(prefix="docent-benchmark-"))
-    try:
+    with home_of_its_own() as home:
         result = benchmark(options, home)
-    finally:
-        sockets = Path(urls_for(home).redis_url.removeprefix("unix://")).parent
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.rmtree(sockets, ignore_errors=True)
     sys.stdout.write(page(result))
     write(options, {"load.json": json.dumps(result, indent=2) + "\n", "load.md": page(result)})
     return 0 if options.quick or result["within_budget"] else 1

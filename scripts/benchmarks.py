@@ -1,7 +1,16 @@
-"""What the benchmarks' command lines share: a small run that a test waits for, and the results."""
+"""What the benchmarks share: a small run that a test waits for, a home, the results."""
 
 import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from app.infra.embedded.servers import urls_for
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
 
@@ -14,6 +23,24 @@ def add_options(parser: argparse.ArgumentParser, *, quick: str) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="for the results (docs/benchmarks)"
     )
+
+
+@contextmanager
+def home_of_its_own() -> Iterator[Path]:
+    """A folder for embedded servers, whatever this shell points to; it is thrown away at the end.
+
+    Being told to stop is an end as well, with which the child processes go.
+    """
+    for outside in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(outside, None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    home = Path(tempfile.mkdtemp(prefix="docent-benchmark-"))
+    try:
+        yield home
+    finally:
+        sockets = Path(urls_for(home).redis_url.removeprefix("unix://")).parent
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def write(options: argparse.Namespace, files: dict[str, str]) -> None:
