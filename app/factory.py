@@ -32,8 +32,9 @@ from app.documents.admin_routes import router as admin_router
 from app.documents.routes import router as documents_router
 from app.errors import ConfigurationError
 from app.http.exposition import count_request, metrics_router
-from app.http.middleware import BodyLimit, RequestContext
-from app.http.probes import probe_router
+from app.http.middleware import BodyLimit, Observe, RequestContext
+from app.http.opening import Opening, WaitingRoom
+from app.http.probes import Probes, probe_router
 from app.http.problems import Problem, install_problems
 from app.http.queries import DistinctParameters
 from app.http.swagger import router as swagger_router
@@ -89,12 +90,15 @@ HouseOpener = Callable[[Settings], AbstractAsyncContextManager[House]]
 
 def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> FastAPI:
     """Build the application; nothing is opened before its lifespan starts."""
+    opening = Opening(lambda: open_house(settings))
+
+    def moved_in(house: House) -> None:
+        app.state.house = house
+        house.metrics.running("api")
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_house(settings) as house:
-            app.state.house = house
-            house.metrics.running("api")
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with opening.running(moved_in):
             yield
 
     app = FastAPI(
@@ -118,18 +122,20 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         return found
 
     async def checks() -> dict[str, bool]:
-        return await house().checks()
+        # The database is the one part without which nothing opens.
+        return {"postgres": False} if opening.missing else await house().checks()
 
     def can_answer() -> bool:
-        return any(model.available for model in house().provider.models())
+        return not opening.missing and any(model.available for model in house().provider.models())
 
     async def page() -> Page | None:
         return await house().metrics.page()
 
-    app.include_router(probe_router(checks, can_answer, VERSION))
+    probes = Probes(checks, can_answer, VERSION)
+    app.include_router(probe_router(probes))
     app.include_router(metrics_router(page))
     app.include_router(swagger_router)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, opening, probes)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -141,7 +147,9 @@ def _is_upload(method: str, path: str) -> bool:
     return method == "PUT" and path.startswith(f"{_UPLOADS}/") and path.count("/") == 4  # noqa: PLR2004
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, opening: Opening[House], probes: Probes
+) -> None:
     def credentials(scope: Scope) -> Credentials:
         found: Credentials = scope["app"].state.house.credentials
         return found
@@ -153,13 +161,6 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     def crowd(scope: Scope) -> Crowd:
         found: Crowd = scope["app"].state.house.crowd
         return found
-
-    def tracer(scope: Scope) -> Tracer:
-        found: Tracer = scope["app"].state.house.tracer
-        return found
-
-    def observe(scope: Scope, status: int, seconds: float) -> None:
-        count_request(scope["app"].state.house.metrics, scope, status, seconds)
 
     # The last one added is the outermost.
     app.add_middleware(
@@ -173,6 +174,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         RateLimits, limiter=limiter, crowd=crowd, trusted_proxies=settings.trusted_proxies
     )
     app.add_middleware(Gate, credentials=credentials)
+    app.add_middleware(WaitingRoom, missing=lambda: opening.missing, probes=probes)
     if settings.allow_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -193,7 +195,25 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             ],
         )
     tls = settings.issuer.startswith("https:")
+    observe, tracer = _watched(opening)
     app.add_middleware(RequestContext, observe=observe, tracer=tracer, tls=tls)
+
+
+def _watched(opening: Opening[House]) -> tuple[Observe, Callable[[Scope], Tracer]]:
+    """What counts and traces requests once all is open."""
+    untraced = Tracer()
+
+    def observe(scope: Scope, status: int, seconds: float) -> None:
+        if not opening.missing:
+            count_request(scope["app"].state.house.metrics, scope, status, seconds)
+
+    def tracer(scope: Scope) -> Tracer:
+        if opening.missing:
+            return untraced
+        found: Tracer = scope["app"].state.house.tracer
+        return found
+
+    return observe, tracer
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from app.infra.logging import configure_logging
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
 
-#: Exit codes of a worker that could not start. Gunicorn gives up at 3 (its WORKER_BOOT_ERROR) and
-#: starts another worker at any other, so a database that is away for a while is waited for.
-WRONG, AWAY = 3, 1
+#: Exit code of a worker that could not start. Gunicorn gives up then (its WORKER_BOOT_ERROR).
+WRONG = 3
 #: One byte shared by all workers (the module is imported before they are forked): whether one of
 #: them has said what is wrong.
 _told = mmap.mmap(-1, 1)
@@ -29,10 +28,15 @@ async def open_house_or_exit(settings: Settings) -> AsyncIterator[House]:
 
     The end is abrupt, because an error raised here is printed by the server as a traceback, and
     nothing is open yet that would have to be closed.
+
+    Raises:
+        Unavailable: the database is away, for a while perhaps.
     """
     async with AsyncExitStack() as stack:
         try:
             house = await stack.enter_async_context(open_house(settings))
+        except Unavailable:
+            raise
         except AppError as error:
             _end(error)
         settle()
@@ -40,19 +44,12 @@ async def open_house_or_exit(settings: Settings) -> AsyncIterator[House]:
 
 
 def _end(error: AppError) -> NoReturn:
-    if isinstance(error, Unavailable):
-        _say(error)
-        os._exit(AWAY)
     if _told[0]:  # gunicorn is giving up already, and trips over a second WRONG while it does
         os.kill(os.getpid(), signal.SIGKILL)
     _told[0] = 1
-    _say(error)
-    os._exit(WRONG)
-
-
-def _say(error: AppError) -> None:
     sys.stderr.write(f"docent: {error.detail}\n")
     sys.stderr.flush()
+    os._exit(WRONG)
 
 
 try:

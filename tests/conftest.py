@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,7 @@ SECRET = "a secret of the tests, long enough"
 LONGEST = {"test_jobs.py", "test_budget_machine.py"}
 HOME_VARIABLE = "DOCENT_TEST_HOME"
 HOME_PREFIX = "docent-tests-"
+FAILED = pytest.StashKey[bool]()
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Look for garbage from now on, as the API does: among what comes later."""
     settle()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note whether this try of a test failed."""
+    report = yield
+    before = report.when != "setup" and item.stash.get(FAILED, False)
+    item.stash[FAILED] = before or report.failed
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Take down what a failed test shares with its file: a second try has servers of its own."""
+    if item.stash.get(FAILED, False) and item.config.getoption("reruns", None):
+        item.session._setupstate.teardown_exact(item.session)  # type: ignore[arg-type]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show why a test needed a second try."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"first try of {report.nodeid}", sep="-")
+        terminalreporter.write_line(report.longreprtext)
 
 
 @pytest.fixture(scope="session")

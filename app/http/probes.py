@@ -9,6 +9,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 Checks = Callable[[], Awaitable[dict[str, bool]]]
+Probe = Callable[[], Awaitable[JSONResponse]]
+
+
+class Life(BaseModel):
+    """That the process is up."""
+
+    status: Literal["ok"]
 
 
 class Health(BaseModel):
@@ -17,7 +24,7 @@ class Health(BaseModel):
     status: Literal["ok", "degraded"]
     version: str
     uptime_s: float
-    checks: dict[str, str]
+    checks: dict[str, Literal["ok", "failed"]]
 
 
 class Readiness(BaseModel):
@@ -27,44 +34,57 @@ class Readiness(BaseModel):
     checks: dict[str, Literal["ok", "failed"]]
 
 
-def probe_router(checks: Checks, can_answer: Callable[[], bool], version: str) -> APIRouter:
+class Probes:
     """The probes over ``checks`` (name → answers); ``can_answer``: some provider is available."""
-    router = APIRouter(tags=["probes"])
-    started = time.monotonic()
 
-    # Monitors ask by HEAD as well (`wget --spider`).
-    @router.head("/livez", operation_id="head_livez")
-    @router.get("/livez", operation_id="livez")
-    async def livez() -> dict[str, str]:
+    def __init__(self, checks: Checks, can_answer: Callable[[], bool], version: str) -> None:
+        self._checks, self._can_answer, self._version = checks, can_answer, version
+        self._started = time.monotonic()
+
+    async def livez(self) -> JSONResponse:
         """Say that the process is up; no dependency is asked."""
-        return {"status": "ok"}
+        return JSONResponse({"status": "ok"})
 
-    not_ready: dict[int | str, dict[str, Any]] = {503: {"model": Readiness}}
-
-    @router.head("/readyz", operation_id="head_readyz", responses=not_ready)
-    @router.get("/readyz", operation_id="readyz", response_model=Readiness, responses=not_ready)
-    async def readyz() -> JSONResponse:
+    async def readyz(self) -> JSONResponse:
         """Say whether questions can be answered, and if not, which part is missing."""
-        found = await checks()
+        found = await self._checks()
         ready = all(found.values())
-        body: dict[str, Any] = {
-            "status": "ok" if ready else "unavailable",
-            "checks": {name: "ok" if good else "failed" for name, good in found.items()},
-        }
+        body = {"status": "ok" if ready else "unavailable", "checks": _told(found)}
         headers = {} if ready else {"Retry-After": "2"}
         return JSONResponse(body, status_code=200 if ready else 503, headers=headers)
 
-    @router.head("/health", operation_id="head_health")
-    @router.get("/health", operation_id="health")
-    async def health() -> Health:
+    async def health(self) -> JSONResponse:
         """Show every part; answers 200 also when one is missing."""
-        found = await checks()
-        found["providers"] = can_answer()
-        return Health(
-            status="ok" if all(found.values()) else "degraded",
-            version=version,
-            uptime_s=round(time.monotonic() - started, 1),
-            checks={name: "ok" if good else "failed" for name, good in found.items()},
-        )
+        found = await self._checks()
+        found["providers"] = self._can_answer()
+        body = {
+            "status": "ok" if all(found.values()) else "degraded",
+            "version": self._version,
+            "uptime_s": round(time.monotonic() - self._started, 1),
+            "checks": _told(found),
+        }
+        return JSONResponse(body)
 
+    def at(self, path: str) -> Probe | None:
+        """The probe of a path."""
+        return {"/livez": self.livez, "/readyz": self.readyz, "/health": self.health}.get(path)
+
+
+def _told(found: dict[str, bool]) -> dict[str, str]:
+    return {name: "ok" if good else "failed" for name, good in found.items()}
+
+
+def probe_router(probes: Probes) -> APIRouter:
+    """The routes of ``probes``; monitors ask by HEAD as well (`wget --spider`)."""
+    router = APIRouter(tags=["probes"])
+    not_ready: dict[int | str, dict[str, Any]] = {503: {"model": Readiness}}
+    for add, prefix in ((router.head, "head_"), (router.get, "")):
+        add("/livez", operation_id=f"{prefix}livez", response_model=Life)(probes.livez)
+        add(
+            "/readyz",
+            operation_id=f"{prefix}readyz",
+            response_model=Readiness,
+            responses=not_ready,
+        )(probes.readyz)
+        add("/health", operation_id=f"{prefix}health", response_model=Health)(probes.health)
     return router

@@ -31,8 +31,8 @@ TENANTS = ("amber", "basil", "cedar", "delta")
 USERS = ("ann", "ben")
 #: Connections of each user.
 LINES = 3
-#: Who has no patience leaves within this many seconds; most answers take less.
-LEAVES_WITHIN_S = 0.6
+#: Who has no patience leaves within this many seconds; a fast machine answers most in a fifth of it.
+LEAVES_WITHIN_S = 0.25
 SEED = 20261126
 COMMON = "What is the code word of the vault?"
 CANARY = re.compile(r"canary-\w+-\w+(?:-\w+)?")

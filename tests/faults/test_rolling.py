@@ -12,7 +12,16 @@ import pytest
 
 from app.infra.embedded.servers import embedded_servers, start
 from tests.fake_provider import FakeProvider
-from tests.faults.running import QUESTION, Docent, Program, copy_of_docent, free_port, kill
+from tests.faults.running import (
+    PATIENCE_S,
+    QUESTION,
+    Docent,
+    Program,
+    copy_of_docent,
+    free_port,
+    kill,
+    until,
+)
 
 CLIENTS = 32
 #: How long the provider keeps every answer waiting.
@@ -32,11 +41,20 @@ def copy() -> Iterator[Docent]:
 
 @pytest.fixture
 def served(copy: Docent) -> Iterator[Program]:
-    program = copy.program("scripts.serve")
+    with running(copy) as program:
+        yield program
+
+
+@contextmanager
+def running(copy: Docent, **settings: object) -> Iterator[Program]:
+    """`make serve`, ready, and ended with the block."""
+    program = copy.program("scripts.serve", **settings)
     copy.until_ready()
-    yield program
-    if program.process.poll() is None:
-        program.stop(signal.SIGTERM, 30)
+    try:
+        yield program
+    finally:
+        if program.process.poll() is None:
+            program.stop(signal.SIGTERM, 30)
 
 
 def workers(served: Program) -> list[int]:
@@ -107,23 +125,44 @@ async def test_workers_are_replaced_and_then_stopped_under_load(
 
 
 async def test_a_long_outage_of_the_database(copy: Docent) -> None:
-    """Questions get 503 soon, and answers soon after it is back; also with a worker lost in it."""
-    served = copy.program("scripts.serve", PROVIDER_ORDER="extractive")
-    copy.until_ready()
-    kill(copy.server_pids()["postgres"])
-    kill(workers(served)[0])  # its successors cannot start; the other one must not suffer
-    began = time.monotonic()
-    for _time in range(2):
+    """Questions get 503 soon, and answers soon after it is back; also from workers born in it."""
+    with running(copy, PROVIDER_ORDER="extractive") as served:
+        before = workers(served)
+        kill(copy.server_pids()["postgres"])
+        kill(*before)  # their successors have never seen it
+        began = time.monotonic()
+        until(lambda: copy.status_of("/livez") == 200, PATIENCE_S, "successors are alive")
+        ready = copy.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["postgres"]) == (503, "failed")
+        successors = workers(served)
+        for _time in range(2):
+            with wall_clock("a question while PostgreSQL is away"):
+                refused = copy.ask()
+            assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+            assert refused.json()["retryable"]
+            assert refused.headers["Retry-After"]
+        outage_s = time.monotonic() - began
+        start(copy.home)
+        print(f"ready after an outage of {outage_s:.0f} s: {copy.until_ready(60):.1f} s")
+        copy.check_intact()
+        assert set(workers(served)) == set(successors), "nobody was replaced because of it"
+        assert not set(before) & set(successors)
+        ended = served.stop(signal.SIGINT)
+        assert ended.code == 0, ended.text
+
+
+async def test_a_worker_that_was_there_before_an_outage(copy: Docent) -> None:
+    """It answers 503, stays, and answers again."""
+    with running(copy, PROVIDER_ORDER="extractive", WORKERS="1") as served:
+        (worker,) = workers(served)
+        kill(copy.server_pids()["postgres"])
         assert copy.status_of("/livez") == 200
+        until(lambda: copy.status_of("/readyz") == 503, 60, "its backends have noticed")
         assert copy.get("/readyz").json()["checks"]["postgres"] == "failed"
         with wall_clock("a question while PostgreSQL is away"):
             refused = copy.ask()
-        assert refused.status_code == 503
-        assert refused.json()["retryable"]
-        assert refused.headers["Retry-After"]
-    outage_s = time.monotonic() - began
-    start(copy.home)
-    print(f"ready after an outage of {outage_s:.0f} s: {copy.until_ready(60):.1f} s")
-    copy.check_intact()
-    ended = served.stop(signal.SIGINT)
-    assert ended.code == 0, ended.text
+        assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+        start(copy.home)
+        copy.until_ready(60)
+        copy.check_intact()
+        assert workers(served) == [worker]

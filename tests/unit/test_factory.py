@@ -65,7 +65,7 @@ class BrokenArchive:
         raise self.error
 
 
-def made(**changes: Any) -> FastAPI:
+def made(*, missing: Exception | None = None, **changes: Any) -> FastAPI:
     settings = Settings(_env_file=None, **changes.pop("settings", {}))  # type: ignore[call-arg]
     provider = ScriptedProvider(Completion("The limit is 10 MB [1].", "scripted", "m"))
 
@@ -84,6 +84,8 @@ def made(**changes: Any) -> FastAPI:
     @asynccontextmanager
     async def open_house(given: Settings) -> AsyncIterator[Any]:
         assert given is settings
+        if missing:
+            raise missing
         yield house
 
     return create_app(settings, open_house=open_house)
@@ -163,6 +165,24 @@ async def test_a_question_goes_all_the_way_through() -> None:
         health = (await client.get("/health")).json()
         assert health["checks"] == {"postgres": "ok", "redis": "failed", "providers": "ok"}
         assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_before_the_database_is_there() -> None:
+    async with client_of(made(missing=DatabaseUnavailable())) as client:
+        for method in ("GET", "HEAD"):
+            assert (await client.request(method, "/livez")).status_code == 200
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.headers["retry-after"]) == (503, "2")
+        assert ready.json() == {"status": "unavailable", "checks": {"postgres": "failed"}}
+        health = await client.get("/health")
+        assert (health.status_code, health.json()["status"]) == (200, "degraded")
+        for path in ("/api/v1/chat", "/v1/chat/completions", "/nowhere", "/metrics"):
+            refused = await client.post(path, json={}, headers=KEY | {"X-Request-ID": "r1"})
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+            assert refused.headers["x-request-id"] == "r1"
+            assert refused.headers["x-content-type-options"] == "nosniff"
+            said = refused.json()
+            assert said.get("error", said)["code"] == "database_unavailable"
 
 
 class Judged:

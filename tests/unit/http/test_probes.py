@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.http.probes import probe_router
+from app.http.probes import Probes, probe_router
 
 PARTS = ("postgres", "redis", "index", "embedding")
 
@@ -15,7 +15,7 @@ async def get(path: str, missing: str | None = None, *, can_answer: bool = True)
         return {part: part != missing for part in PARTS}
 
     app = FastAPI()
-    app.include_router(probe_router(checks, lambda: can_answer, "9.9"))
+    app.include_router(probe_router(Probes(checks, lambda: can_answer, "9.9")))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
         return await client.get(path)
 

@@ -192,7 +192,7 @@ async def test_a_body_that_comes_after_its_answer_does_not_keep_the_connection(t
     assert (await there.answer()).startswith(OK)
     there.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
-    assert await there.until_closed(b"1\r\nx\r\n") == b""
+    assert await there.until_closed(b"1\r\nx\r\n") in (b"", CUT_OFF)
 
 
 @pytest.mark.parametrize("ending", ["keep-alive", "close"])
