@@ -31,7 +31,7 @@ TENANTS = ("amber", "basil", "cedar", "delta")
 USERS = ("ann", "ben")
 #: Connections of each user.
 LINES = 3
-#: Who has no patience leaves within this many seconds; a fast machine answers most in a fifth of it.
+#: Who has no patience leaves within this many seconds; fast machines answer most in a fifth of it.
 LEAVES_WITHIN_S = 0.25
 SEED = 20261126
 COMMON = "What is the code word of the vault?"
