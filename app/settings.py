@@ -102,7 +102,10 @@ class Settings(BaseSettings):
     tenant_requests_per_minute: int = Field(120_000, ge=0, description="Requests of one tenant.")
     key_questions_per_minute: int = Field(30_000, ge=0, description="Questions of one API key.")
     tenant_questions_at_once: int = Field(
-        500, ge=0, description="Questions of one tenant that are answered at the same time."
+        500,
+        ge=0,
+        description="Questions of one tenant that are answered at the same time; one place in "
+        "16 is some worker's own.",
     )
     tenant_uploads_per_minute: int = Field(30_000, ge=0, description="Uploads of one tenant.")
 

@@ -1,13 +1,16 @@
 """How many questions of one tenant are answered at once, over all workers.
 
-Each question under way has a place in the tenant's list in Redis, which lapses unless its process
-renews it, so that a process that was killed holds nobody's place for long. While Redis is away each
-worker has its share of the places.
+Each worker gives a few places away by itself, which costs nothing; the others are shared. Each
+question on one of those is in the tenant's list in Redis, until it leaves or its process no longer
+renews it: a process that was killed holds nobody's place for long. While Redis is away each worker
+has its share of all places.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,6 +27,8 @@ LEASE_MS = 15_000
 _RENEWED_S = 5.0
 #: What a client that was refused is told to wait.
 _AGAIN_S = 1
+#: One place of so many is given away by the workers themselves.
+_OWN_PART = 16
 
 # Places have no lifetime, so that a full Redis does not evict them, and each script begins with
 # what frees memory, so that it lets the script finish (ADR 0031).
@@ -43,6 +48,18 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end"""
 
 
+@dataclass(slots=True)
+class _Here:
+    """The places of one tenant that this process has given away."""
+
+    own: int = 0
+    #: Names in the tenant's list.
+    shared: set[str] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return self.own + len(self.shared)
+
+
 class Crowd:
     """The questions under way."""
 
@@ -51,8 +68,9 @@ class Crowd:
         self._redis = redis
         self._at_once = at_once
         self._share = max(at_once // workers, 1)
-        #: Of this process: tenant → names of the places it has.
-        self._here: dict[str, set[str]] = {}
+        self._own = at_once // (_OWN_PART * workers)
+        self._shared = at_once - self._own * workers
+        self._here: defaultdict[str, _Here] = defaultdict(_Here)
         self._scripts: dict[str, Any] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -66,26 +84,44 @@ class Crowd:
         if not self._at_once:
             yield
             return
-        name = new_id("ans")
-        here = self._here.setdefault(tenant_id, set())
-        try:
-            values = [self._at_once, LEASE_MS, name]
-            free = bool(await self._run(_ENTER, tenant_id, values))
-        except RedisAway:
-            free = len(here) < self._share
-        if not free:
-            raise self._refusal()
-        here.add(name)
+        name = None
+        if self._given(tenant_id).own < self._own:
+            self._here[tenant_id].own += 1
+        else:
+            name = await self._enter(tenant_id)
+            self._here[tenant_id].shared.add(name)
         try:
             yield
         finally:
-            here.discard(name)
-            if not here and self._here.get(tenant_id) is here:
-                del self._here[tenant_id]
+            self._leave(tenant_id, name)
+
+    def _given(self, tenant_id: str) -> _Here:
+        """What this process has given away, to look at."""
+        return self._here.get(tenant_id) or _Here()
+
+    async def _enter(self, tenant_id: str) -> str:
+        """The name of a shared place."""
+        name = new_id("ans")
+        try:
+            free = bool(await self._run(_ENTER, tenant_id, [self._shared, LEASE_MS, name]))
+        except RedisAway:
+            free = len(self._given(tenant_id)) < self._share
+        if not free:
+            raise self._refusal()
+        return name
+
+    def _leave(self, tenant_id: str, name: str | None) -> None:
+        here = self._here[tenant_id]
+        if name is None:
+            here.own -= 1
+        else:
+            here.shared.discard(name)
             # A task of its own: whoever is cancelled leaves, too, and nobody waits for it.
-            leaving = asyncio.create_task(self._leave(tenant_id, name))
+            leaving = asyncio.create_task(self._tell_left(tenant_id, name))
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
+        if not here:
+            del self._here[tenant_id]
 
     def _refusal(self) -> RateLimited:
         error = RateLimited(
@@ -97,7 +133,7 @@ class Crowd:
         error.retry_after_s = _AGAIN_S
         return error
 
-    async def _leave(self, tenant_id: str, name: str) -> None:
+    async def _tell_left(self, tenant_id: str, name: str) -> None:
         with suppress(RedisAway):
             await self._redis.run(lambda redis: redis.zrem(_key(tenant_id), name))
 
@@ -109,9 +145,10 @@ class Crowd:
         """Hold the places of this process, until cancelled."""
         while True:
             await asyncio.sleep(_RENEWED_S)
-            for tenant_id, names in list(self._here.items()):
-                with suppress(RedisAway):
-                    await self._run(_RENEW, tenant_id, [LEASE_MS, *names])
+            for tenant_id, here in list(self._here.items()):
+                if here.shared:
+                    with suppress(RedisAway):
+                        await self._run(_RENEW, tenant_id, [LEASE_MS, *here.shared])
 
     async def _run(self, text: str, tenant_id: str, values: list[Any]) -> Any:  # noqa: ANN401 - a script's reply
         return await self._redis.run(partial(self._command, text, _key(tenant_id), values))

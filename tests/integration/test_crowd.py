@@ -107,6 +107,31 @@ async def test_places_of_the_dead_are_free_again_and_those_of_the_living_are_not
     keeping.cancel()
 
 
+async def test_a_worker_gives_a_few_away_by_itself_and_all_together_no_more_than_there_are(
+    servers: ServerUrls, tenant_id: str
+) -> None:
+    async with (
+        open_redis(servers.redis_url, timeout_s=10) as client,
+        open_line(client) as line,
+        AsyncExitStack() as stack,
+    ):
+        first, second = (Crowd(Guarded(line), at_once=64, workers=2) for _ in range(2))
+        for crowd in (first, second):
+            for _ in range(2):
+                await stack.enter_async_context(crowd.place(tenant_id))
+        assert await line.exists(f"under_way:{tenant_id}") == 0, "Redis was not told"
+        for _ in range(60):  # whichever worker is asked
+            await stack.enter_async_context(first.place(tenant_id))
+        for crowd in (first, second):
+            with pytest.raises(RateLimited, match="64 questions"):
+                await stack.enter_async_context(crowd.place(tenant_id))
+        assert await line.zcard(f"under_way:{tenant_id}") == 60
+        await stack.aclose()
+        await asyncio.gather(first.emptied(), second.emptied())
+        assert await line.exists(f"under_way:{tenant_id}") == 0
+        assert first._here == second._here == {}, "nothing is kept for who has left"
+
+
 async def test_without_redis_each_worker_has_its_share(servers: ServerUrls, tenant_id: str) -> None:
     door = RedisDoor(servers.redis_url)
     await door.open()
