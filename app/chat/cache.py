@@ -43,7 +43,7 @@ _LOOKED_S = 0.05
 SHARED_MS = 3000
 #: Answers that a worker keeps while Redis is away.
 _MOST_LOCAL = 500
-_HIT, _SHARED, _LED = b"hit", b"shared", b"led"
+_HIT, _SHARED, _LED, _AWAY = b"hit", b"shared", b"led", b"away"
 
 
 class CacheKey(NamedTuple):
@@ -55,6 +55,16 @@ class CacheKey(NamedTuple):
     digest: str
     #: What is asked with the same filters, model and reach, in whatever words.
     group: str
+
+
+class Look(NamedTuple):
+    """What was found under a key."""
+
+    state: bytes
+    #: The answer; for who is to make it the neighbours.
+    kept: bytes
+    #: Of whoever is to make it.
+    token: bytes
 
 
 class AnswerCache:
@@ -99,32 +109,51 @@ class AnswerCache:
         digest = _digest([" ".join(question.text.split()).casefold(), group])
         return CacheKey(caller.tenant_id, caller.corpus_revision, digest, group)
 
+    async def look(self, key: CacheKey, *, waited: bool = False) -> Look:
+        """What there is under ``key``; when there is nothing, this one may be to make it."""
+        token = secrets.token_bytes(16)
+        keys, values = [_answer(key), _near(key)], [token, LEASE_MS, int(waited)]
+        try:
+            state, kept = await self._run("look", LOOK, keys, values)
+        except RedisAway:
+            return Look(_AWAY, b"", token)
+        return Look(state, kept, token)
+
+    def events(self, found: Look) -> list[ChatEvent]:
+        """The events of the kept answer that was found; none if there was none."""
+        if found.state not in (_HIT, _SHARED):
+            return []
+        self._metrics.cache("answer", "hit")
+        return events_of(found.kept)
+
+    async def let_go(self, key: CacheKey, found: Look) -> None:
+        """Let another make what was not found."""
+        if found.state == _LED:
+            await self._finish(key, found.token)
+
     async def answered(
-        self, key: CacheKey, question: str, produce: Produce
+        self, key: CacheKey, question: str, produce: Produce, found: Look | None = None
     ) -> AsyncGenerator[ChatEvent]:
-        """The events of the kept answer, or those that ``produce`` gives, kept for the next."""
-        token, waited = secrets.token_bytes(16), False
-        while True:
-            try:
-                state, kept = await self._run(
-                    "look", LOOK, [_answer(key), _near(key)], [token, LEASE_MS, int(waited)]
-                )
-            except RedisAway:
-                async for event in self._answered_here(key, produce):
+        """The events of the kept answer, or those that ``produce`` gives, kept for the next.
+
+        ``found`` is what a look under the key has told just now.
+        """
+        found = found or await self.look(key)
+        while found.state not in (_LED, _AWAY):
+            if events := self.events(found):
+                for event in events:
                     yield event
                 return
-            if state in (_HIT, _SHARED):
-                self._metrics.cache("answer", "hit")
-                for event in events_of(kept):
-                    yield event
-                return
-            if state == _LED:
-                self._metrics.cache("answer", "miss")
-                async for event in self._led(key, token, question, kept, produce):
-                    yield event
-                return
-            waited = True
             await asyncio.sleep(_LOOKED_S)
+            found = await self.look(key, waited=True)
+        if found.state == _AWAY:
+            made = self._answered_here(key, produce)
+        else:
+            self._metrics.cache("answer", "miss")
+            made = self._led(key, found.token, question, found.kept, produce)
+        async with aclosing(made):
+            async for event in made:
+                yield event
 
     async def _led(
         self, key: CacheKey, token: bytes, question: str, entries: bytes, produce: Produce

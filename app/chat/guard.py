@@ -75,6 +75,8 @@ def admit(question: Question, *, max_tokens: int) -> Question:
     if tokens_of(text) > max_tokens:
         raise _invalid(f"The question is longer than {max_tokens} tokens.")
     history = tuple(Message(said.role, visible(said.content)) for said in question.history)
+    if (text, history) == (question.text, question.history):  # nearly always
+        return question
     return replace(question, text=text, history=history)
 
 

@@ -104,7 +104,7 @@ class Memory:
             *(_citing_key(caller.tenant_id, document_id) for document_id in documents),
             *(entry.key for entry in entries),
         ]
-        arguments: list[Any] = [turn.encoded(), turn.without_text().encoded(), MOST_TURNS, KEPT_S]
+        arguments: list[Any] = [*turn.encoded(), MOST_TURNS, KEPT_S]
         arguments += [session_id, turn.asked_at.timestamp(), MOST_SESSIONS, name, len(entries)]
         arguments += documents
         for entry in entries:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import structlog
@@ -146,7 +147,7 @@ class ChatPipeline:
         question = await self._recalled(caller, self._admit(question))
         answer_id = new_id("ans")
         retrieved: Retrieved | None = None
-        async with aclosing(self._told(caller, question)) as events:
+        async with aclosing(await self._told(caller, question)) as events:
             async for event in events:
                 if isinstance(event, Begun):
                     retrieved = event.retrieved
@@ -158,9 +159,7 @@ class ChatPipeline:
                         session_id=question.session_id,
                         rests_on=rests_on(question, retrieved, event.answer),
                         trace_id=current_span().kept_trace_id,
-                        timings=replace(
-                            event.answer.timings, total_ms=(time.perf_counter() - started) * 1e3
-                        ),
+                        timings=event.answer.timings.ended((time.perf_counter() - started) * 1e3),
                     )
                     await self._keeper.keep(caller, question, retrieved, answer)
                     self._metrics.answer(answer.status, answer.reason)
@@ -169,24 +168,28 @@ class ChatPipeline:
                 else:
                     yield event
 
-    def _told(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
+    async def _told(self, caller: Caller, question: Question) -> AsyncGenerator[ChatEvent]:
         """The events of the answer that was kept, is under way, or is made now."""
         key = self._cache.key(caller, question)
-
-        def made() -> AsyncGenerator[ChatEvent]:
-            return self._made(caller, question)
-
-        return made() if key is None else self._shared(key, question, made)
+        made = partial(self._made, caller, question)
+        if key is None:
+            return made()
+        found = None if self._flights.begun(key) else await self._cache.look(key)
+        if found and (kept := self._cache.events(found)):
+            return _retold(kept)
+        if found and self._flights.begun(key):  # meanwhile
+            await self._cache.let_go(key, found)
+        answered = partial(self._cache.answered, key, question.text, made, found)
+        return self._shared(key, answered, made)
 
     async def _shared(
-        self, key: CacheKey, question: Question, made: Produce
+        self, key: CacheKey, answered: Produce, made: Produce
     ) -> AsyncGenerator[ChatEvent]:
         """The events of an answer that others may ask for at the same time."""
         another, told = self._flights.begun(key), False
         try:
-            joined = self._flights.join(key, lambda: self._cache.answered(key, question.text, made))
-            async with aclosing(joined):
-                async for event in joined:
+            async with aclosing(self._flights.join(key, answered)) as events:
+                async for event in events:
                     told = True
                     if another and isinstance(event, Answered):
                         yield Answered(as_cached(event.answer))  # whoever began it pays
@@ -288,3 +291,8 @@ def _account(caller: Caller) -> Account:
 
 async def _nobody() -> AsyncGenerator[Event | Advanced]:
     yield Completion("", "none", "none", abstained="no_match")
+
+
+async def _retold(kept: list[ChatEvent]) -> AsyncGenerator[ChatEvent]:
+    for event in kept:
+        yield event

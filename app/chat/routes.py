@@ -73,21 +73,20 @@ Told = Annotated[Recordings, Depends(recordings)]
     response_model=AnswerOut,
     responses={200: _EVENTS, **documented_problems(401, 402, 403, 409, 413, 415, 422, 503)},
 )
-async def chat(
-    request: Request, caller: Asker, pipeline: Pipeline, recordings: Told, body: ChatIn
-) -> Response:
+async def chat(request: Request, caller: Asker, body: ChatIn) -> Response:
     """Answer a question from the caller's documents, every claim with its page.
 
     With `"stream": true`, or `Accept: text/event-stream`, the answer comes as server-sent events;
     with `"auto"` only when it is longer than 300 characters.
     """
+    house = request.app.state.house
     streaming = _streaming(request, body)
     question = body.to_question(brought_keys(request))
     async with AsyncExitStack() as stack:
         turn = await turn_of(request, caller, stack, body.model_dump_json(), str(streaming))
         if isinstance(turn, Response):
             return turn
-        events = pipeline.stream(caller, question)
+        events: AsyncGenerator[ChatEvent] = house.chat.stream(caller, question)
         stack.push_async_callback(events.aclose)
         first = await unless_gone(request, _opening(events, streaming))
         if isinstance(last := first[-1], Answered) and streaming is not True:
@@ -101,7 +100,7 @@ async def chat(
             first,
             events,
             Frames(request.scope),
-            recordings.record(caller, begun.answer_id),
+            house.recordings.record(caller, begun.answer_id),
             turn,
         )
         return sse_response(frames, headers=_timing(begun), closing=stack.pop_all())

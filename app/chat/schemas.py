@@ -59,7 +59,7 @@ class RetrieveIn(_Strict):
 
     question: QuestionText
     top_k: Whole = Field(5, ge=1, le=50, description="Passages to use.")
-    filters: Filters = Filters()
+    filters: Filters = Field(default_factory=Filters)  # an instance is copied in depth each time
     as_of: WrittenTime | None = Field(None, description="Use the versions current then.")
 
     def to_question(self) -> Question:

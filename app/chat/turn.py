@@ -53,11 +53,15 @@ class Turn:
             asked_at=datetime.now(UTC),
         )
 
-    def encoded(self) -> bytes:
-        """As it is kept; an array, because thirty of them are read at every question."""
+    def encoded(self) -> tuple[bytes, bytes]:
+        """As it is kept, whole and :meth:`without_text`.
+
+        Arrays, because thirty of them are read at every question.
+        """
         cites = [[c.marker, c.document_id, c.version, c.page, c.title] for c in self.cites]
-        said = [self.question, self.standalone, self.text, self.status]
-        return orjson.dumps([self.answer_id, *said, cites, self.asked_at.timestamp()])
+        asked = self.answer_id, self.question, self.standalone
+        rest = self.status, cites, self.asked_at.timestamp()
+        return orjson.dumps([*asked, self.text, *rest]), orjson.dumps([*asked, "", *rest])
 
     @classmethod
     def decoded(cls, kept: bytes) -> "Turn":

@@ -63,7 +63,11 @@ class Pool(AsyncConnectionPool[Connection]):
         """
         if conn.pgconn.transaction_status != TransactionStatus.IDLE:
             await conn.close()
-        await asyncio.shield(super().putconn(conn))
+        back = super().putconn(conn)
+        if self._lock.locked() or self._waiting:
+            await asyncio.shield(back)
+        else:  # it waits for nothing, so nothing can come between
+            await back
 
     async def _lend(self, timeout_s: float) -> Connection:
         """A connection, or a cancellation that came with it.
@@ -192,9 +196,13 @@ async def fetch_all(pool: Pool, query: str, values: Mapping[str, Any]) -> list[D
 
 
 async def _fetch(pool: Pool, query: str, values: Mapping[str, Any]) -> list[DictRow]:
-    async with pool.connection() as connection:
-        cursor = await connection.execute(query, values, binary=True)
-        return await cursor.fetchall()
+    connection = await pool.getconn()  # not by `connection()`, which costs 8 us
+    try:
+        with deadline(connection, pool.deadline_s):
+            cursor = await connection.execute(query, values, binary=True)
+            return await cursor.fetchall()
+    finally:
+        await pool.putconn(connection)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -46,6 +46,13 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end"""
+
+
+class Place(NamedTuple):
+    """One question's; without a name it is the worker's own."""
+
+    tenant_id: str
+    name: str | None
 
 
 @dataclass(slots=True)
@@ -81,36 +88,30 @@ class Crowd:
         Raises:
             RateLimited: all are taken.
         """
-        if not self._at_once:
-            yield
-            return
-        name = None
-        if self._given(tenant_id).own < self._own:
-            self._here[tenant_id].own += 1
-        else:
-            name = await self._enter(tenant_id)
-            self._here[tenant_id].shared.add(name)
+        place = await self.enter(tenant_id)
         try:
             yield
         finally:
-            self._leave(tenant_id, name)
+            self.leave(place)
 
-    def _given(self, tenant_id: str) -> _Here:
-        """What this process has given away, to look at."""
-        return self._here.get(tenant_id) or _Here()
+    async def enter(self, tenant_id: str) -> Place:
+        """A place, which is to be left by :meth:`leave`.
 
-    async def _enter(self, tenant_id: str) -> str:
-        """The name of a shared place."""
-        name = new_id("ans")
-        try:
-            free = bool(await self._run(_ENTER, tenant_id, [self._shared, LEASE_MS, name]))
-        except RedisAway:
-            free = len(self._given(tenant_id)) < self._share
-        if not free:
-            raise self._refusal()
-        return name
+        Raises:
+            RateLimited: all are taken.
+        """
+        own = not self._at_once or self._given(tenant_id).own < self._own
+        name = None if own else await self._shared_name(tenant_id)
+        here = self._here[tenant_id]
+        if name is None:
+            here.own += 1
+        else:
+            here.shared.add(name)
+        return Place(tenant_id, name)
 
-    def _leave(self, tenant_id: str, name: str | None) -> None:
+    def leave(self, place: Place) -> None:
+        """Let somebody else have a place."""
+        tenant_id, name = place
         here = self._here[tenant_id]
         if name is None:
             here.own -= 1
@@ -122,6 +123,21 @@ class Crowd:
             leaving.add_done_callback(self._leaving.discard)
         if not here:
             del self._here[tenant_id]
+
+    def _given(self, tenant_id: str) -> _Here:
+        """What this process has given away, to look at."""
+        return self._here.get(tenant_id) or _Here()
+
+    async def _shared_name(self, tenant_id: str) -> str:
+        """The name of a shared place."""
+        name = new_id("ans")
+        try:
+            free = bool(await self._run(_ENTER, tenant_id, [self._shared, LEASE_MS, name]))
+        except RedisAway:
+            free = len(self._given(tenant_id)) < self._share
+        if not free:
+            raise self._refusal()
+        return name
 
     def _refusal(self) -> RateLimited:
         error = RateLimited(

@@ -6,7 +6,6 @@ all of ``/oauth``, and each WebSocket; what is said there is counted where it is
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -73,13 +72,16 @@ class RateLimits:
 
     async def _in_turn(self, tenant_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a question while the tenant has a place for it."""
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(self._crowd(scope).place(tenant_id))
-            except RateLimited as refused:
-                await problem_response(refused, scope)(scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
+        crowd = self._crowd(scope)
+        try:
+            place = await crowd.enter(tenant_id)
+        except RateLimited as refused:
+            await problem_response(refused, scope)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            crowd.leave(place)
 
 
 def _counts(scope: Scope) -> bool:
