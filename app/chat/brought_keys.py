@@ -12,6 +12,7 @@ HEADERS: Mapping[str, str] = {
     "groq": "X-Provider-Key-Groq",
     "openai": "X-Provider-Key-OpenAI",
 }
+_BEGIN = b"x-provider-key-"
 _MAX_CHARS = 512
 
 
@@ -23,6 +24,8 @@ def brought_keys(request: Request) -> dict[str, str]:
             header and never the key.
     """
     keys: dict[str, str] = {}
+    if not any(name.startswith(_BEGIN) for name, _ in request.scope["headers"]):
+        return keys  # nearly always
     for provider, header in HEADERS.items():
         value = request.headers.get(header)
         if value is None:

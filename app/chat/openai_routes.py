@@ -55,7 +55,8 @@ async def complete(
     _check_model(body.model, models)
     question = body.to_question(brought_keys(request))
     async with AsyncExitStack() as stack:
-        turn = await turn_of(request, caller, stack, await request.body())
+        raw = await request.body()
+        turn = await turn_of(request, caller, stack, lambda: (raw,))
         if isinstance(turn, Response):
             return turn
         if not body.stream:

@@ -1,6 +1,6 @@
 """``/api/v1/chat``, ``/answers``, ``/retrieve`` and ``/models``."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -83,7 +83,9 @@ async def chat(request: Request, caller: Asker, body: ChatIn) -> Response:
     streaming = _streaming(request, body)
     question = body.to_question(brought_keys(request))
     async with AsyncExitStack() as stack:
-        turn = await turn_of(request, caller, stack, body.model_dump_json(), str(streaming))
+        turn = await turn_of(
+            request, caller, stack, lambda: (body.model_dump_json(), str(streaming))
+        )
         if isinstance(turn, Response):
             return turn
         events: AsyncGenerator[ChatEvent] = house.chat.stream(caller, question)
@@ -120,14 +122,20 @@ def _accepts_events(header: str) -> bool:
 
 
 async def turn_of(
-    request: Request, caller: Caller, stack: AsyncExitStack, *asked: bytes | str
+    request: Request,
+    caller: Caller,
+    stack: AsyncExitStack,
+    asked: Callable[[], tuple[bytes | str, ...]],
 ) -> Response | Turn | None:
-    """What an ``Idempotency-Key`` asks for: the answer given before, or the turn to make it."""
+    """What an ``Idempotency-Key`` asks for: the answer given before, or the turn to make it.
+
+    ``asked`` gives what the question is told from others by.
+    """
     key = idempotency_key(request)
     if key is None:
         return None
     once: Idempotency = request.app.state.house.idempotency
-    keyed = KeyedRequest(caller.tenant_id, caller.id, key, fingerprint(request.url.path, *asked))
+    keyed = KeyedRequest(caller.tenant_id, caller.id, key, fingerprint(request.url.path, *asked()))
     stands = partial(still_stands, request.app.state.house.pool, caller.tenant_id)
     return await once.begin(keyed, stack, stands)
 

@@ -163,13 +163,10 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit_bytes = self._limit(scope)
-        too_large = TooLarge(
-            f"The request body is larger than {limit_bytes} bytes.", limit_bytes=limit_bytes
-        )
         announced = _header(scope, b"content-length") or b"0"
         # The length first: int() of thousands of digits is an error of its own.
         if not announced.isdigit() or len(announced) > 18 or int(announced) > limit_bytes:  # noqa: PLR2004
-            await problem_response(too_large, scope)(scope, receive, send)
+            await problem_response(_too_large(limit_bytes), scope)(scope, receive, send)
             return
         bodily = announced != b"0" or _header(scope, b"transfer-encoding") is not None
         seen, whole = 0, False
@@ -189,7 +186,7 @@ class BodyLimit:
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit_bytes:
-                raise too_large
+                raise _too_large(limit_bytes)
             return message
 
         await self._app(scope, counted, send)
@@ -199,6 +196,12 @@ class BodyLimit:
         if multipart and self._is_upload(scope["method"], scope["path"]):
             return self._upload_bytes
         return self._limit_bytes
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(
+        f"The request body is larger than {limit_bytes} bytes.", limit_bytes=limit_bytes
+    )
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

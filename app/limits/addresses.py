@@ -1,6 +1,7 @@
 """Whose address a request comes from: the connection's, unless a proxy of ours says more."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.types import Scope
@@ -10,6 +11,8 @@ Network = IPv4Network | IPv6Network
 #: One customer of a provider has a whole /64; counting single addresses would count nothing.
 _IPV6_PREFIX = 64
 UNKNOWN = "unknown"
+#: Addresses that need not be read again.
+_KNOWN = 4096
 
 
 def client_ip(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
@@ -29,9 +32,7 @@ def client_ip(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
             address = claimed
             if not _is_trusted(address, trusted_proxies):
                 break
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, _IPV6_PREFIX), strict=False))
-    return str(address)
+    return _counted(address)
 
 
 def _forwarded(scope: Scope) -> list[str]:
@@ -39,6 +40,14 @@ def _forwarded(scope: Scope) -> list[str]:
     return [part.strip() for value in values for part in value.decode("latin-1").split(",")]
 
 
+@lru_cache(_KNOWN)
+def _counted(address: Address) -> str:
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, _IPV6_PREFIX), strict=False))
+    return str(address)
+
+
+@lru_cache(_KNOWN)
 def _parsed(text: str) -> Address | None:
     try:
         address = ip_address(text)

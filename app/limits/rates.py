@@ -86,6 +86,9 @@ class Limit:
     route_class: RouteClass | None = None
 
 
+_NAMED: dict[Per, str] = {"ip": "ip", "key": "key_id", "user": "user_id", "tenant": "tenant_id"}
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Who makes a request, and of what kind it is; of a stranger only the address is known."""
@@ -100,12 +103,8 @@ class Subject:
 
     def of(self, per: Per) -> str | None:
         """The name under which a limit counts it; None = it does not concern it."""
-        return {
-            "ip": self.ip,
-            "key": self.key_id,
-            "user": self.user_id,
-            "tenant": self.tenant_id,
-        }[per]
+        name: str | None = getattr(self, _NAMED[per])
+        return name
 
 
 @dataclass(frozen=True, slots=True)
