@@ -9,7 +9,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import lru_cache, partial
+from typing import Any, Literal, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -66,6 +67,8 @@ _KEYS = ("rates:ends", "rates:uses")
 _OF_KEY = "key_per_minute"
 #: Counters a worker keeps while Redis is away; the oldest go first.
 _MOST_LOCAL = 100_000
+#: Callers whose counters are known.
+_MOST_KNOWN = 4096
 
 
 class RateLimited(AppError):
@@ -135,6 +138,14 @@ class Verdict:
         return min(self.uses, key=lambda use: use.remaining / use.limit.requests, default=None)
 
 
+class _Counters(NamedTuple):
+    """What a request counts in, and how the script is told."""
+
+    limits: tuple[Limit, ...]
+    names: tuple[str, ...]
+    arguments: list[str | int]
+
+
 def limits_of(settings: Settings) -> tuple[Limit, ...]:
     """The limits that are set."""
     day_s = 86_400
@@ -166,31 +177,42 @@ class RateLimiter:
         self._limits = tuple(limits)
         self._local = _LocalWindows(workers, clock)
         self._script: Any = None
+        # Who asks once asks again, and putting the same together took a tenth of the whole.
+        self._counters = lru_cache(_MOST_KNOWN)(self._counters_of)
 
     async def take(self, subject: Subject, *, counted: bool = True) -> Verdict:
         """Count a request, if every limit lets it pass; with ``counted`` False only look.
 
         A request that is refused counts in no limit.
         """
-        limits = [
+        counters = self._counters(subject, counted=counted)
+        try:
+            full, *numbers = await self._redis.run(partial(self._run, counters.arguments))
+        except RedisAway:
+            full, *numbers = self._local.take(counters, counted=counted)
+        uses = tuple(
+            [
+                Use(limit, used, max(left_ms, 0) / 1000)
+                for limit, used, left_ms in zip(
+                    counters.limits, numbers[::2], numbers[1::2], strict=True
+                )
+            ]
+        )
+        refusing = [use for use in uses if not use.remaining] if full and counted else []
+        return Verdict(uses, max(refusing, key=lambda use: use.reset_s, default=None))
+
+    def _counters_of(self, subject: Subject, *, counted: bool) -> _Counters:
+        limits = tuple(
             limit
             for limit in self._limits_of(subject)
             if (limit.route_class in (None, subject.route_class) or not counted)
             and subject.of(limit.per)
-        ]
-        names = [f"{limit.name}:{subject.of(limit.per)}" for limit in limits]
-        try:
-            full, *numbers = await self._redis.run(
-                lambda redis: self._run(redis, names, limits, counted=counted)
-            )
-        except RedisAway:
-            full, *numbers = self._local.take(names, limits, counted=counted)
-        uses = tuple(
-            Use(limit, used, max(left_ms, 0) / 1000)
-            for limit, used, left_ms in zip(limits, numbers[::2], numbers[1::2], strict=True)
         )
-        refusing = [use for use in uses if not use.remaining] if full and counted else []
-        return Verdict(uses, max(refusing, key=lambda use: use.reset_s, default=None))
+        names = tuple(f"{limit.name}:{subject.of(limit.per)}" for limit in limits)
+        arguments: list[str | int] = [int(counted), MOST_WINDOWS]
+        for name, limit in zip(names, limits, strict=True):
+            arguments += (name, limit.requests, limit.window_s * 1000)
+        return _Counters(limits, names, arguments)
 
     def _limits_of(self, subject: Subject) -> Sequence[Limit]:
         """The limits, with the key's own in the place of the one for all keys, if it is lower."""
@@ -203,14 +225,9 @@ class RateLimiter:
         lower = replace(shared, requests=min(own, shared.requests))
         return [lower if limit is shared else limit for limit in self._limits]
 
-    async def _run(
-        self, redis: Redis, names: Sequence[str], limits: Sequence[Limit], *, counted: bool
-    ) -> list[int]:
+    async def _run(self, arguments: list[str | int], redis: Redis) -> list[int]:
         if self._script is None:
             self._script = redis.register_script(TAKE)
-        arguments: list[str | int] = [int(counted), MOST_WINDOWS]
-        for name, limit in zip(names, limits, strict=True):
-            arguments += (name, limit.requests, limit.window_s * 1000)
         found: list[int] = await self._script(keys=_KEYS, args=arguments)
         return found
 
@@ -224,8 +241,9 @@ class _LocalWindows:
         #: Name → uses, and when the window ends.
         self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def take(self, names: Sequence[str], limits: Sequence[Limit], *, counted: bool) -> list[int]:
+    def take(self, counters: _Counters, *, counted: bool) -> list[int]:
         """What the script returns; uses are scaled up to the whole limit."""
+        limits, names, _ = counters
         now = self._clock()
         known = [self._windows.get(name, (0, 0.0)) for name in names]
         states = [(used, ends) if ends > now else (0, now) for used, ends in known]
