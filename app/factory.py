@@ -112,6 +112,8 @@ def create_app(settings: Settings, *, open_house: HouseOpener = open_house) -> F
         # A redirect would name the host and the scheme that arrive here: behind TLS it would lead
         # callers, with their keys, to plain http.
         redirect_slashes=False,
+        # FastAPI's own traces, metrics and exporters; ours are app/infra/tracing.py and metrics.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     install_problems(app)
     for router in _ROUTERS:

@@ -45,9 +45,12 @@ class LogFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+        self.write(self.format(record))
+
+    def write(self, line: str) -> None:
+        """Write what is formatted already; whoever calls holds the lock."""
         try:
-            self._open_file().write(line)
+            self._open_file().write(f"{line}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             self._leave()  # tried again with the next line
 
