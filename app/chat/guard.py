@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from app.chat.answer import Question
 from app.chat.invisible import visible
@@ -24,6 +25,7 @@ _MAX_WORD = 64
 
 _ABOVE = r"(?:previous|prior|above|earlier|preceding|existing|original|foregoing|all|any|your|the)"
 _RULES = r"(?:instructions?|prompts?|rules?|directions?|guidelines?|commands?|programming)"
+_RULE_HINTS = ("instruction", "prompt", "rule", "direction", "guideline", "command", "programming")
 _SHAPES = {
     "override": (
         rf"\b(?:ignore|disregard|forget|override|bypass|neglect)\b.{{0,40}}\b{_ABOVE}\b"
@@ -60,6 +62,28 @@ _KNOWN = {
     for name, patterns in _SHAPES.items()
 }
 
+#: Of each shape, in lower case, what a text that has it holds: one of these. Searching for all
+#: patterns took 20 us of every question.
+_HINTS = {
+    "override": _RULE_HINTS,
+    "prompt": (*_RULE_HINTS, "repeat", "print", "encode"),
+    "role": (
+        "you ",
+        "pretend",
+        "act as a",
+        " mode",
+        "jailbr",
+        "anything now",
+        "in character",
+        "role",
+    ),
+    "markup": ("<|", "inst]", "sys>>", ":"),
+    "sending": ("](", "<", ":"),
+    "encoded": ("base64", "rot13", "hex"),
+}
+#: So long is what looks encoded.
+_ENCODED_CHARS = 120
+
 Shingles = frozenset[tuple[str, ...]]
 
 
@@ -87,7 +111,12 @@ def _invalid(message: str) -> InvalidRequest:
 
 def shapes_of(text: str) -> tuple[str, ...]:
     """The known shapes of attacks that ``text`` has, for logs and metrics; nothing is refused."""
-    return tuple(name for name, shape in _KNOWN.items() if shape.search(text))
+    if text.isascii() and len(text) < _ENCODED_CHARS:  # others have letters that are read as these
+        lower = text.lower()
+        known = [name for name, hints in _HINTS.items() if any(map(lower.__contains__, hints))]
+    else:
+        known = list(_KNOWN)
+    return tuple(name for name in known if _KNOWN[name].search(text))
 
 
 def shingles(text: str) -> Shingles:
@@ -100,7 +129,8 @@ class Leaks:
     """Whether a text that comes piece by piece says what it must not."""
 
     def __init__(self, secret: Shingles) -> None:
-        self._secret = secret
+        self._secret, self._words = secret, _words_of(secret)
+        #: The last words, as far back as all of them are the secret's.
         self._last: deque[str] = deque(maxlen=LEAK_WORDS)
         #: The beginning of a word.
         self._begun = ""
@@ -113,7 +143,15 @@ class Leaks:
             *words, begun = words
             self._begun = begun[:_MAX_WORD]
         for word in words:
+            if word not in self._words:
+                self._last.clear()
+                continue
             self._last.append(word)
             if tuple(self._last) in self._secret:
                 return True
         return False
+
+
+@cache
+def _words_of(secret: Shingles) -> frozenset[str]:
+    return frozenset(word for shingle in secret for word in shingle)

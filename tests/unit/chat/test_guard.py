@@ -3,11 +3,11 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.chat.answer import Question
-from app.chat.guard import LEAK_WORDS, Leaks, admit, shapes_of, shingles
+from app.chat.guard import _KNOWN, LEAK_WORDS, Leaks, admit, shapes_of, shingles
 from app.chat.prompt import SYSTEM
 from app.errors import InvalidRequest
 from app.llm.completion import Message
@@ -53,6 +53,15 @@ def test_the_contracts_longest_question_is_admitted_by_default(character: str) -
     ],
 )
 def test_known_shapes_are_told(text: str, shape: str) -> None:
+    assert shape in shapes_of(text)
+
+
+@settings(max_examples=25)
+@given(st.data())
+@pytest.mark.parametrize("shape", _KNOWN)
+def test_whatever_has_a_shape_is_told(shape: str, data: st.DataObject) -> None:
+    letters = st.characters(max_codepoint=127) | st.sampled_from("\u017f\u212a")  # read as s and K
+    text = data.draw(st.from_regex(_KNOWN[shape], alphabet=letters))
     assert shape in shapes_of(text)
 
 
