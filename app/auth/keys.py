@@ -5,7 +5,6 @@ and a copy of the table alone lets nobody test guesses. The key is looked up by 
 tells about the hash only, and the row is compared once more in constant time.
 """
 
-import hashlib
 import hmac
 import os
 import secrets
@@ -69,7 +68,7 @@ class KeyRing:
 
 def hash_key(key: str, secret: bytes) -> bytes:
     """The 32 bytes stored for ``key``."""
-    return hmac.new(secret, key.encode(), hashlib.sha256).digest()
+    return hmac.digest(secret, key.encode(), "sha256")
 
 
 def create_key(

@@ -4,10 +4,11 @@ Passages are data that anybody may have written. Each stands behind a line that 
 which is drawn for every prompt, so no text can end its own source, begin another, or speak for us.
 """
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+
+import orjson
 
 from app.chat.answer import Question
 from app.chat.invisible import visible
@@ -94,4 +95,4 @@ def shown(source: Source) -> tuple[str, str]:
 
 def _quoted(text: str) -> str:
     """``text`` in one line, between quotes it cannot end."""
-    return json.dumps(visible(text), ensure_ascii=False)
+    return orjson.dumps(visible(text)).decode()
