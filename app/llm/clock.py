@@ -7,9 +7,9 @@ from time import perf_counter
 from app.llm.failures import Fault, ProviderFailed
 
 #: The longest time between two reads. A read, with all that it sets off down to the caller's
-#: socket, costs as much as some twenty tokens in one; screens show sixty pictures a second, and
-#: nobody sees more.
-PACE_S = 0.016
+#: socket, costs as much as some twenty tokens in one; nobody sees that text grows forty times a
+#: second and not more often.
+PACE_S = 0.025
 
 
 @dataclass(frozen=True, slots=True)
