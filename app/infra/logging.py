@@ -5,7 +5,7 @@ Ours do not go through the standard library's records, which cost two thirds of 
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -86,7 +86,11 @@ class _Lines:
     def __init__(self, outlets: Sequence[Outlet]) -> None:
         self._outlets = outlets
 
-    def msg(self, logger: object, method: str, event: EventDict) -> None:
+    def __getattr__(self, level: str) -> Callable[[object, str, EventDict], None]:
+        """A method for every level; all do the same."""
+        return self._write
+
+    def _write(self, logger: object, method: str, event: EventDict) -> None:
         for handler, renderer in self._outlets:
             line = str(renderer(logger, method, dict(event)))
             handler.acquire()
@@ -94,8 +98,6 @@ class _Lines:
                 handler.write(line)
             finally:
                 handler.release()
-
-    debug = info = warning = error = critical = msg
 
 
 def _passed_on(logger: object, method: str, event: EventDict) -> tuple[Any, dict[str, Any]]:
