@@ -17,6 +17,11 @@ from tests.conftest import ROOT
 
 #: What each is run with, the files it writes, and what stands in its tables.
 RUNS: dict[str, tuple[list[str], set[str], list[str]]] = {
+    "cache": (
+        [],
+        {"cache.json", "cache.md"},
+        ["| 1 | ", "| 32 | ", "| clients | CPU ms of an exact hit |"],
+    ),
     "chat": (
         [],
         {"chat.json", "chat.md"},
