@@ -14,50 +14,13 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
+from app.chat.addresses import REST, RUN, START, TAIL, URL, begins_an_address, is_plain
+
 #: Stands for an address that was taken away.
 OMITTED = "\u2026"
 #: Most characters of a tag, an address or a link's target; nothing waits for longer ones to end.
 _LONGEST = 1_000
 
-_SCHEMES = "https?|ftps?|wss?|file"
-_OPAQUE = "javascript|vbscript|mailto"
-_PREFIXES = "|".join(
-    sorted(
-        {
-            word[:end]
-            for word in ("https", "ftps", "wss", "www", "file", "data", *_OPAQUE.split("|"))
-            for end in range(1, len(word) + 1)
-        },
-        key=len,
-        reverse=True,
-    )
-)
-#: Also in full width, which looks the same and is read as the same by some.
-_SLASHES = "[:\uff1a][/\uff0f]{2}"
-_IN_URL = r"[^\s<>\"`\[\]]"
-_URL = re.compile(
-    rf"(?:(?:\b(?:{_SCHEMES}))?{_SLASHES}|\bwww\.|\b(?:{_OPAQUE}):|\bdata:){_IN_URL}*",
-    re.IGNORECASE,
-)
-_REST = re.compile(f"{_IN_URL}*")
-#: What has to be looked at closely.
-_START = re.compile(
-    rf"(?P<url>(?:\b(?:{_SCHEMES}))?{_SLASHES}|\bwww\.(?={_IN_URL})|\b(?:{_OPAQUE}):(?=\S)"
-    r"|\bdata:[a-z]{1,20}/[\w.+-]{1,60}[;,])|[<&!\]]",
-    re.IGNORECASE,
-)
-#: The end of a text that is not whole yet, and may become one of these.
-_TAIL = re.compile(
-    rf"(?:\b(?:{_PREFIXES})|(?:\b(?:{_SCHEMES}))?[:\uff1a][/\uff0f]?|\bwww\.|\b(?:{_OPAQUE}):"
-    r"|\bdata:[\w.+/-]{0,90})\Z",
-    re.IGNORECASE,
-)
-#: Of a text with a colon, and of one that ends with letters: what may be an address.
-_COLON = re.compile(rf"[:\uff1a](?=[/\uff0f]|\Z)|\b(?:{_OPAQUE}|data):", re.IGNORECASE)
-_BEGUN = re.compile(rf"\b(?:{_PREFIXES})\Z", re.IGNORECASE)
-_LONGEST_BEGUN = max(map(len, _PREFIXES.split("|")))
-#: Addresses that do something else than lead to a page; no passage makes them good.
-_RUN = re.compile(r"(?:javascript|vbscript|data|file):", re.IGNORECASE)
 #: Ends a sentence more often than an address.
 _TRAILING = ".,;:!?'*_~)"
 
@@ -116,7 +79,7 @@ class Outlet:
     def feed(self, text: str) -> str:
         """Take more of the text; what can be let out now."""
         if self._skipping:
-            end = _end_of(_REST, text, 0)
+            end = _end_of(REST, text, 0)
             self._before, text = text[:end][-1:] or self._before, text[end:]
             if not text:
                 return ""
@@ -124,7 +87,7 @@ class Outlet:
         text = self.held + text
         if not (self.held or self._gap or self._in_picture):
             given, at = self._before + text, len(self._before)
-            if _is_plain(text) and not _begins_an_address(given, at):
+            if is_plain(text) and not begins_an_address(given, at):
                 until = len(given)
                 if text.endswith("]"):  # what follows could make a link of a marker
                     until = self._hold_from(given, at, until - 1)
@@ -142,7 +105,7 @@ class Outlet:
         out: list[str] = []
         # With the character before, by which the beginning of a word is told.
         text, at = self._before + text, len(self._before)
-        while found := _START.search(text, at):
+        while found := START.search(text, at):
             decision = self._decide(text, found, final=final)
             if decision is None:
                 held_from = self._hold_from(text, at, found.start())
@@ -151,7 +114,7 @@ class Outlet:
             written, at = decision
             self._write(out, written)
         else:
-            tail = None if final else _TAIL.search(text, at)
+            tail = None if final else TAIL.search(text, at)
             held_from = tail.start() if tail else len(text)
         self._write(out, text[at:held_from])
         self._before, self.held = text[:held_from][-1:], text[held_from:]
@@ -190,7 +153,7 @@ class Outlet:
         return ("!", start + 1) if following or final else None
 
     def _address(self, text: str, found: "re.Match[str]", *, final: bool) -> Decision:
-        end = _end_of(_REST, text, found.end())
+        end = _end_of(REST, text, found.end())
         start = found.start()
         too_long = end - start > _LONGEST
         if end == len(text) and not final:
@@ -203,7 +166,7 @@ class Outlet:
 
     def _known(self, address: str) -> bool:
         """Whether an address stands in the passages, and is not the beginning of another one."""
-        if _RUN.match(address):
+        if RUN.match(address):
             return False
         texts = [text for text in self._texts if address in text]
         if texts:
@@ -228,12 +191,12 @@ class Outlet:
         return self._whole_tag(text[start + 1 : end], start, end)
 
     def _whole_tag(self, inner: str, start: int, end: int) -> Decision:
-        if _URL.fullmatch(inner):
+        if URL.fullmatch(inner):
             return f"{_GAP}{inner if self._known(inner) else OMITTED}{_GAP}", end + 1
         name = _NAME.fullmatch(inner)
         if inner[0] in "!?" or (name is not None and name[1].lower() in _HTML):
             return _GAP, end + 1
-        harmless = _HARMLESS.fullmatch(inner) and not _START.search(inner)
+        harmless = _HARMLESS.fullmatch(inner) and not START.search(inner)
         return (f"<{inner}>", end + 1) if harmless else ("< ", start + 1)
 
     def _closing(self, text: str, start: int, *, final: bool) -> Decision:
@@ -256,30 +219,8 @@ class Outlet:
         address = "" if target is None else (target[1] or target[2] or "")
         if target is None or not (in_picture or _LINKING.search(address)):
             return "] (", start + 2
-        kept = not in_picture and _URL.fullmatch(address) and self._known(address)
+        kept = not in_picture and URL.fullmatch(address) and self._known(address)
         return (f"]({address})" if kept else f"]{_GAP}"), end + 1
-
-
-def _is_plain(text: str) -> bool:
-    """Whether nothing of ``text`` but its end has to be looked at closely; nearly always.
-
-    A quarter of what it takes to search for all of that by one pattern.
-    """
-    return not (
-        "<" in text
-        or "&" in text
-        or "!" in text
-        or "](" in text
-        or "]:" in text
-        or "www." in text.lower()
-    )
-
-
-def _begins_an_address(given: str, at: int) -> bool:
-    """Whether an address may begin at ``at`` or behind it, or may have begun at the end."""
-    if (":" in given or "\uff1a" in given) and _COLON.search(given, at):
-        return True
-    return _BEGUN.search(given, max(at, len(given) - _LONGEST_BEGUN)) is not None
 
 
 def _parted(last: str, following: str) -> bool:

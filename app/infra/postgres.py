@@ -64,10 +64,8 @@ class Pool(AsyncConnectionPool[Connection]):
         if conn.pgconn.transaction_status != TransactionStatus.IDLE:
             await conn.close()
         back = super().putconn(conn)
-        if self._lock.locked() or self._waiting:
-            await asyncio.shield(back)
-        else:  # it waits for nothing, so nothing can come between
-            await back
+        # A free lock is not waited for, so that nothing can come between.
+        await (asyncio.shield(back) if self._lock.locked() or self._waiting else back)
 
     async def _lend(self, timeout_s: float) -> Connection:
         """A connection, or a cancellation that came with it.
