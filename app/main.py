@@ -1,5 +1,6 @@
 """The HTTP door: ``gunicorn app.main:app``."""
 
+import gc
 import mmap
 import os
 import signal
@@ -36,6 +37,7 @@ async def open_house_or_exit(settings: Settings) -> AsyncIterator[House]:
         try:
             house = await stack.enter_async_context(open_house(settings))
         except Unavailable:
+            gc.enable()  # it is off since the imports, and this may take days
             raise
         except AppError as error:
             _end(error)

@@ -117,6 +117,9 @@ class AnswerCache:
             state, kept = await self._run("look", LOOK, keys, values)
         except RedisAway:
             return Look(_AWAY, b"", token)
+        except asyncio.CancelledError:  # it may be to make it already, and nobody would know
+            await asyncio.shield(self._finish(key, token))
+            raise
         return Look(state, kept, token)
 
     def events(self, found: Look) -> list[ChatEvent]:

@@ -179,6 +179,7 @@ class ChatPipeline:
             return _retold(kept)
         if found and self._flights.begun(key):  # meanwhile
             await self._cache.let_go(key, found)
+            found = None
         answered = partial(self._cache.answered, key, question.text, made, found)
         return self._shared(key, answered, made)
 

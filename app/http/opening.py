@@ -46,7 +46,22 @@ class Opening(Generic[T]):
             yield
         finally:
             over.set()
-            await life
+            if self.missing is not None:  # it opens nothing any more
+                life.cancel()
+            await asyncio.wait({life})
+            if not life.cancelled():
+                life.result()
+
+    def _note(self, error: Exception) -> None:
+        """Wait on, or raise what is wrong at the first try; later it may be of the outage too."""
+        if isinstance(error, Unavailable):
+            if self.missing is None:
+                log.warning("waiting_to_open", detail=error.detail)
+            self.missing = error
+        elif self.missing is None:
+            raise error
+        else:
+            log.error("not_opened", exc_info=error)
 
     async def _live(
         self, opened: Callable[[T], None], tried: asyncio.Event, over: asyncio.Event
@@ -58,10 +73,8 @@ class Opening(Generic[T]):
                     self.missing = None
                     tried.set()
                     await over.wait()
-            except Unavailable as error:
-                if self.missing is None:
-                    log.warning("waiting_to_open", detail=error.detail)
-                self.missing = error
+            except Exception as error:  # noqa: BLE001 - looked at there
+                self._note(error)
                 tried.set()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(over.wait(), PAUSE_S)

@@ -92,7 +92,10 @@ class _Lines:
 
     def _write(self, logger: object, method: str, event: EventDict) -> None:
         for handler, renderer in self._outlets:
-            line = str(renderer(logger, method, dict(event)))
+            try:
+                line = str(renderer(logger, method, dict(event)))
+            except Exception as error:  # noqa: BLE001 - a log line ends nothing
+                line = f"{event.get('event')!r} cannot be written: {type(error).__name__}"
             handler.acquire()
             try:
                 handler.write(line)

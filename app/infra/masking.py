@@ -74,4 +74,11 @@ def _value(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 - whatever
         return {key: _value(str(key), one, depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_value("", one, depth + 1) for one in value]
-    return mask(value if isinstance(value, str) else repr(value))
+    return mask(value if isinstance(value, str) else _repr(value))
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - a log line ends nothing
+        return f"<{type(value).__name__}: {type(error).__name__}>"

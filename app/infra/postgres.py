@@ -154,9 +154,9 @@ async def open_pool(
         open=False,
     )
     pool.deadline_s = statement_timeout_s + GRACE_S
-    with translated():
-        await pool.open(wait=True, timeout=timeout_s)
     try:
+        with translated():
+            await pool.open(wait=True, timeout=timeout_s)
         yield pool
     finally:
         await pool.close()

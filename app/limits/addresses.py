@@ -11,6 +11,8 @@ Network = IPv4Network | IPv6Network
 #: One customer of a provider has a whole /64; counting single addresses would count nothing.
 _IPV6_PREFIX = 64
 UNKNOWN = "unknown"
+#: With the zone of a link of its own.
+_LONGEST_CHARS = 64
 #: Addresses that need not be read again.
 _KNOWN = 4096
 
@@ -47,8 +49,13 @@ def _counted(address: Address) -> str:
     return str(address)
 
 
-@lru_cache(_KNOWN)
 def _parsed(text: str) -> Address | None:
+    # What is longer is none, and would be kept.
+    return None if len(text) > _LONGEST_CHARS else _read(text)
+
+
+@lru_cache(_KNOWN)
+def _read(text: str) -> Address | None:
     try:
         address = ip_address(text)
     except ValueError:

@@ -117,10 +117,7 @@ class Crowd:
             here.own -= 1
         else:
             here.shared.discard(name)
-            # A task of its own: whoever is cancelled leaves, too, and nobody waits for it.
-            leaving = asyncio.create_task(self._tell_left(tenant_id, name))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._begin_to_leave(tenant_id, name)
         if not here:
             del self._here[tenant_id]
 
@@ -135,6 +132,9 @@ class Crowd:
             free = bool(await self._run(_ENTER, tenant_id, [self._shared, LEASE_MS, name]))
         except RedisAway:
             free = len(self._given(tenant_id)) < self._share
+        except asyncio.CancelledError:  # it may have the place already
+            self._begin_to_leave(tenant_id, name)
+            raise
         if not free:
             raise self._refusal()
         return name
@@ -148,6 +148,12 @@ class Crowd:
         )
         error.retry_after_s = _AGAIN_S
         return error
+
+    def _begin_to_leave(self, tenant_id: str, name: str) -> None:
+        # A task of its own: whoever is cancelled leaves, too, and nobody waits for it.
+        leaving = asyncio.create_task(self._tell_left(tenant_id, name))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     async def _tell_left(self, tenant_id: str, name: str) -> None:
         with suppress(RedisAway):

@@ -83,6 +83,25 @@ async def test_whoever_is_cancelled_leaves(fleet: list[Crowd], tenant_id: str) -
             await stack.enter_async_context(fleet[1].place(tenant_id))
 
 
+async def test_whoever_is_cancelled_while_it_enters_has_no_place(
+    fleet: list[Crowd], tenant_id: str
+) -> None:
+    async with fleet[0].place(tenant_id):
+        pass  # the line is there, and the script
+    for turns in range(4):  # from before the question is sent to after
+        for _ in range(7):
+            entering = asyncio.create_task(fleet[0].enter(tenant_id))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            entering.cancel()
+            await asyncio.gather(entering, return_exceptions=True)
+        await fleet[0].emptied()
+        async with AsyncExitStack() as stack:
+            for _ in range(7):
+                await stack.enter_async_context(fleet[1].place(tenant_id))
+        await fleet[1].emptied()
+
+
 async def test_places_of_the_dead_are_free_again_and_those_of_the_living_are_not(
     fleet: list[Crowd], tenant_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

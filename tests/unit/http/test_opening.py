@@ -75,6 +75,31 @@ async def test_a_process_that_is_told_to_stop_waits_no_longer(
     assert trouble.done == ["failed"]
 
 
+async def test_a_try_that_does_not_end_does_not_keep_a_process_that_is_told_to_stop() -> None:
+    trouble = Trouble(Unavailable())
+    begun = asyncio.Event()
+
+    @asynccontextmanager
+    async def part() -> AsyncIterator[str]:
+        async with trouble.part() as opened:
+            begun.set()
+            await asyncio.Event().wait()
+            yield opened
+
+    async with asyncio.timeout(10), Opening(part).running(trouble.note):
+        await begun.wait()
+    assert trouble.done == ["failed", "opened", "closed"]
+
+
+async def test_what_goes_wrong_while_something_is_missing_is_tried_again() -> None:
+    trouble = Trouble(Unavailable(), OSError("too many open files"))
+    door = Opening(trouble.part)
+    async with door.running(trouble.note):
+        await asyncio.wait_for(trouble.opened.wait(), 10)
+        assert door.missing is None
+    assert trouble.done == ["failed", "failed", "opened", "part", "closed"]
+
+
 async def test_whatever_else_is_wrong_is_raised() -> None:
     trouble = Trouble(ConfigurationError("no such model"))
     with pytest.raises(ConfigurationError, match="no such model"):

@@ -77,6 +77,15 @@ def test_what_is_no_secret_comes_through(text: str) -> None:
     assert mask(text) == text
 
 
+class Untellable:
+    def __repr__(self) -> str:
+        raise ValueError("canary")
+
+
+def test_what_cannot_be_told_is_named() -> None:
+    assert mask_event(None, "info", {"a": Untellable()}) == {"a": "<Untellable: ValueError>"}
+
+
 def test_values_are_masked_by_name_and_however_deep() -> None:
     class Odd:
         def __repr__(self) -> str:
