@@ -4,6 +4,7 @@
 
     AppError                         500 internal_error
     ├── InvalidRequest               422 invalid_request
+    │   └── PlaceGone                422 place_gone
     ├── NotAuthenticated             401 not_authenticated
     ├── NotAllowed                   403 not_allowed
     ├── NotFound                     404 not_found
@@ -50,6 +51,12 @@ class InvalidRequest(AppError):
     """The request is not valid."""
 
     status, code = 422, "invalid_request"
+
+
+class PlaceGone(InvalidRequest):
+    """The list has no such place as `after` names, or no more; begin again from its top."""
+
+    code = "place_gone"
 
 
 class NotAuthenticated(AppError):

@@ -20,7 +20,7 @@ from app.auth.caller import Caller
 from app.chat.memory_scripts import EMPTY, MARK_GONE, REMEMBER
 from app.chat.memory_sweep import IN_FLIGHT_S, forgetting_lapsed, keys_like
 from app.chat.turn import Turn
-from app.errors import NotFound, Unavailable
+from app.errors import NotFound, PlaceGone, Unavailable
 from app.infra.postgres import Pool
 from app.infra.redis import Entry, Guarded, RedisAway
 from app.retrieval.cited import KEPT_S
@@ -126,14 +126,17 @@ class Memory:
         """Sessions, last used first, and whether there are more.
 
         Raises:
+            PlaceGone: the one that the page before ended with was forgotten.
             MemoryUnavailable: Redis is away.
         """
 
-        async def command(redis: Any) -> tuple[list[tuple[bytes, float]], list[Any]]:  # noqa: ANN401 - redis-py's generic client
+        async def command(redis: Any) -> tuple[list[tuple[bytes, float]], list[Any]] | None:  # noqa: ANN401 - redis-py's generic client
             first = 0
             if after is not None:
                 place = await redis.zrevrank(_sessions_key(caller), after)
-                first = MOST_SESSIONS if place is None else place + 1
+                if place is None:
+                    return None
+                first = place + 1
             found = await redis.zrevrange(
                 _sessions_key(caller), first, first + limit, withscores=True
             )
@@ -145,9 +148,12 @@ class Memory:
                 return found, await pipeline.execute()
 
         try:
-            found, facts = await self._redis.run(command)
+            listed = await self._redis.run(command)
         except RedisAway as error:
             raise MemoryUnavailable from error
+        if listed is None:
+            raise PlaceGone
+        found, facts = listed
         sessions = [
             Session(
                 session_id.decode(),

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.documents.document import Claimed
 from app.documents.job import STATUS_OF_VERSION, Job, JobStatus
+from app.errors import PlaceGone
 from app.infra.postgres import Connection
 
 #: A job's columns, of a version called v.
@@ -65,7 +66,11 @@ async def list_jobs(
     after: str | None,
     limit: int,
 ) -> list[Job]:
-    """Newest first; one more than ``limit`` when there are more."""
+    """Newest first; one more than ``limit`` when there are more.
+
+    Raises:
+        PlaceGone: the document of the job ``after`` was purged, or the caller sees it no more.
+    """
     cursor = await connection.execute(
         f"SELECT {JOB} FROM document_versions v WHERE v.tenant_id = %(tenant)s"  # noqa: S608
         " AND (%(status)s::text IS NULL OR v.status = %(status)s)"
@@ -80,7 +85,10 @@ async def list_jobs(
             "limit": limit,
         },
     )
-    return [job_of(row) for row in await cursor.fetchall()]
+    rows = await cursor.fetchall()
+    if not rows and after is not None and await find_job(connection, tenant_id, after) is None:
+        raise PlaceGone
+    return [job_of(row) for row in rows]
 
 
 async def claim_version(connection: Connection, document_id: str, version: int) -> Claimed | None:

@@ -80,7 +80,11 @@ class Archive:
         self._announcer = announcer
 
     async def list(self, tenant_id: str, listing: Listing) -> tuple[Sequence[Document], bool]:
-        """Documents, newest first, and whether there are more."""
+        """Documents, newest first, and whether there are more.
+
+        Raises:
+            PlaceGone: the one that the page before ended with is not there any more.
+        """
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await store.list_documents(connection, tenant_id, listing)
         return found[: listing.limit], len(found) > listing.limit

@@ -17,6 +17,7 @@ from app.documents.document import (
     StoredPage,
     Visibility,
 )
+from app.errors import PlaceGone
 from app.infra.postgres import Connection
 
 _DOCUMENTS = """
@@ -54,7 +55,11 @@ class Listing:
 async def list_documents(
     connection: Connection, tenant_id: str, listing: Listing
 ) -> list[Document]:
-    """Newest first; one row more than ``limit`` when there are more."""
+    """Newest first; one row more than ``limit`` when there are more.
+
+    Raises:
+        PlaceGone: the document ``after`` was purged, or the caller sees it no more.
+    """
     conditions = []
     if not listing.include_deleted and listing.status != "deleted":
         conditions.append("d.deleted_at IS NULL")
@@ -90,7 +95,12 @@ async def list_documents(
             "workspace_id": listing.workspace_id,
         },
     )
-    return [_document(row) for row in await cursor.fetchall()]
+    rows = await cursor.fetchall()
+    if not rows and listing.after is not None:
+        # Nothing comes after what is not there either: that is not the end of the list.
+        if await find_document(connection, tenant_id, listing.after) is None:
+            raise PlaceGone
+    return [_document(row) for row in rows]
 
 
 async def find_document(

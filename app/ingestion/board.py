@@ -81,7 +81,11 @@ class JobBoard:
     async def list(
         self, tenant_id: str, *, status: JobStatus | None, after: str | None, limit: int
     ) -> tuple[list[Job], bool]:
-        """Jobs, newest first, and whether there are more."""
+        """Jobs, newest first, and whether there are more.
+
+        Raises:
+            PlaceGone: the one that the page before ended with is not there any more.
+        """
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await list_jobs(connection, tenant_id, status=status, after=after, limit=limit)
         return found[:limit], len(found) > limit

@@ -233,7 +233,7 @@ def test_another_tenants_text_is_in_no_answer(api: Api, client: httpx.Client) ->
                 assert api.other_document_id not in reply.text
     for params in ({}, {"q": CANARY}, {"after": api.other_document_id}, {"include_deleted": True}):
         reply = client.get("/api/v1/docs", params=params)
-        assert reply.status_code == 200
+        assert reply.status_code == (422 if "after" in params else 200)
         assert CANARY not in reply.text
         assert api.other_document_id not in reply.text
 

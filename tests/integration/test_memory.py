@@ -20,6 +20,7 @@ from app.chat.memory import (
 from app.chat.memory_sweep import forget_lapsed
 from app.chat.turn import Cite, Turn
 from app.documents.corpus import stray_turns
+from app.errors import PlaceGone
 from app.infra.embedded.servers import ServerUrls
 from app.infra.redis import Entry, Guarded, open_redis
 from app.retrieval.cited import KEPT_S
@@ -86,8 +87,11 @@ async def test_sessions_are_listed_page_by_page_and_can_be_forgotten(
     assert first[0].used_at == START + timedelta(seconds=9)
     rest, more = await shop.memory.sessions(ada, after="ses_3", limit=3)
     assert ([s.id for s in rest], more) == (["ses_2", "ses_0"], False)
-    assert await shop.memory.sessions(ada, after="ses_none", limit=3) == ([], False)
+    assert await shop.memory.sessions(ada, after="ses_0", limit=3) == ([], False)
     await shop.memory.forget(ada, "ses_4")
+    for gone in ("ses_4", "ses_none"):  # not the end of the list, as it would seem
+        with pytest.raises(PlaceGone):
+            await shop.memory.sessions(ada, after=gone, limit=3)
     assert await shop.memory.recall(ada, "ses_4") == ()
     remaining, _ = await shop.memory.sessions(ada, after=None, limit=9)
     assert [s.id for s in remaining] == ["ses_1", "ses_3", "ses_2", "ses_0"]
