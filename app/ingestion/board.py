@@ -13,7 +13,7 @@ from app.documents.job_store import (
     seen_documents,
 )
 from app.documents.service import DocumentNotFound
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, PlaceGone
 from app.infra.postgres import Pool, tenant_transaction
 from app.ingestion.announcer import Announcer
 from app.ingestion.intake import Defer
@@ -88,6 +88,8 @@ class JobBoard:
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await list_jobs(connection, tenant_id, status=status, after=after, limit=limit)
+            if not found and after and not await find_job(connection, tenant_id, after):
+                raise PlaceGone
         return found[:limit], len(found) > limit
 
     async def cancel(self, tenant_id: str, job_id: str, *, by: Origin = OPERATOR) -> Job:
