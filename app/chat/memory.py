@@ -17,7 +17,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from app.auth.caller import Caller
-from app.chat.memory_scripts import EMPTY, MARK_GONE, REMEMBER
+from app.chat.memory_scripts import EMPTY, FORGET, MARK_GONE, REMEMBER
 from app.chat.memory_sweep import IN_FLIGHT_S, forgetting_lapsed, keys_like
 from app.chat.turn import Turn
 from app.errors import NotFound, PlaceGone, Unavailable
@@ -92,21 +92,31 @@ class Memory:
         return await self._standing(caller.tenant_id, kept)
 
     async def remember(
-        self, caller: Caller, session_id: str, turn: Turn, entries: Sequence[Entry] = ()
+        self,
+        caller: Caller,
+        session_id: str,
+        turn: Turn,
+        entries: Sequence[Entry] = (),
+        *,
+        took_s: float = 0.0,
     ) -> None:
-        """Keep a turn, and ``entries`` in the same round trip; without Redis nothing is kept."""
+        """Keep a turn, and ``entries`` in the same round trip; without Redis nothing is kept.
+
+        Nor is the turn when its session was forgotten in the ``took_s`` that the answer took.
+        """
         name = _name(caller, session_id)
         documents = sorted({cite.document_id for cite in turn.cites})
         keys = [
             _turns_key(caller.tenant_id, name),
             _sessions_key(caller),
             _gone_key(caller.tenant_id),
+            _forgotten_key(caller),
             *(_citing_key(caller.tenant_id, document_id) for document_id in documents),
             *(entry.key for entry in entries),
         ]
         arguments: list[Any] = [*turn.encoded(), MOST_TURNS, KEPT_S]
         arguments += [session_id, turn.asked_at.timestamp(), MOST_SESSIONS, name, len(entries)]
-        arguments += documents
+        arguments += [took_s, *documents]
         for entry in entries:
             arguments += (entry.value, entry.ttl_s)
         with suppress(RedisAway):
@@ -169,24 +179,16 @@ class Memory:
         return sessions[:limit], len(found) > limit
 
     async def forget(self, caller: Caller, session_id: str) -> None:
-        """Forget a session.
+        """Forget a session, with the answers to it that are under way.
 
         Raises:
             SessionNotFound: the caller has no such session.
             MemoryUnavailable: Redis is away.
         """
-        key = _turns_key(caller.tenant_id, _name(caller, session_id))
-
-        async def command(redis: Redis) -> bool:
-            # No transaction: a Redis that is full refuses those.
-            async with redis.pipeline(transaction=False) as pipeline:
-                pipeline.delete(key)
-                pipeline.zrem(_sessions_key(caller), session_id)
-                removed: list[int] = await pipeline.execute()
-                return any(removed)
-
+        turns = _turns_key(caller.tenant_id, _name(caller, session_id))
+        keys = [turns, _sessions_key(caller), _forgotten_key(caller)]
         try:
-            if not await self._redis.run(command):
+            if not await self._run(FORGET, keys, [session_id, IN_FLIGHT_S]):
                 raise SessionNotFound
         except RedisAway as error:
             raise MemoryUnavailable from error
@@ -267,6 +269,10 @@ def _turns_key(tenant_id: str, name: str) -> str:
 
 def _sessions_key(caller: Caller) -> str:
     return f"sessions:{caller.tenant_id}:{caller.id}"
+
+
+def _forgotten_key(caller: Caller) -> str:
+    return f"forgotten:{caller.tenant_id}:{caller.id}"
 
 
 def _citing_key(tenant_id: str, document_id: str) -> str:

@@ -59,6 +59,22 @@ async def test_the_last_thirty_turns_are_kept_in_their_order(shop: Workshop, ada
     assert found == tuple(turn(number) for number in range(5, MOST_TURNS + 5))
 
 
+async def test_a_session_that_is_forgotten_while_it_is_answered_stays_forgotten(
+    shop: Workshop, ada: Caller
+) -> None:
+    await shop.memory.remember(ada, "ses_1", turn(1))
+    await shop.memory.forget(ada, "ses_1")
+    entry = Entry(f"entry:{ada.id}", b"kept", 60)
+    await shop.memory.remember(ada, "ses_1", turn(2), [entry], took_s=60)
+    with pytest.raises(SessionNotFound):
+        await shop.memory.read(ada, "ses_1")
+    assert await shop.memory.sessions(ada, after=None, limit=9) == ([], False)
+    assert await shop.redis.run(lambda redis: redis.get(entry.key)) == b"kept", "no turn, all else"
+    await shop.memory.remember(ada, "ses_2", turn(3), took_s=60)
+    await shop.memory.remember(ada, "ses_1", turn(4), took_s=0)
+    assert await shop.memory.read(ada, "ses_1") == (turn(4),), "its id may be used again"
+
+
 async def test_a_session_is_one_callers(shop: Workshop, ada: Caller) -> None:
     await shop.memory.remember(ada, "a:b", turn(1))
     for other in (
