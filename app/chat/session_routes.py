@@ -63,6 +63,6 @@ async def get_session(caller: Asker, memory: Remembered, session_id: SessionId) 
     responses=documented_problems(401, 403, 404, 422, 503),
 )
 async def reset_session(caller: Asker, memory: Remembered, session_id: SessionId) -> Response:
-    """Forget a conversation; its id may be used again."""
+    """Forget a conversation, with the answers to it under way; its id may be used again."""
     await memory.forget(caller, session_id)
     return Response(status_code=204)
