@@ -4,12 +4,12 @@
 
     AppError                         500 internal_error
     ├── InvalidRequest               422 invalid_request
-    │   └── PlaceGone                422 place_gone
     ├── NotAuthenticated             401 not_authenticated
     ├── NotAllowed                   403 not_allowed
     ├── NotFound                     404 not_found
     ├── MethodNotAllowed             405 method_not_allowed
     ├── Conflict                     409 conflict
+    │   └── PlaceGone                409 place_gone
     ├── TooLarge                     413 too_large
     ├── WrongType                    415 unsupported_media_type
     ├── Unavailable                  503 dependency_unavailable
@@ -53,12 +53,6 @@ class InvalidRequest(AppError):
     status, code = 422, "invalid_request"
 
 
-class PlaceGone(InvalidRequest):
-    """The list has no such place as `after` names, or no more; begin again from its top."""
-
-    code = "place_gone"
-
-
 class NotAuthenticated(AppError):
     """A valid API key or access token is required."""
 
@@ -81,6 +75,12 @@ class Conflict(AppError):
     """That does not fit the present state."""
 
     status, code = 409, "conflict"
+
+
+class PlaceGone(Conflict):
+    """The list has no such place as `after` names, or no more; begin again from its top."""
+
+    code = "place_gone"
 
 
 class MethodNotAllowed(AppError):

@@ -32,7 +32,9 @@ async def memory(request: Request) -> Memory:
 Remembered = Annotated[Memory, Depends(memory)]
 
 
-@router.get("", operation_id="list_sessions", responses=documented_problems(401, 403, 422, 503))
+@router.get(
+    "", operation_id="list_sessions", responses=documented_problems(401, 403, 409, 422, 503)
+)
 async def list_sessions(
     caller: Asker, memory: Remembered, query: Annotated[SessionQuery, Query()]
 ) -> SessionList:

@@ -88,8 +88,10 @@ class Archive:
         after = listing.after
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await store.list_documents(connection, tenant_id, listing)
-            if not found and after and not await store.find_document(connection, tenant_id, after):
-                raise PlaceGone
+            if not found and after is not None:
+                place = await store.find_document(connection, tenant_id, after)
+                if place is None:
+                    raise PlaceGone
         return found[: listing.limit], len(found) > listing.limit
 
     async def get(self, tenant_id: str, document_id: str) -> Document:

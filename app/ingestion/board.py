@@ -88,7 +88,7 @@ class JobBoard:
         """
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await list_jobs(connection, tenant_id, status=status, after=after, limit=limit)
-            if not found and after and not await find_job(connection, tenant_id, after):
+            if not (found or after is None or await find_job(connection, tenant_id, after)):
                 raise PlaceGone
         return found[:limit], len(found) > limit
 

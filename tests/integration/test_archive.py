@@ -116,8 +116,9 @@ async def test_a_list_ends_at_its_end_and_not_where_nothing_is(shop: Workshop) -
     assert await names(shop, after=last.id) == []
     found = await shop.board.list(shop.tenant_id, status=None, after=job.id, limit=9)
     assert found == ([], False)
-    with pytest.raises(PlaceGone):
-        await names(shop, after="doc_nobody")
+    for nobody in ("doc_nobody", ""):
+        with pytest.raises(PlaceGone):
+            await names(shop, after=nobody)
     with pytest.raises(PlaceGone):
         await shop.board.list(shop.tenant_id, status=None, after="job_nobody", limit=9)
 
