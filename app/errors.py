@@ -9,6 +9,7 @@
     ├── NotFound                     404 not_found
     ├── MethodNotAllowed             405 method_not_allowed
     ├── Conflict                     409 conflict
+    │   └── PlaceGone                409 place_gone
     ├── TooLarge                     413 too_large
     ├── WrongType                    415 unsupported_media_type
     ├── Unavailable                  503 dependency_unavailable
@@ -74,6 +75,12 @@ class Conflict(AppError):
     """That does not fit the present state."""
 
     status, code = 409, "conflict"
+
+
+class PlaceGone(Conflict):
+    """The list has no such place as `after` names, or no more; begin again from its top."""
+
+    code = "place_gone"
 
 
 class MethodNotAllowed(AppError):

@@ -137,6 +137,12 @@ async def _chained(
         yield event
 
 
+def nothing_follows(told: bytes, after: int) -> bool:
+    """Whether the stream that was told has ended, with nothing above the number ``after``."""
+    last = told.removesuffix(b"\n\n").rpartition(b"\n\n")[2]
+    return (b"\nevent: done\n" in last or b"\nevent: error\n" in last) and number_of(last) <= after
+
+
 async def retell(
     recorded: AsyncGenerator[bytes, None], frames: Frames, *, after: int
 ) -> AsyncGenerator[bytes, None]:

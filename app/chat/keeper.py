@@ -56,7 +56,8 @@ class Keeper:
         entries.append(self._answers.note(record_of(caller, question, retrieved, answer)))
         if question.remembered:
             turn = Turn.of(question, answer)
-            await self._memory.remember(caller, question.session_id, turn, entries)
+            took_s = answer.timings.total_ms / 1e3
+            await self._memory.remember(caller, question.session_id, turn, entries, took_s=took_s)
         else:
             with suppress(RedisAway):
                 await self._redis.keep(entries)

@@ -17,10 +17,10 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from app.auth.caller import Caller
-from app.chat.memory_scripts import EMPTY, MARK_GONE, REMEMBER
+from app.chat.memory_scripts import EMPTY, FORGET, MARK_GONE, REMEMBER
 from app.chat.memory_sweep import IN_FLIGHT_S, forgetting_lapsed, keys_like
 from app.chat.turn import Turn
-from app.errors import NotFound, Unavailable
+from app.errors import NotFound, PlaceGone, Unavailable
 from app.infra.postgres import Pool
 from app.infra.redis import Entry, Guarded, RedisAway
 from app.retrieval.cited import KEPT_S
@@ -92,21 +92,31 @@ class Memory:
         return await self._standing(caller.tenant_id, kept)
 
     async def remember(
-        self, caller: Caller, session_id: str, turn: Turn, entries: Sequence[Entry] = ()
+        self,
+        caller: Caller,
+        session_id: str,
+        turn: Turn,
+        entries: Sequence[Entry] = (),
+        *,
+        took_s: float = 0.0,
     ) -> None:
-        """Keep a turn, and ``entries`` in the same round trip; without Redis nothing is kept."""
+        """Keep a turn, and ``entries`` in the same round trip; without Redis nothing is kept.
+
+        Nor is the turn when its session was forgotten in the ``took_s`` that the answer took.
+        """
         name = _name(caller, session_id)
         documents = sorted({cite.document_id for cite in turn.cites})
         keys = [
             _turns_key(caller.tenant_id, name),
             _sessions_key(caller),
             _gone_key(caller.tenant_id),
+            _forgotten_key(caller),
             *(_citing_key(caller.tenant_id, document_id) for document_id in documents),
             *(entry.key for entry in entries),
         ]
         arguments: list[Any] = [*turn.encoded(), MOST_TURNS, KEPT_S]
         arguments += [session_id, turn.asked_at.timestamp(), MOST_SESSIONS, name, len(entries)]
-        arguments += documents
+        arguments += [took_s, *documents]
         for entry in entries:
             arguments += (entry.value, entry.ttl_s)
         with suppress(RedisAway):
@@ -126,14 +136,17 @@ class Memory:
         """Sessions, last used first, and whether there are more.
 
         Raises:
+            PlaceGone: the one that the page before ended with was forgotten.
             MemoryUnavailable: Redis is away.
         """
 
-        async def command(redis: Any) -> tuple[list[tuple[bytes, float]], list[Any]]:  # noqa: ANN401 - redis-py's generic client
+        async def command(redis: Any) -> tuple[list[tuple[bytes, float]], list[Any]] | None:  # noqa: ANN401 - redis-py's generic client
             first = 0
             if after is not None:
                 place = await redis.zrevrank(_sessions_key(caller), after)
-                first = MOST_SESSIONS if place is None else place + 1
+                if place is None:
+                    return None
+                first = place + 1
             found = await redis.zrevrange(
                 _sessions_key(caller), first, first + limit, withscores=True
             )
@@ -145,9 +158,12 @@ class Memory:
                 return found, await pipeline.execute()
 
         try:
-            found, facts = await self._redis.run(command)
+            listed = await self._redis.run(command)
         except RedisAway as error:
             raise MemoryUnavailable from error
+        if listed is None:
+            raise PlaceGone
+        found, facts = listed
         sessions = [
             Session(
                 session_id.decode(),
@@ -163,24 +179,16 @@ class Memory:
         return sessions[:limit], len(found) > limit
 
     async def forget(self, caller: Caller, session_id: str) -> None:
-        """Forget a session.
+        """Forget a session, with the answers to it that are under way.
 
         Raises:
             SessionNotFound: the caller has no such session.
             MemoryUnavailable: Redis is away.
         """
-        key = _turns_key(caller.tenant_id, _name(caller, session_id))
-
-        async def command(redis: Redis) -> bool:
-            # No transaction: a Redis that is full refuses those.
-            async with redis.pipeline(transaction=False) as pipeline:
-                pipeline.delete(key)
-                pipeline.zrem(_sessions_key(caller), session_id)
-                removed: list[int] = await pipeline.execute()
-                return any(removed)
-
+        turns = _turns_key(caller.tenant_id, _name(caller, session_id))
+        keys = [turns, _sessions_key(caller), _forgotten_key(caller)]
         try:
-            if not await self._redis.run(command):
+            if not await self._run(FORGET, keys, [session_id, IN_FLIGHT_S]):
                 raise SessionNotFound
         except RedisAway as error:
             raise MemoryUnavailable from error
@@ -261,6 +269,10 @@ def _turns_key(tenant_id: str, name: str) -> str:
 
 def _sessions_key(caller: Caller) -> str:
     return f"sessions:{caller.tenant_id}:{caller.id}"
+
+
+def _forgotten_key(caller: Caller) -> str:
+    return f"forgotten:{caller.tenant_id}:{caller.id}"
 
 
 def _citing_key(tenant_id: str, document_id: str) -> str:

@@ -24,7 +24,12 @@ _SWEEPING_S = 3600.0
 #: Keys looked at in one step; Redis does nothing else meanwhile.
 _STEP = 200
 #: Beside the turns: what is sorted by the time, and for how many seconds a member is kept.
-_SORTED = {"sessions:*": KEPT_S, "cites:*": KEPT_S, "gone:*": IN_FLIGHT_S}
+_SORTED = {
+    "sessions:*": KEPT_S,
+    "cites:*": KEPT_S,
+    "gone:*": IN_FLIGHT_S,
+    "forgotten:*": IN_FLIGHT_S,
+}
 #: KEYS: turns of some sessions. ARGV: a time. Ends the sessions that were last used before it; how
 #: many those were.
 _END = """

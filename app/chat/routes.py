@@ -13,7 +13,7 @@ from app.auth.gate import require
 from app.chat.answer import Answer
 from app.chat.brought_keys import brought_keys
 from app.chat.events import Answered, Begun, ChatEvent, Restarted, Said
-from app.chat.frames import Frames, retell, tell
+from app.chat.frames import Frames, nothing_follows, retell, tell
 from app.chat.pipeline import ChatPipeline
 from app.chat.record import AnswerNotFound
 from app.chat.recording import Recordings
@@ -29,7 +29,7 @@ from app.chat.schemas import (
 from app.http.departure import unless_gone
 from app.http.idempotency import Idempotency, KeyedRequest, Turn, fingerprint, idempotency_key
 from app.http.problems import documented_problems
-from app.http.sse import sse_response
+from app.http.sse import NOTHING_FOLLOWS, sse_response
 from app.llm.completion import Provider
 
 router = APIRouter(prefix="/api/v1", tags=["chat"])
@@ -185,7 +185,7 @@ def _spans(spans: dict[str, float]) -> str:
     "/answers/{answer_id}/events",
     operation_id="answer_events",
     response_class=Response,
-    responses={200: _EVENTS, **documented_problems(401, 403, 404, 422, 503)},
+    responses={200: _EVENTS, 204: NOTHING_FOLLOWS, **documented_problems(401, 403, 404, 422, 503)},
 )
 async def answer_events(
     request: Request,
@@ -196,11 +196,13 @@ async def answer_events(
 ) -> Response:
     """Take up a streamed answer again, for ten minutes and with the credential that asked.
 
-    The events after `Last-Event-ID` are told, those to come included.
+    The events after `Last-Event-ID` are told, those to come included; 204 when there are none.
     """
     told = await recordings.find(caller, answer_id)
     if not await still_stands(request.app.state.house.pool, caller.tenant_id, named_in(told)):
         raise AnswerNotFound
+    if nothing_follows(told, last_event_id):
+        return Response(status_code=204)
     recorded = recordings.replay(caller, answer_id, after=last_event_id)
     return sse_response(retell(recorded, Frames(request.scope), after=last_event_id))
 

@@ -32,7 +32,9 @@ async def memory(request: Request) -> Memory:
 Remembered = Annotated[Memory, Depends(memory)]
 
 
-@router.get("", operation_id="list_sessions", responses=documented_problems(401, 403, 422, 503))
+@router.get(
+    "", operation_id="list_sessions", responses=documented_problems(401, 403, 409, 422, 503)
+)
 async def list_sessions(
     caller: Asker, memory: Remembered, query: Annotated[SessionQuery, Query()]
 ) -> SessionList:
@@ -63,6 +65,6 @@ async def get_session(caller: Asker, memory: Remembered, session_id: SessionId) 
     responses=documented_problems(401, 403, 404, 422, 503),
 )
 async def reset_session(caller: Asker, memory: Remembered, session_id: SessionId) -> Response:
-    """Forget a conversation; its id may be used again."""
+    """Forget a conversation, with the answers to it under way; its id may be used again."""
     await memory.forget(caller, session_id)
     return Response(status_code=204)

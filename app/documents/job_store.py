@@ -65,7 +65,10 @@ async def list_jobs(
     after: str | None,
     limit: int,
 ) -> list[Job]:
-    """Newest first; one more than ``limit`` when there are more."""
+    """Newest first; one more than ``limit`` when there are more.
+
+    None come after a job that is not there.
+    """
     cursor = await connection.execute(
         f"SELECT {JOB} FROM document_versions v WHERE v.tenant_id = %(tenant)s"  # noqa: S608
         " AND (%(status)s::text IS NULL OR v.status = %(status)s)"

@@ -53,7 +53,9 @@ async def archive(request: Request) -> Archive:
 ArchiveHere = Annotated[Archive, Depends(archive)]
 
 
-@router.get("", operation_id="list_documents", responses=documented_problems(401, 403, 422, 503))
+@router.get(
+    "", operation_id="list_documents", responses=documented_problems(401, 403, 409, 422, 503)
+)
 async def list_documents(
     caller: Reader,
     archive: ArchiveHere,

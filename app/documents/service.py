@@ -14,7 +14,7 @@ from app.documents.page_image import NoPageImage, render_page
 from app.documents.sharing import SourceTaken, share
 from app.documents.store import Edit, Listing
 from app.documents.version_store import activate_version, list_versions, record_activation
-from app.errors import NotFound
+from app.errors import NotFound, PlaceGone
 from app.infra.blobs import BlobStore
 from app.infra.postgres import Connection, Pool, tenant_transaction
 from app.retrieval.chunk_table import NO_VERSION, show_version
@@ -80,9 +80,18 @@ class Archive:
         self._announcer = announcer
 
     async def list(self, tenant_id: str, listing: Listing) -> tuple[Sequence[Document], bool]:
-        """Documents, newest first, and whether there are more."""
+        """Documents, newest first, and whether there are more.
+
+        Raises:
+            PlaceGone: the one that the page before ended with is not there any more.
+        """
+        after = listing.after
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await store.list_documents(connection, tenant_id, listing)
+            if not found and after is not None:
+                place = await store.find_document(connection, tenant_id, after)
+                if place is None:
+                    raise PlaceGone
         return found[: listing.limit], len(found) > listing.limit
 
     async def get(self, tenant_id: str, document_id: str) -> Document:

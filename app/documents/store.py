@@ -54,7 +54,10 @@ class Listing:
 async def list_documents(
     connection: Connection, tenant_id: str, listing: Listing
 ) -> list[Document]:
-    """Newest first; one row more than ``limit`` when there are more."""
+    """Newest first; one row more than ``limit`` when there are more.
+
+    None come after a document that is not there.
+    """
     conditions = []
     if not listing.include_deleted and listing.status != "deleted":
         conditions.append("d.deleted_at IS NULL")

@@ -7,6 +7,7 @@ one that stays reads what it is sent is seen to by the connection (``protocol.py
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,11 @@ PING_S = 15.0
 _PING = b": ping\n\n"
 #: Of every stream (design: contract, Chat).
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+#: What a browser's EventSource is told to come back no more with (HTML standard, 9.2.3): it takes
+#: the end of a stream for a lost connection. In the words of OpenAPI.
+NOTHING_FOLLOWS: dict[str, Any] = {
+    "description": "The stream has ended, and nothing follows `Last-Event-ID`."
+}
 
 
 def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:

@@ -13,7 +13,7 @@ from app.documents.job_store import (
     seen_documents,
 )
 from app.documents.service import DocumentNotFound
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, PlaceGone
 from app.infra.postgres import Pool, tenant_transaction
 from app.ingestion.announcer import Announcer
 from app.ingestion.intake import Defer
@@ -81,9 +81,15 @@ class JobBoard:
     async def list(
         self, tenant_id: str, *, status: JobStatus | None, after: str | None, limit: int
     ) -> tuple[list[Job], bool]:
-        """Jobs, newest first, and whether there are more."""
+        """Jobs, newest first, and whether there are more.
+
+        Raises:
+            PlaceGone: the one that the page before ended with is not there any more.
+        """
         async with tenant_transaction(self._pool, tenant_id) as connection:
             found = await list_jobs(connection, tenant_id, status=status, after=after, limit=limit)
+            if not (found or after is None or await find_job(connection, tenant_id, after)):
+                raise PlaceGone
         return found[:limit], len(found) > limit
 
     async def cancel(self, tenant_id: str, job_id: str, *, by: Origin = OPERATOR) -> Job:

@@ -14,9 +14,10 @@ from app.auth.caller import Caller
 from app.auth.gate import WEBSOCKET_PATH, origin, require
 from app.documents.job import Job
 from app.http.problems import documented_problems
-from app.http.sse import frame, sse_response
+from app.http.sse import NOTHING_FOLLOWS, frame, sse_response
 from app.infra.events import LOST, Event, EventHub
 from app.infra.postgres import DatabaseUnavailable
+from app.infra.times import rfc3339
 from app.ingestion.board import JobBoard
 from app.ingestion.schemas import JobOut
 from app.ingestion.websocket import (
@@ -42,6 +43,7 @@ _REREAD_S, _REREAD_ALONE_S = 5.0, 1.0
     response_class=Response,
     responses={
         200: {"content": {"text/event-stream": {}}},
+        204: NOTHING_FOLLOWS,
         **documented_problems(401, 403, 404, 422, 503),
     },
 )
@@ -53,11 +55,14 @@ async def job_events(
 ) -> Response:
     """Follow a job: `progress` events that carry it, and one `done` when it has ended.
 
-    The first event is the job as it is. With `Last-Event-ID` those missed since come first.
+    The first event is the job as it is. With `Last-Event-ID` those missed since come first; 204
+    when `done` was the last.
     """
     house = request.app.state.house
     board: JobBoard = house.board
     job = await board.get(caller.tenant_id, job_id)
+    if job.finished and last_event_id == rfc3339(job.updated_at):
+        return Response(status_code=204)
     progress = Progress(board, house.events, caller.tenant_id, job)
     return sse_response(progress.frames(last_event_id or None))
 
@@ -116,7 +121,11 @@ class Progress:
             return []
         self._told = job
         self._ended = job["status"] not in ("queued", "running")
-        return [frame("done" if self._ended else "progress", orjson.dumps(job), event_id)]
+        if not self._ended:
+            return [frame("progress", orjson.dumps(job), event_id)]
+        # Not its place among the events, which it may have none of: who comes back with this id is
+        # known to have been told, and only until the job is retried.
+        return [frame("done", orjson.dumps(job), job["updated_at"])]
 
 
 @router.websocket(WEBSOCKET_PATH)

@@ -147,7 +147,7 @@ async def replace_document(
     "/jobs",
     tags=["jobs"],
     operation_id="list_jobs",
-    responses=documented_problems(401, 403, 422, 503),
+    responses=documented_problems(401, 403, 409, 422, 503),
 )
 async def list_jobs(
     caller: Reader, board: BoardHere, query: Annotated[JobQuery, Query()]
@@ -160,7 +160,7 @@ async def list_jobs(
     "/admin/jobs",
     tags=["admin"],
     operation_id="list_tenants_jobs",
-    responses=documented_problems(401, 403, 422, 503),
+    responses=documented_problems(401, 403, 409, 422, 503),
 )
 async def list_tenants_jobs(
     caller: Annotated[Caller, Depends(require("admin"))],

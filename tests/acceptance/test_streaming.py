@@ -281,11 +281,13 @@ def test_an_answer_is_taken_up_again_from_any_process(
     fake.behave("drip:30")
     events = ask(one)
     url = f"/api/v1/answers/{events[0].data['answer_id']}/events"
-    for after in (None, 0, 5, len(events) - 1, len(events)):
+    for after in (None, 0, 2, len(events) - 1):
         headers = {} if after is None else {"Last-Event-ID": str(after)}
         reply = other.get(url, headers=headers)
         assert reply.status_code == 200
         assert parsed(reply.text) == events[after or 0 :]
+    over = other.get(url, headers={"Last-Event-ID": str(len(events))})
+    assert (over.status_code, over.content) == (204, b""), "an EventSource would come back"
 
 
 def test_an_answer_is_followed_while_it_is_written(
@@ -302,6 +304,25 @@ def test_an_answer_is_followed_while_it_is_written(
         rest = "\n".join(lines)
     assert whole(followed)["status"] == "complete"
     assert followed[-1].data["answer"] in rest
+
+
+def test_a_session_that_is_reset_while_it_is_answered_stays_reset(
+    chat: httpx.Client, fake: Fake
+) -> None:
+    session_id = f"ses_{uuid.uuid4().hex}"
+    url, asked = f"/api/v1/sessions/{session_id}", {**QUESTION, "session_id": session_id}
+    fake.behave("drip:5")
+    ask(chat, session_id=session_id)
+    fake.behave("drip:40:0.05")
+    with chat.stream("POST", "/api/v1/chat", json={**asked, "stream": True}) as reply:
+        lines = reply.iter_lines()
+        next(line for line in lines if line == "event: delta")
+        assert chat.delete(url).status_code == 204
+        assert "event: done" in list(lines)
+    assert chat.get(url).status_code == 404
+    fake.behave("drip:5")
+    again = ask(chat, session_id=session_id)[-1].data["answer_id"]
+    assert [turn["answer_id"] for turn in chat.get(url).json()["turns"]] == [again]
 
 
 def test_only_who_asked_takes_it_up_again(

@@ -7,6 +7,7 @@ import pytest
 
 from app.documents.service import DocumentNotFound, PageNotFound
 from app.documents.store import Listing
+from app.errors import PlaceGone
 from tests.conftest import FreshDatabase
 from tests.integration.workshop import Workshop, open_workshop, write_book
 
@@ -60,7 +61,6 @@ async def test_deleted_ones_are_listed_when_asked_for(shop: Workshop) -> None:
         ({"title_part": "_"}, []),
         ({"title_part": "' --"}, []),
         ({"title_part": "brok", "status": "failed"}, ["broken.pdf"]),
-        ({"after": "doc_nobody"}, []),
     ],
 )
 async def test_a_list_is_narrowed_by_values_only(
@@ -105,7 +105,22 @@ async def test_another_tenants_document_is_not_found(
                 await other.archive.get(other.tenant_id, document.id)
             with pytest.raises(DocumentNotFound):
                 await other.archive.page(other.tenant_id, document.id, 1, 1)
-            assert await names(other, after=document.id) == []
+            with pytest.raises(PlaceGone):
+                await names(other, after=document.id)
+
+
+async def test_a_list_ends_at_its_end_and_not_where_nothing_is(shop: Workshop) -> None:
+    """A document that was purged is as one that never was."""
+    last = (await shop.documents())[-1]
+    job = await shop.board.of_document(shop.tenant_id, last.id)
+    assert await names(shop, after=last.id) == []
+    found = await shop.board.list(shop.tenant_id, status=None, after=job.id, limit=9)
+    assert found == ([], False)
+    for nobody in ("doc_nobody", ""):
+        with pytest.raises(PlaceGone):
+            await names(shop, after=nobody)
+    with pytest.raises(PlaceGone):
+        await shop.board.list(shop.tenant_id, status=None, after="job_nobody", limit=9)
 
 
 async def test_a_search_is_narrowed_by_tag_and_document(shop: Workshop) -> None:

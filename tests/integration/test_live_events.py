@@ -265,6 +265,26 @@ async def test_a_job_that_has_ended_says_so_once(
         assert [event["event"] for event in events] == ["done"]
 
 
+@pytest.mark.parametrize("redis_url", [None, "redis://127.0.0.1:1"])
+async def test_who_was_told_the_end_of_a_job_is_sent_away_until_it_is_retried(
+    servers: ServerUrls, http: aiohttp.ClientSession, redis_url: str | None
+) -> None:
+    """A browser's EventSource comes back after every stream, unless it is told not to."""
+    async with running(redis_url or servers.redis_url) as service:
+        job = service.add(service.tenant)
+        url, headers = f"{service.url}/api/v1/jobs/job_1/events", {"X-API-Key": "good"}
+        async with http.get(url, headers=headers) as response:
+            await read_event(response)
+            await service.report(job, 10, status="failed")
+            done = (await rest_of(response))[-1]
+        headers["Last-Event-ID"] = done["id"]
+        async with http.get(url, headers=headers) as again:
+            assert (done["event"], again.status, await again.read()) == ("done", 204, b"")
+        await service.report(job, 0, status="queued")
+        async with http.get(url, headers=headers) as again:
+            assert progress_of(await read_event(again)) == ("progress", 0)
+
+
 async def test_without_redis_the_job_is_read_until_it_ends(http: aiohttp.ClientSession) -> None:
     async with running("redis://127.0.0.1:1") as service:
         job = service.add(service.tenant)

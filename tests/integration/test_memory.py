@@ -20,6 +20,7 @@ from app.chat.memory import (
 from app.chat.memory_sweep import forget_lapsed
 from app.chat.turn import Cite, Turn
 from app.documents.corpus import stray_turns
+from app.errors import PlaceGone
 from app.infra.embedded.servers import ServerUrls
 from app.infra.redis import Entry, Guarded, open_redis
 from app.retrieval.cited import KEPT_S
@@ -58,6 +59,22 @@ async def test_the_last_thirty_turns_are_kept_in_their_order(shop: Workshop, ada
     assert found == tuple(turn(number) for number in range(5, MOST_TURNS + 5))
 
 
+async def test_a_session_that_is_forgotten_while_it_is_answered_stays_forgotten(
+    shop: Workshop, ada: Caller
+) -> None:
+    await shop.memory.remember(ada, "ses_1", turn(1))
+    await shop.memory.forget(ada, "ses_1")
+    entry = Entry(f"entry:{ada.id}", b"kept", 60)
+    await shop.memory.remember(ada, "ses_1", turn(2), [entry], took_s=60)
+    with pytest.raises(SessionNotFound):
+        await shop.memory.read(ada, "ses_1")
+    assert await shop.memory.sessions(ada, after=None, limit=9) == ([], False)
+    assert await shop.redis.run(lambda redis: redis.get(entry.key)) == b"kept", "no turn, all else"
+    await shop.memory.remember(ada, "ses_2", turn(3), took_s=60)
+    await shop.memory.remember(ada, "ses_1", turn(4), took_s=0)
+    assert await shop.memory.read(ada, "ses_1") == (turn(4),), "its id may be used again"
+
+
 async def test_a_session_is_one_callers(shop: Workshop, ada: Caller) -> None:
     await shop.memory.remember(ada, "a:b", turn(1))
     for other in (
@@ -86,8 +103,11 @@ async def test_sessions_are_listed_page_by_page_and_can_be_forgotten(
     assert first[0].used_at == START + timedelta(seconds=9)
     rest, more = await shop.memory.sessions(ada, after="ses_3", limit=3)
     assert ([s.id for s in rest], more) == (["ses_2", "ses_0"], False)
-    assert await shop.memory.sessions(ada, after="ses_none", limit=3) == ([], False)
+    assert await shop.memory.sessions(ada, after="ses_0", limit=3) == ([], False)
     await shop.memory.forget(ada, "ses_4")
+    for gone in ("ses_4", "ses_none"):  # not the end of the list, as it would seem
+        with pytest.raises(PlaceGone):
+            await shop.memory.sessions(ada, after=gone, limit=3)
     assert await shop.memory.recall(ada, "ses_4") == ()
     remaining, _ = await shop.memory.sessions(ada, after=None, limit=9)
     assert [s.id for s in remaining] == ["ses_1", "ses_3", "ses_2", "ses_0"]

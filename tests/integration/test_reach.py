@@ -14,7 +14,7 @@ from app.documents.document import Sharing
 from app.documents.service import DocumentNotFound
 from app.documents.sharing import NoOwner
 from app.documents.store import Edit, Listing
-from app.errors import NotAllowed
+from app.errors import NotAllowed, PlaceGone
 from app.infra.postgres import tenant_transaction
 from app.infra.reach import EVERYTHING, SHARED, reaching
 from app.ingestion.board import JobNotFound
@@ -113,6 +113,20 @@ async def test_a_document_out_of_reach_is_not_read_as_a_whole(
         # Those that are hidden do not make a name ambiguous: each reads what is theirs.
         alike = await shop.retriever.read(Scope(shop.tenant_id), names=("note.txt",), most=9)
         assert (alike is not None) is (reach in (SHARED, "usr_nobody"))
+
+
+async def test_a_list_does_not_end_where_a_document_is_out_of_reach(office: Office) -> None:
+    """Somebody made theirs alone what the page before ended with."""
+    shop, newest = office.shop, office.documents["ann"]
+    with reaching(ANN + shop.tenant_id):
+        job = await shop.board.of_document(shop.tenant_id, newest)
+        older, _ = await shop.archive.list(shop.tenant_id, Listing(9, after=newest))
+    assert [document.id for document in older] == [office.documents["tenant"]]
+    with reaching(SHARED):
+        with pytest.raises(PlaceGone):
+            await shop.archive.list(shop.tenant_id, Listing(9, after=newest))
+        with pytest.raises(PlaceGone):
+            await shop.board.list(shop.tenant_id, status=None, after=job.id, limit=9)
 
 
 async def test_the_same_bytes_in_three_spaces_are_three_documents(office: Office) -> None:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.auth.caller import Caller
 from app.chat.answer import Question
-from app.chat.frames import Frames, tell
+from app.chat.frames import Frames, nothing_follows, tell
 from app.chat.pipeline import ChatPipeline
 from app.infra.postgres import DatabaseUnavailable
 from app.llm.completion import Completion
@@ -62,6 +62,21 @@ async def test_an_answer_that_cannot_be_kept_is_told_all_the_same(error: Excepti
     assert seen == recorded
     assert [b"event: done" in data or b"event: error" in data for data in seen].count(True) == 1
     assert b"event: done" in seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("told", "after", "over"),
+    [
+        (b"", 0, False),  # nothing is written down yet
+        (b"id: 1\nevent: meta\ndata: {}\n\n", 1, False),
+        (b'id: 1\nevent: delta\ndata: {"text":"\\nevent: done\\n"}\n\n', 1, False),
+        (b"id: 1\nevent: meta\ndata: {}\n\nid: 2\nevent: done\ndata: {}\n\n", 1, False),
+        (b"id: 1\nevent: meta\ndata: {}\n\nid: 2\nevent: done\ndata: {}\n\n", 2, True),
+        (b"id: 1\nevent: meta\ndata: {}\n\nid: 2\nevent: error\ndata: {}\n\n", 9, True),
+    ],
+)
+def test_nothing_follows_the_end_of_a_stream(told: bytes, after: int, over: bool) -> None:
+    assert nothing_follows(told, after) is over
 
 
 async def _up_to_done(told: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
