@@ -45,10 +45,8 @@ RUN = re.compile(r"(?:javascript|vbscript|data|file):", re.IGNORECASE)
 
 
 def is_plain(text: str) -> bool:
-    """Whether nothing of ``text`` but its end has to be looked at closely; nearly always.
-
-    A quarter of what it takes to search for all of that by one pattern.
-    """
+    """Whether nothing of ``text`` but its end has to be looked at closely; nearly always."""
+    # Not by one pattern, which looks at every character: whole answers took 25 times as long.
     return not (
         "<" in text
         or "&" in text

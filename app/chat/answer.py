@@ -75,11 +75,6 @@ class Timings:
     generation_ms: float
     total_ms: float
 
-    def ended(self, total_ms: float) -> "Timings":
-        """The same with how long all of it took."""
-        known = self.embedding_ms, self.search_ms, self.first_token_ms, self.generation_ms
-        return Timings(*known, total_ms)
-
     def rounded(self) -> dict[str, Any]:
         """Each by its name, to a hundredth."""
         values = ((name, getattr(self, name)) for name in self.__slots__)

@@ -153,13 +153,14 @@ class ChatPipeline:
                     retrieved = event.retrieved
                     yield Begun(answer_id, question.session_id, retrieved)
                 elif isinstance(event, Answered) and retrieved is not None:
+                    total_ms = (time.perf_counter() - started) * 1e3
                     answer = replace(
                         event.answer,
                         answer_id=answer_id,
                         session_id=question.session_id,
                         rests_on=rests_on(question, retrieved, event.answer),
                         trace_id=current_span().kept_trace_id,
-                        timings=event.answer.timings.ended((time.perf_counter() - started) * 1e3),
+                        timings=replace(event.answer.timings, total_ms=total_ms),
                     )
                     await self._keeper.keep(caller, question, retrieved, answer)
                     self._metrics.answer(answer.status, answer.reason)

@@ -8,52 +8,12 @@ answer, even after it has closed the connection.
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: What the first line and the headers may have, give or take one read of the socket. Far more than
 #: anybody sends: that a token of a megabyte is none is for the gate to say.
 MAX_HEAD_BYTES, MAX_HEADERS = 2_097_152, 1_000
-
-
-class _Together:
-    """A transport that sends the head of an answer with the beginning of its body.
-
-    Uvicorn writes them one after the other, and each write wakes the reader: of a short answer's
-    CPU that was 20 us. A head whose body is not there yet leaves with the loop's next turn.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        """Send ``data``, unless it is a head."""
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self._send_head)
-            return
-        self._transport.write(data)
-
-    def _send_head(self) -> None:
-        if self._head:
-            self.write(b"")
-
-    def close(self) -> None:
-        """Close it, once all is sent."""
-        self._send_head()
-        self._transport.close()
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that are not sent yet."""
-        return len(self._head) + self._transport.get_write_buffer_size()
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
-        return getattr(self._transport, name)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -72,7 +32,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
-        super().connection_made(cast("asyncio.Transport", _Together(transport, self.loop)))
+        super().connection_made(transport)
         self._close_after(self.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,6 +1,6 @@
 """Logs: structlog for our events, the standard library's for everybody else's, one format.
 
-Ours do not go through the standard library's records, which cost two thirds of a line.
+Ours do not go through the standard library's records, which cost 16 of a line's 42 us.
 """
 
 import logging

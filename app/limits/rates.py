@@ -177,7 +177,7 @@ class RateLimiter:
         self._limits = tuple(limits)
         self._local = _LocalWindows(workers, clock)
         self._script: Any = None
-        # Who asks once asks again, and putting the same together took a tenth of the whole.
+        # Who asks once asks again.
         self._counters = lru_cache(_MOST_KNOWN)(self._counters_of)
 
     async def take(self, subject: Subject, *, counted: bool = True) -> Verdict:
