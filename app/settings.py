@@ -227,7 +227,7 @@ class Settings(BaseSettings):
     )
 
     # Retrieval
-    hnsw_ef_search: int = Field(150, ge=10, le=1000, description="Beam width of an HNSW search.")
+    hnsw_ef_search: int = Field(250, ge=10, le=1000, description="Beam width of an HNSW search.")
     rerank_model_path: Path | None = Field(
         None,
         description="Folder with a cross-encoder (model.onnx, tokenizer.json) that has the last "

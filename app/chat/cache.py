@@ -1,8 +1,8 @@
 """Answers that were given before, for the same question over the same state of the documents.
 
 The tenant's corpus revision is part of the key: after any visible change of a document nothing that
-was kept before is found again, on any worker, and nobody has to look for it. While Redis is away
-each worker keeps some answers for itself under the same keys.
+was kept before is found again, on any worker, and nobody has to look for it. So a worker may keep
+what it read for itself (``recent.py``), under the same keys; and what it made, while Redis is away.
 
 A question that was not asked yet may have been in other words (``neighbours.py``): then its answer
 is that one's.
@@ -15,8 +15,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from app.chat.cache_scripts import FINISH, FORGET, LOOK, RENEW
 from app.chat.events import Answered, Begun, ChatEvent, Produce
 from app.chat.kept_answer import encoded, events_of, question_of
 from app.chat.neighbours import MOST, Neighbours, interchangeable
+from app.chat.recent import RECENT_S, RecentAnswers
 from app.errors import AppError
 from app.infra.metrics import Metrics
 from app.infra.redis import Guarded, RedisAway
@@ -41,8 +41,6 @@ _RENEWED_S = 1.0
 _LOOKED_S = 0.05
 #: How long what must not be cached is there for those that waited for it.
 SHARED_MS = 3000
-#: Answers that a worker keeps while Redis is away.
-_MOST_LOCAL = 500
 _HIT, _SHARED, _LED, _AWAY = b"hit", b"shared", b"led", b"away"
 
 
@@ -61,10 +59,11 @@ class Look(NamedTuple):
     """What was found under a key."""
 
     state: bytes
-    #: The answer; for who is to make it the neighbours.
-    kept: bytes
-    #: Of whoever is to make it.
-    token: bytes
+    #: Those of the answer.
+    events: Sequence[ChatEvent] = ()
+    #: Of whoever is to make it, and the neighbours.
+    token: bytes = b""
+    entries: bytes = b""
 
 
 class AnswerCache:
@@ -84,8 +83,7 @@ class AnswerCache:
         self._ttl_s = ttl_s
         self._metrics = metrics or Metrics()
         self._scripts: dict[str, Any] = {}
-        #: While Redis is away: key → when it lapses, and the answer.
-        self._local: OrderedDict[CacheKey, tuple[float, bytes]] = OrderedDict()
+        self._recent = RecentAnswers()
 
     def key(self, caller: Caller, question: Question) -> CacheKey | None:
         """Under what the answer is kept; None when it is this caller's alone.
@@ -111,23 +109,27 @@ class AnswerCache:
 
     async def look(self, key: CacheKey, *, waited: bool = False) -> Look:
         """What there is under ``key``; when there is nothing, this one may be to make it."""
+        if events := self._recent.events(key):
+            return Look(_HIT, events)
         token = secrets.token_bytes(16)
         keys, values = [_answer(key), _near(key)], [token, LEASE_MS, int(waited)]
         try:
-            state, kept = await self._run("look", LOOK, keys, values)
+            state, kept, left_ms = await self._run("look", LOOK, keys, values)
         except RedisAway:
-            return Look(_AWAY, b"", token)
+            return Look(_AWAY)
         except asyncio.CancelledError:  # it may be to make it already, and nobody would know
             await asyncio.shield(self._finish(key, token))
             raise
-        return Look(state, kept, token)
+        if state not in (_HIT, _SHARED):
+            return Look(state, (), token, kept)
+        # What is there for those that waited has no time left: it is for nobody else.
+        return Look(state, self._recent.keep(key, kept, min(left_ms / 1000, RECENT_S)))
 
-    def events(self, found: Look) -> list[ChatEvent]:
+    def events(self, found: Look) -> Sequence[ChatEvent]:
         """The events of the kept answer that was found; none if there was none."""
-        if found.state not in (_HIT, _SHARED):
-            return []
-        self._metrics.cache("answer", "hit")
-        return events_of(found.kept)
+        if found.events:
+            self._metrics.cache("answer", "hit")
+        return found.events
 
     async def let_go(self, key: CacheKey, found: Look) -> None:
         """Let another make what was not found."""
@@ -153,7 +155,7 @@ class AnswerCache:
             made = self._answered_here(key, produce)
         else:
             self._metrics.cache("answer", "miss")
-            made = self._led(key, found.token, question, found.kept, produce)
+            made = self._led(key, found.token, question, found.entries, produce)
         async with aclosing(made):
             async for event in made:
                 yield event
@@ -200,31 +202,23 @@ class AnswerCache:
         return []
 
     async def _answered_here(self, key: CacheKey, produce: Produce) -> AsyncGenerator[ChatEvent]:
-        """The same in this process alone."""
-        lapses, kept = self._local.get(key, (0.0, b""))
-        if lapses > time.monotonic():
-            self._metrics.cache("answer", "hit")
-            for event in events_of(kept):
-                yield event
-            return
+        """Produce, and keep what comes in this process alone."""
         self._metrics.cache("answer", "miss")
         watch = _Watch()
         async with aclosing(produce()) as events:
             async for event in events:
                 answer = watch.ended(event)
                 if answer and _lasting(answer):
-                    self._local[key] = time.monotonic() + self._ttl_s, watch.encoded(answer)
-                    if len(self._local) > _MOST_LOCAL:
-                        self._local.popitem(last=False)
+                    self._recent.keep(key, watch.encoded(answer), self._ttl_s)
                 yield event
 
     async def forget(self, tenant_id: str) -> int:
-        """Forget a tenant's answers; how many there were.
+        """Remove a tenant's answers, which are those of an earlier revision; how many there were.
 
         Raises:
-            RedisAway: Redis is away; this worker's own are forgotten.
+            RedisAway: Redis is away; they lapse there.
         """
-        self._local.clear()
+        self._recent.forget()
         return int(await self._run("forget", FORGET, [_index(tenant_id)], []))
 
     async def _renew(self, key: CacheKey, token: bytes) -> None:

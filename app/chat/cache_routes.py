@@ -12,6 +12,7 @@ from app.chat.cache import AnswerCache
 from app.errors import Unavailable
 from app.http.problems import documented_problems
 from app.infra.redis import RedisAway
+from app.retrieval.standing import begin_revision
 
 router = APIRouter(prefix="/api/v1/admin/cache", tags=["admin"])
 
@@ -31,6 +32,8 @@ async def clear_cache(
     """Forget every cached answer of the tenant; nothing has to be cleared after a change."""
     cache: AnswerCache = request.app.state.house.cache
     audit: AuditLog = request.app.state.house.audit
+    # First: what workers have at hand is out of date with it, and so is all that Redis keeps.
+    await begin_revision(request.app.state.house.pool, caller.tenant_id)
     try:
         removed = await cache.forget(caller.tenant_id)
     except RedisAway as error:

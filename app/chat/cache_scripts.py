@@ -4,19 +4,19 @@ KEYS[1] is the answer's; beside it stands the lease of whoever is answering (``â
 must not be cached but is there for those that waited (``â€¦:shared``).
 """
 
-#: KEYS[2] holds the neighbours. ARGV: token, lease in ms, 1 for one that has waited. The answer, or
-#: who is to make it; whoever that is gets the neighbours as well.
+#: KEYS[2] holds the neighbours. ARGV: token, lease in ms, 1 for one that has waited. The answer
+#: and for how many ms it is still kept, or who is to make it, who gets the neighbours as well.
 LOOK = """
 local kept = redis.call('GET', KEYS[1])
-if kept then return {'hit', kept} end
+if kept then return {'hit', kept, redis.call('PTTL', KEYS[1])} end
 if ARGV[3] == '1' then
   kept = redis.call('GET', KEYS[1] .. ':shared')
-  if kept then return {'shared', kept} end
+  if kept then return {'shared', kept, 0} end
 end
 if redis.call('SET', KEYS[1] .. ':lease', ARGV[1], 'NX', 'PX', ARGV[2]) then
-  return {'led', redis.call('GET', KEYS[2]) or ''}
+  return {'led', redis.call('GET', KEYS[2]) or '', 0}
 end
-return {'busy', ''}"""
+return {'busy', '', 0}"""
 #: ARGV: token, lease in ms.
 RENEW = """
 if redis.call('GET', KEYS[1] .. ':lease') == ARGV[1] then

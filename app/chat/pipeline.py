@@ -6,7 +6,7 @@ One that wants a whole document takes another way between rephrase and cite (``w
 """
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -295,6 +295,6 @@ async def _nobody() -> AsyncGenerator[Event | Advanced]:
     yield Completion("", "none", "none", abstained="no_match")
 
 
-async def _retold(kept: list[ChatEvent]) -> AsyncGenerator[ChatEvent]:
+async def _retold(kept: Iterable[ChatEvent]) -> AsyncGenerator[ChatEvent]:
     for event in kept:
         yield event

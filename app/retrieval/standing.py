@@ -1,4 +1,4 @@
-"""What has become of documents that were cited once."""
+"""What still stands of what was said: documents that were cited, and a tenant's whole corpus."""
 
 from collections.abc import Collection
 
@@ -24,3 +24,15 @@ async def current_versions(
             binary=True,
         )
         return {row["id"]: row["current_version"] for row in await cursor.fetchall()}
+
+
+async def begin_revision(pool: Pool, tenant_id: str) -> None:
+    """Begin another revision of a tenant's corpus: no answer that was given before is its own.
+
+    Raises:
+        DatabaseUnavailable: when the database does not answer.
+    """
+    async with tenant_transaction(pool, tenant_id) as connection:
+        await connection.execute(
+            "UPDATE tenants SET corpus_revision = corpus_revision + 1 WHERE id = %s", (tenant_id,)
+        )

@@ -23,7 +23,7 @@ from scripts.search_benchmark.tables import BIG, SMALL
 
 #: Of a round: questions each engine is asked unmeasured, then measured.
 WARM_UP, MEASURED = 2, 10
-BEAMS = (40, 100, EF_SEARCH, 200, 400)
+BEAMS = (40, 100, 160, EF_SEARCH, 400)
 
 
 class Backends:
