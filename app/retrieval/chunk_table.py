@@ -13,7 +13,7 @@ import numpy as np
 from app.infra.ids import new_id
 from app.infra.language import DEFAULT
 from app.infra.postgres import Connection, copy_rows
-from app.retrieval.embedding import Vector
+from app.retrieval.embedding import Vector, written
 
 #: (page, start, digest): two chunks with the same key are the same chunk in the same place.
 ChunkKey = tuple[int, int, bytes]
@@ -159,7 +159,7 @@ async def replace_chunks(
             chunk.text,
             chunk.boxes,
             chunk.language,
-            "[" + ",".join(map(str, vector.tolist())) + "]",
+            written(vector),
         )
         for chunk, vector in chunks
     )

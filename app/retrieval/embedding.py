@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 #: float32, (dimension,), L2-normalised: a dot product of two of them is their cosine.
@@ -44,6 +45,12 @@ class Embedder(Protocol):
     async def close(self) -> None:
         """Releases threads and connections; the embedder is not usable afterwards."""
         ...
+
+
+def written(vector: Vector) -> str:
+    """A vector as PostgreSQL reads it, each number as short as it can be told (8 us for 384)."""
+    contiguous = np.ascontiguousarray(vector, dtype=np.float32)
+    return orjson.dumps(contiguous, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def well_formed(text: str) -> str:

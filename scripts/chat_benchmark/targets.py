@@ -13,6 +13,7 @@ from scripts.chat_benchmark.processes import Server
 DIRECT, OURS = "provider, directly", "Docent"
 NAIVE, LITELLM = "FastAPI + LlamaIndex + PGVectorStore", "LiteLLM Router"
 EMPTY = "FastAPI, empty POST"
+ASKING = "FastAPI, a POST that asks as often"
 #: The product numbers its quotes anew, so markers are left out of comparisons.
 _MARKER = re.compile(r"\s*\[\d+\]")
 
@@ -91,6 +92,11 @@ def naive(server: Server) -> Target:
 def empty(server: Server) -> Target:
     """Nobody: what FastAPI costs by itself."""
     return Target(EMPTY, server, "/chat", questions, b"event: delta\n", read_answer)
+
+
+def asking(server: Server) -> Target:
+    """Nobody, who asks PostgreSQL and Redis as often as the product does for a kept answer."""
+    return Target(ASKING, server, "/asking", questions, b"event: delta\n", read_answer)
 
 
 def prompted(

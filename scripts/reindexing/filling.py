@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from app.ingestion.new_chunk import text_to_embed
-from app.retrieval.embedding import Embedder, Vector
+from app.retrieval.embedding import Embedder, written
 from scripts.reindexing.tables import Owner, make_indexes, switch
 
 #: Chunks of one transaction: a few seconds of work for the built-in model, a few MB.
@@ -73,12 +73,8 @@ async def _vectors(embedder: Embedder, rows: list[dict[str, Any]]) -> list[str]:
     embedded = await embedder.embed_passages(
         [text_to_embed(row["title"], row["heading"], row["text"]) for row in new.values()]
     )
-    known.update(zip(new, map(_literal, embedded), strict=True))
+    known.update(zip(new, map(written, embedded), strict=True))
     return [known[row["digest"]] for row in rows]
-
-
-def _literal(vector: Vector) -> str:
-    return "[" + ",".join(map(str, vector.tolist())) + "]"
 
 
 async def catch_up_and_switch(
