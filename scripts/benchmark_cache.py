@@ -131,7 +131,7 @@ def page(result: dict[str, Any]) -> str:
         "answers for a hundred of those requests. Budget: "
         f"{BUDGET_MS:g} ms and {BUDGET_SHARE:.0%} of the empty ones.",
         "",
-        "| clients | CPU ms of an exact hit | of an empty POST | share | of one that asks | share |",
+        "| clients | CPU ms of a hit | of an empty POST | share | of one that asks | share |",
         "|---|---|---|---|---|---|",
     ]
     lines += [

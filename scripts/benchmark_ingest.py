@@ -164,7 +164,8 @@ async def measure(settings: Settings, folder: Path, options: argparse.Namespace)
     one, several = options.pages, PAGES_OF_A_PDF
     ceiling_s = statistics.median(alone)
     besides = {
-        most: (statistics.median(times) - ceiling_s) / options.pages for most, times in whole.items()
+        most: (statistics.median(took_s) - ceiling_s) / options.pages
+        for most, took_s in whole.items()
     }
     return {
         "pages": options.pages,

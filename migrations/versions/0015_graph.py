@@ -1,4 +1,4 @@
-"""A lighter graph of vectors and a wider beam: as much is found, for half the work of adding a row."""
+"""A lighter graph of vectors and a wider beam: as much is found, a row takes half the work."""
 
 from app.infra.migration_sql import run_sql
 from app.infra.postgres import MIGRATIONS

@@ -1,4 +1,4 @@
-"""The empty POST of ``empty_app``, with as many questions to PostgreSQL and Redis as a kept answer has.
+"""The POST of ``empty_app`` that also asks PostgreSQL and Redis as often as a kept answer does.
 
 They are asked by the product's own pool and line, and nothing is done with what they answer: what
 is left between this and a kept answer is what the product does itself.

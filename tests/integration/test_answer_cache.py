@@ -2,14 +2,18 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from app.chat.cache import AnswerCache, CacheKey
+from app.chat.cache import AnswerCache, CacheKey, _answer
+from app.chat.events import Answered, Begun, ChatEvent
 from app.infra.redis import Guarded, open_redis
 from app.infra.redis_line import open_line
 from app.infra.servers import ServerUrls
+from app.retrieval.search import Retrieved
+from tests.unit.chat.test_openai_answer import answered
 
 
 @pytest.fixture
@@ -28,7 +32,8 @@ async def test_one_makes_what_is_not_kept_until_it_lets_go(
 ) -> None:
     first, second = await cache.look(key), await cache.look(key)
     assert (first.state, second.state) == (b"led", b"busy")
-    assert cache.events(first) == cache.events(second) == []
+    assert not cache.events(first)
+    assert not cache.events(second)
     await cache.let_go(key, second)  # which was not its own
     assert (await cache.look(key)).state == b"busy"
     await cache.let_go(key, first)
@@ -48,3 +53,22 @@ async def test_who_leaves_while_it_looks_keeps_nobody_waiting(
         found = await cache.look(key)
         assert found.state == b"led", f"after {turns} turns of the loop"
         await cache.let_go(key, found)
+
+
+async def test_what_a_worker_has_at_hand_lapses_with_what_redis_keeps(
+    cache: AnswerCache, key: CacheKey
+) -> None:
+    async def produce() -> AsyncGenerator[ChatEvent]:
+        yield Begun("", "", Retrieved((), 0.0, 0.0))
+        yield Answered(replace(answered("Ten."), attempts=()))
+
+    made = [event async for event in cache.answered(key, "How many?", produce)]
+    assert isinstance(made[-1], Answered)
+    another = AnswerCache(cache._redis, ttl_s=60)  # a worker that has not read it yet
+    await cache._redis.run(lambda redis: redis.pexpire(_answer(key), 300))
+    assert (await another.look(key)).events
+    for _ in range(1000):
+        if not (await another.look(key)).events:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it is told for longer than it is kept")

@@ -1,5 +1,6 @@
 """The schema goes up, down and up again, from several processes at once, and never half."""
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -190,7 +191,7 @@ def test_words_are_cut_anew_beside_too(fresh_database: FreshDatabase) -> None:
         "SELECT p.tsv::text AS answering, b.tsv::text AS beside, l.lexeme FROM public.chunks p"
         " JOIN beside.chunks b USING (id), lexemes l"
     )
-    up(fresh_database)
+    up(fresh_database, "0014")
     assert owner_rows(url, words) == [
         {"answering": "'regulus':1", "beside": "'regulus':1", "lexeme": "regulus"}
     ]
@@ -198,6 +199,47 @@ def test_words_are_cut_anew_beside_too(fresh_database: FreshDatabase) -> None:
     [before] = owner_rows(url, words)
     assert before["answering"] == before["beside"] != "'regulus':1"
     owner_rows(url, "DROP SCHEMA beside CASCADE")
+
+
+def graph(database: FreshDatabase) -> tuple[list[str], tuple[int, int]]:
+    """What the index is to be built with, and what it was: pgvector's first page says so."""
+    owner_rows(database.database_url, "CHECKPOINT")
+    [row] = owner_rows(
+        database.database_url,
+        "SELECT reloptions, pg_read_binary_file(pg_relation_filepath(oid), 0, 64) AS page"
+        " FROM pg_class WHERE oid = 'public.chunks_embedding'::regclass",
+    )
+    m, ef_construction = struct.unpack_from("<HH", row["page"], 24 + 3 * 4)
+    return sorted(row["reloptions"]), (m, ef_construction)
+
+
+def test_a_graph_with_rows_keeps_its_density_until_it_is_built_anew(
+    fresh_database: FreshDatabase,
+) -> None:
+    lighter, denser = ["ef_construction=200", "m=16"], ["ef_construction=128", "m=32"]
+    up(fresh_database, "base")
+    up(fresh_database)
+    assert graph(fresh_database) == (lighter, (16, 200))
+    up(fresh_database, "-1")
+    assert graph(fresh_database) == (denser, (32, 128))
+    url = fresh_database.database_url
+    owner_rows(url, "INSERT INTO tenants (id, name) VALUES ('ten_1', 'one')")
+    owner_rows(
+        url,
+        "INSERT INTO documents (id, tenant_id, title, filename, media_type, current_version)"
+        " VALUES ('doc_1', 'ten_1', '', '', '', 1)",
+    )
+    owner_rows(
+        url,
+        "INSERT INTO chunks (id, tenant_id, document_id, page, start_offset, end_offset,"
+        " valid_from, live, digest, title, heading, text, boxes, embedding) VALUES"
+        " ('chk_1', 'ten_1', 'doc_1', 1, 0, 9, 1, true, 'digest', '', '', 'Regulus', '',"
+        " array_fill(0.5, '{384}')::vector::halfvec)",
+    )
+    up(fresh_database)
+    assert graph(fresh_database) == (lighter, (32, 128))
+    owner_rows(url, "REINDEX INDEX chunks_embedding")
+    assert graph(fresh_database) == (lighter, (16, 200))
 
 
 def test_the_index_is_made_for_the_model_of_the_settings(fresh_database: FreshDatabase) -> None:
