@@ -115,8 +115,9 @@ class AnswerCache:
         keys, values = [_answer(key), _near(key)], [token, LEASE_MS, int(waited)]
         try:
             state, kept, left_ms = await self._run("look", LOOK, keys, values)
-        except RedisAway:
-            return Look(_AWAY)
+        except RedisAway:  # which may have taken longer to find out than another's answer did
+            events = self._recent.events(key)
+            return Look(_HIT if events else _AWAY, events)
         except asyncio.CancelledError:  # it may be to make it already, and nobody would know
             await asyncio.shield(self._finish(key, token))
             raise
@@ -218,7 +219,6 @@ class AnswerCache:
         Raises:
             RedisAway: Redis is away; they lapse there.
         """
-        self._recent.forget()
         return int(await self._run("forget", FORGET, [_index(tenant_id)], []))
 
     async def _renew(self, key: CacheKey, token: bytes) -> None:

@@ -46,7 +46,3 @@ class RecentAnswers:
             if len(self._kept) > MOST:
                 self._kept.popitem(last=False)
         return events
-
-    def forget(self) -> None:
-        """Forget all of them."""
-        self._kept.clear()

@@ -1,11 +1,13 @@
 -- How dense the graph of vectors is, and how wide a beam goes through it beside the words
 -- (docs/adr/0038-a-lighter-graph.md). A graph with rows in it keeps its density until it is built
--- anew: by an operator, at a time of their own, as that takes a minute per 100,000 chunks.
+-- anew: by an operator, at a time of their own, as that takes 40 s per 100,000 chunks.
 DO $$
 DECLARE
     v_schema text;
 BEGIN
-    FOREACH v_schema IN ARRAY '{public,beside}'::text[] LOOP
+    -- What answers comes last: an index that is being built beside is waited for, and whoever waits
+    -- with a lock on the other would hold up every search until then.
+    FOREACH v_schema IN ARRAY '{beside,public}'::text[] LOOP
         CONTINUE WHEN to_regclass(v_schema || '.chunks_embedding') IS NULL;
         EXECUTE format('ALTER INDEX %I.chunks_embedding SET (m = {m}, ef_construction = {ef})', v_schema);
         IF pg_relation_size(to_regclass(v_schema || '.chunks')) = 0 THEN
@@ -38,7 +40,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT * INTO v FROM question_words(p_question, p_language);
-    -- Beside the words a narrower beam finds the same, for less.
+    -- Beside the words a narrower beam will do: the decision has what it finds, and for how much.
     PERFORM set_config('hnsw.ef_search',
                        least(current_setting('hnsw.ef_search')::integer, {beam})::text, true);
     RETURN QUERY

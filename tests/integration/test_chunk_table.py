@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 from app.documents.document import NewFile
@@ -19,6 +20,7 @@ from app.retrieval.chunk_table import (
     newest_chunks,
     replace_chunks,
 )
+from app.retrieval.embedding import written
 from tests.conftest import FreshDatabase
 from tests.integration.workshop import Workshop, open_workshop
 
@@ -216,3 +218,22 @@ async def test_nothing_of_a_broken_swap_stays(database: FreshDatabase, tmp_path:
                 )  # fmt: skip
                 raise RuntimeError("pulled the plug")
         assert kept(shop) == counted(shop) == before
+
+
+def test_vectors_are_stored_as_they_were_when_every_digit_was_written(
+    database: FreshDatabase,
+) -> None:
+    generator = np.random.default_rng(1)
+    wide = generator.normal(size=(40, 384)) * 10.0 ** generator.integers(-12, 4, (40, 384))
+    odd = [0.0, -0.0, 1.0, -2.0, 1e-45, 1e-38, 6e-8, 3e-8, 65504.0, 2**-14, 1 / 3, 0.1]
+    vectors = [*wide, *wide.astype(np.float32), np.array(odd), wide.T[0], np.array([1, 0, -3])]
+    with psycopg.connect(database.database_url) as connection:
+        for vector in vectors:
+            digits = "[" + ",".join(map(str, vector.tolist())) + "]"
+            [same] = connection.execute(
+                "SELECT %s::halfvec::text = %s::halfvec::text", (written(vector), digits)
+            ).fetchall()
+            assert same == (True,)
+        for wrong in (np.nan, np.inf, 1e6):
+            with pytest.raises(psycopg.DataError), connection.transaction():
+                connection.execute("SELECT %s::halfvec", (written(np.array([0.5, wrong])),))

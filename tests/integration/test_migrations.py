@@ -1,10 +1,14 @@
 """The schema goes up, down and up again, from several processes at once, and never half."""
 
+import re
 import struct
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from app.errors import ConfigurationError
@@ -240,6 +244,53 @@ def test_a_graph_with_rows_keeps_its_density_until_it_is_built_anew(
     assert graph(fresh_database) == (lighter, (32, 128))
     owner_rows(url, "REINDEX INDEX chunks_embedding")
     assert graph(fresh_database) == (lighter, (16, 200))
+
+
+def test_questions_are_answered_while_an_index_that_is_built_beside_is_waited_for(
+    fresh_database: FreshDatabase,
+) -> None:
+    url = fresh_database.database_url
+    up(fresh_database, "base")
+    up(fresh_database, "0014")
+    owner_rows(url, "CREATE SCHEMA beside")
+    owner_rows(url, "CREATE TABLE beside.chunks (LIKE public.chunks)")
+    owner_rows(
+        url,
+        "CREATE INDEX chunks_embedding ON beside.chunks USING hnsw (embedding halfvec_cosine_ops)"
+        " WITH (m = 32, ef_construction = 128)",
+    )
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    with ThreadPoolExecutor(1) as aside, psycopg.connect(url) as building:
+        building.execute("ALTER INDEX beside.chunks_embedding SET (m = 32)")
+        upgrade = aside.submit(up, fresh_database)
+        try:
+            while not (upgrade.done() or owner_rows(url, waiting, "beside.chunks_embedding")):
+                time.sleep(0.01)
+            with psycopg.connect(url, options="-c lock_timeout=1s") as asking:
+                asking.execute("SELECT FROM public.chunks LIMIT 1")
+        finally:
+            building.rollback()
+        upgrade.result()
+    options = "SELECT reloptions FROM pg_class WHERE relname = 'chunks_embedding' ORDER BY oid"
+    lighter = {"reloptions": ["m=16", "ef_construction=200"]}
+    assert owner_rows(url, options) == [lighter, lighter]
+    owner_rows(url, "DROP SCHEMA beside CASCADE")
+
+
+def test_going_back_leaves_the_search_as_it_was(fresh_database: FreshDatabase) -> None:
+    up(fresh_database, "base")
+    up(fresh_database, "0014")
+    before = ours(fresh_database)
+    up(fresh_database, "0015")
+    up(fresh_database, "-1")
+    after = ours(fresh_database)
+    search = next(name for name in before if name.endswith(".judged_candidates"))
+    assert without_comments(after.pop(search)) == without_comments(before.pop(search))
+    assert after == before
+
+
+def without_comments(statement: str) -> str:
+    return re.sub(r"\s*--.*", "", statement)
 
 
 def test_the_index_is_made_for_the_model_of_the_settings(fresh_database: FreshDatabase) -> None:

@@ -49,7 +49,7 @@ def test_what_has_no_time_left_or_is_long_is_told_once(clock: Clock) -> None:
         assert recent.events("key") == ()
 
 
-def test_the_least_recently_told_go_first_and_all_when_told_to(clock: Clock) -> None:
+def test_the_least_recently_told_go_first(clock: Clock) -> None:
     recent = RecentAnswers(clock)
     answer = kept("Ten.")
     for number in range(MOST):
@@ -58,5 +58,3 @@ def test_the_least_recently_told_go_first_and_all_when_told_to(clock: Clock) -> 
     recent.keep(MOST, answer, 5)
     assert recent.events(0)
     assert not recent.events(1)
-    recent.forget()
-    assert not any(recent.events(number) for number in range(MOST + 1))
