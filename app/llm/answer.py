@@ -25,6 +25,8 @@ MAX_TOKENS, MAX_COST_USD = 1e9, 1e4
 _MAX_NAME = 200
 
 _BOM, _HTML, _JSON = b"\xef\xbb\xbf", (b"<",), (b"{", b"[")
+#: Around what a reasoning model thinks aloud, where its server does not tell that from the answer.
+_THINK, _THOUGHT = "<think>", "</think>"
 #: Why an answer ended that is whole, as servers say it; whatever is not known may be half of one.
 _WHOLE = frozenset(
     {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "eosfound", "complete", "completed"}
@@ -75,8 +77,8 @@ class Answer:
     def feed(self, chunk: bytes) -> str:
         """Take the next bytes of the body; the new text, maybe empty.
 
-        White space before the first word is held back, so that an answer of nothing else leaves
-        nothing behind.
+        White space and thoughts before the first word are held back, so that an answer of nothing
+        else leaves nothing behind.
 
         Raises:
             ProviderFailed: for an in-band error, bytes that are no answer, or too many of them.
@@ -99,7 +101,8 @@ class Answer:
         Raises:
             ProviderFailed: ``cut`` without a finish, ``empty`` without text, ``malformed``.
         """
-        text = self._take(self._parser.finish() if self._body is None else [bytes(self._body)])
+        rest = self._parser.finish() if self._body is None else [bytes(self._body)]
+        text = self._take(rest, ended=True)
         if not self.finished:
             self._finish(ended=True)
         return text
@@ -121,11 +124,10 @@ class Answer:
             self._body = bytearray()
         return start
 
-    def _take(self, events: list[bytes]) -> str:
+    def _take(self, events: list[bytes], *, ended: bool = False) -> str:
         text = "".join([piece for event in events if (piece := self._event(event))])
-        if text and not self._parts:
-            text = (self._held + text).lstrip()
-            self._held = "" if text else " "
+        if not self._parts:
+            text = self._beginning(text, ended=ended or self.finished)
         if text:
             self._parts.append(text)
             self._size_chars += len(text)
@@ -134,6 +136,18 @@ class Answer:
         if self.finished:
             self._check()
         return text
+
+    def _beginning(self, text: str, *, ended: bool) -> str:
+        """The first text, without the white space and the thoughts before it; maybe nothing yet."""
+        held = (self._held + text).lstrip()
+        if held.startswith(_THINK):
+            _, end, after = held[len(_THINK) :].partition(_THOUGHT)
+            # What has been thought is not kept, only what may be the beginning of its end.
+            held = after.lstrip() if end else _THINK + held[len(_THINK) :][1 - len(_THOUGHT) :]
+        if held.startswith(_THINK) or (_THINK.startswith(held) and not ended):
+            self._held = held
+            return ""
+        return held
 
     def _event(self, event: bytes) -> str:
         """Read one event: its text, or nothing."""

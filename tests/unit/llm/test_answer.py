@@ -50,6 +50,19 @@ def test_white_space_waits_for_a_word():
     assert answer.feed(said("\n")) == "\n"
 
 
+@pytest.mark.parametrize("size", [1, 3, 99])
+def test_what_a_model_thinks_aloud_is_not_its_answer(size):
+    told = "\n<think>\nThey want <b>the limit</b>.\n</think>\n\nIt is 10 MB <think>."
+    pieces = [said(told[at : at + size]) for at in range(0, len(told), size)]
+    assert read(*pieces, DONE).text == "It is 10 MB <think>."
+
+
+@pytest.mark.parametrize("text", ["<", "<thin", "<thing>"])
+def test_what_only_begins_like_a_thought_is_told(text):
+    assert read(said(text), DONE).text == text
+    assert read(said(text), STOP).text == text
+
+
 @pytest.mark.parametrize("ending", [(DONE,), (STOP,), (STOP, DONE), (STOP + DONE,)])
 def test_either_end_mark_will_do(ending):
     assert read(said("yes"), *ending).text == "yes"
@@ -102,6 +115,8 @@ def test_a_filter_after_text_is_no_refusal():
             "empty",
         ),
         ((said("half"),), "cut"),
+        ((said("<think>"), said("so it"), STOP, DONE), "empty"),
+        ((said("<think>so", finish_reason="length"),), "empty"),
         ((b": ping\n\n",), "cut"),
         ((b"data: nonsense\n\n",), "malformed"),
         ((b"data: 42\n\n",), "malformed"),
