@@ -28,7 +28,7 @@ MAX_QUESTION_CHARS = 4000
 #: More than any model gives; asking for more is no error, as most clients' defaults are generous.
 MAX_TOKENS = 32_768
 _TOP_K = 5
-_StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+_StopText = Annotated[str, StringConstraints(max_length=256)]
 
 
 class NotSupported(InvalidRequest):
@@ -116,8 +116,9 @@ class CompletionIn(BaseModel):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """What the text ends before."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        """What the text ends before; an empty one, as some clients send, is none."""
+        sent = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(filter(None, sent))
 
     def to_question(self, keys: Mapping[str, str]) -> Question:
         """The last user message, after what was said before it; what follows it is left out.

@@ -68,7 +68,7 @@ def test_what_is_not_known_is_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("stop", "stops"),
-    [(None, ()), ([], ()), ("\n", ("\n",)), (["a", "b"], ("a", "b"))],
+    [(None, ()), ([], ()), ("\n", ("\n",)), (["a", "", "b"], ("a", "b")), ("", ())],
 )
 def test_stops(stop: Any, stops: tuple[str, ...]) -> None:
     assert completion(stop=stop).stops == stops
