@@ -11,6 +11,7 @@ from app.chat.answer import Answer
 from app.chat.brought_keys import brought_keys
 from app.chat.openai_answer import CompletionOut
 from app.chat.openai_schemas import ROUTER_MODEL, CompletionIn, OpenAiModel, OpenAiModelList
+from app.chat.openai_stop import stopped
 from app.chat.openai_stream import tell
 from app.chat.routes import Asker, Pipeline, provider, turn_of
 from app.errors import NotFound
@@ -50,7 +51,7 @@ async def complete(
     """Answer the last user message from the caller's documents.
 
     Earlier messages are the conversation. Citations are `annotations` of type `file_citation`.
-    Fields that are not listed here are ignored, `stop`, `top_p`, `seed` and `tools` among them.
+    Fields that are not listed here are ignored, `top_p`, `seed` and `tools` among them.
     """
     _check_model(body.model, models)
     question = body.to_question(brought_keys(request))
@@ -61,13 +62,13 @@ async def complete(
             return turn
         if not body.stream:
             answer = await unless_gone(request, pipeline.answer(caller, question))
-            response = _whole(answer, body.model)
+            response = _whole(stopped(answer, body.stops), body.model)
             if turn is not None:
                 await turn.keep(response, answer.rests_on)
             return response
         usage = body.stream_options is not None and body.stream_options.include_usage
         events = pipeline.stream(caller, question)
-        chunks = tell(events, body.model, include_usage=usage, turn=turn)
+        chunks = tell(events, body.model, include_usage=usage, turn=turn, stops=body.stops)
         stack.push_async_callback(chunks.aclose)
         # Until there is text, whatever goes wrong is a proper response, which clients try again.
         first = await unless_gone(request, anext(chunks))

@@ -28,6 +28,7 @@ MAX_QUESTION_CHARS = 4000
 #: More than any model gives; asking for more is no error, as most clients' defaults are generous.
 MAX_TOKENS = 32_768
 _TOP_K = 5
+_StopText = Annotated[str, StringConstraints(max_length=256)]
 
 
 class NotSupported(InvalidRequest):
@@ -103,11 +104,21 @@ class CompletionIn(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2, strict=True)
     max_tokens: Whole | None = Field(None, ge=1)
     max_completion_tokens: Whole | None = Field(None, ge=1, description="Goes before max_tokens.")
+    stop: _StopText | Annotated[list[_StopText], Field(max_length=16)] | None = Field(
+        None, description="The text ends before the first of these.", examples=[["\n\n"]]
+    )
     n: Whole | None = Field(None, ge=1, description="Only 1.")
     tool_choice: Any = Field(None, description="Only none and auto: no tool is ever called.")
+    function_call: Any = Field(None, description="As tool_choice, which took its place.")
     response_format: dict[str, Any] | None = Field(None, description="Only text.")
     modalities: list[str] | None = Field(None, description="Only text.")
     logprobs: StrictBool | None = Field(None, description="Only false.")
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """What the text ends before; an empty one, as some clients send, is none."""
+        sent = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(filter(None, sent))
 
     def to_question(self, keys: Mapping[str, str]) -> Question:
         """The last user message, after what was said before it; what follows it is left out.
@@ -145,6 +156,11 @@ class CompletionIn(BaseModel):
             ("modalities", self.modalities not in (None, [], ["text"]), "Answers are text."),
             ("logprobs", bool(self.logprobs), "There are no log probabilities."),
             ("tool_choice", self.tool_choice not in (None, "none", "auto"), "No tool is called."),
+            (
+                "function_call",
+                self.function_call not in (None, "none", "auto"),
+                "No tool is called.",
+            ),
         ):
             if has:
                 raise NotSupported(told, param=param)

@@ -6,7 +6,7 @@ that looks whole.
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.chat.answer import Answer
 from app.chat.events import Answered, Begun, ChatEvent, Restarted, Said
 from app.chat.frames import keep_told
 from app.chat.openai_answer import DocentOut, TokensOut, annotations, finish_reason
+from app.chat.openai_stop import Stop, stopped
 from app.errors import AppError, Unavailable
 from app.http.idempotency import Turn
 from app.http.openai_problems import openai_error
@@ -129,9 +130,10 @@ def _event(data: dict[str, Any]) -> bytes:
 class Telling:
     """What the events of one answer become."""
 
-    def __init__(self, chunks: Chunks) -> None:
+    def __init__(self, chunks: Chunks, stops: Sequence[str] = ()) -> None:
         self._chunks = chunks
         self._sent = Sent()
+        self._stops, self._stop = stops, Stop(stops)
         #: Goes before the first chunk, and is empty from then on.
         self.opening = chunks.delta({"role": "assistant", "content": ""})
 
@@ -143,13 +145,15 @@ class Telling:
         """
         data = b""
         if isinstance(event, Said):
-            if rest := self._sent.follow(event.text):
+            if rest := self._stop.take(self._sent.follow(event.text)):
                 data = self._chunks.text(rest)
         elif isinstance(event, Restarted):
             self._sent.restart()
         elif isinstance(event, Answered):
             self._sent.end()
-            data = self._chunks.end(event.answer)
+            rest = self._stop.take("", last=True)
+            data = self._chunks.text(rest) if rest else b""
+            data += self._chunks.end(stopped(event.answer, self._stops))
         if data and self.opening:
             data, self.opening = self.opening + data, b""
         return data
@@ -161,8 +165,11 @@ async def tell(
     *,
     include_usage: bool,
     turn: Turn | None = None,
+    stops: Sequence[str] = (),
 ) -> AsyncGenerator[bytes]:
     """The chunks for ``events``, to somebody who asked for ``model``; kept for ``turn``.
+
+    The text ends before the first of ``stops``.
 
     Raises:
         AppError: only before the first chunk; afterwards the stream ends with it.
@@ -171,7 +178,7 @@ async def tell(
         begun = await anext(events)
         assert isinstance(begun, Begun)  # noqa: S101 - as every stream begins
         chunks = Chunks(begun.answer_id, model, include_usage=include_usage)
-        telling, told = Telling(chunks), list[bytes]()
+        telling, told = Telling(chunks, stops), list[bytes]()
         try:
             async for event in events:
                 if data := telling.take(event):

@@ -199,7 +199,7 @@ def refused(
 def in_band(error: Any, secret: str = "") -> ProviderFailed:  # noqa: ANN401 - whatever JSON came
     """The failure that an ``error`` member inside a 200 answer or stream stands for."""
     code = error.get("code") if isinstance(error, dict) else None
-    if isinstance(code, str) and code.isdigit():
+    if isinstance(code, str) and len(code) == 3 and code.isdecimal():  # noqa: PLR2004
         code = int(code)
     fault: Fault = "server_error"
     if isinstance(code, int):
@@ -277,7 +277,7 @@ def _number(value: str | None, unit: float = 1.0) -> float | None:
 def _until(value: str | None, now: datetime) -> float | None:
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of eleven digits
         return None
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
 

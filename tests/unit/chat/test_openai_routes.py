@@ -48,6 +48,17 @@ async def test_a_completion_and_what_the_provider_was_asked() -> None:
     assert request.keys == {"groq": "gsk_mine"}
 
 
+async def test_stops_are_the_callers_alone() -> None:
+    provider = saying()
+    async with over(provider) as client:
+        reply = await client.post(
+            "/v1/chat/completions", json={**ASKED, "stop": [" MB"]}, headers=KEY
+        )
+    [choice] = reply.json()["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("The limit is 10", "stop")
+    assert choice["message"]["annotations"] == []
+
+
 async def test_a_stream() -> None:
     async with over(saying()) as client:
         reply = await client.post(

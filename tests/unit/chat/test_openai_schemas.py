@@ -59,6 +59,7 @@ def test_options_and_their_defaults() -> None:
 def test_what_is_not_known_is_ignored() -> None:
     question = completion(
         {**ASKED, "name": "ada"}, user="ada", stop=["\n"], top_p=0.1, seed=7, api_base="http://x",
+        function_call="auto",
         tools=[{"type": "function"}], tool_choice="auto", n=1, logprobs=False, stream=None,
         response_format={"type": "text"}, modalities=["text"], stream_options=None,
     ).to_question({})  # fmt: skip
@@ -66,9 +67,17 @@ def test_what_is_not_known_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stop", "stops"),
+    [(None, ()), ([], ()), ("\n", ("\n",)), (["a", "", "b"], ("a", "b")), ("", ())],
+)
+def test_stops(stop: Any, stops: tuple[str, ...]) -> None:
+    assert completion(stop=stop).stops == stops
+
+
+@pytest.mark.parametrize(
     ("more", "param"),
     [({"n": 2}, "n"), ({"logprobs": True}, "logprobs"), ({"tool_choice": "required"},
-     "tool_choice"),
+     "tool_choice"), ({"function_call": {"name": "f"}}, "function_call"),
      ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
      ({"response_format": {"type": "json_object"}}, "response_format"),
      ({"modalities": ["text", "audio"]}, "modalities"),

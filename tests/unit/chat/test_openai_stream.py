@@ -36,10 +36,13 @@ class Source:
             self.closed = True
 
 
-async def chunks(*events: ChatEvent | Exception, usage: bool = False) -> list[Any]:
+async def chunks(
+    *events: ChatEvent | Exception, usage: bool = False, stops: tuple[str, ...] = ()
+) -> list[Any]:
     """The chunks as parsed JSON; the last event must be ``[DONE]``, and there only once."""
     source = Source(*events)
-    sent = [data async for data in tell(source.stream(), "docent", include_usage=usage)]
+    told = tell(source.stream(), "docent", include_usage=usage, stops=stops)
+    sent = [data async for data in told]
     assert source.closed
     *parts, done, rest = b"".join(sent).split(b"\n\n")
     assert (done, rest) == (b"data: [DONE]", b"")
@@ -160,3 +163,17 @@ def test_what_is_sent_is_one_whole_answer_or_an_error(
         assert "".join(told) == start + one
     else:
         assert "".join(told) == start + "".join(second)
+
+
+@pytest.mark.parametrize(("stops", "left"), [((" [1]",), 0), (("100", "[1].x"), 1)])
+async def test_the_text_ends_where_the_caller_wants_it_to(
+    stops: tuple[str, ...], left: int
+) -> None:
+    answer = answered()
+    said = [Said(character) for character in answer.text]
+    parts = await chunks(*said, Answered(answer), stops=stops)
+    told = answer.text if left else answer.text.partition(stops[0])[0]
+    assert text_of(parts) == told
+    annotated = [part for part in parts if "annotations" in part["choices"][0]["delta"]]
+    assert len(annotated) == left
+    assert parts[-1]["choices"][0]["finish_reason"] == "stop"
