@@ -43,6 +43,8 @@ from tests.pdfs import make_pdf  # noqa: E402
 
 ROUNDS = 3
 PAGES_OF_A_PDF = 100
+#: What a page is about, and how much of it says so.
+OWN_WORDS, OWN_SHARE = 6, 0.3
 #: Pages a second that the model embedded on the machine for which the budget was set. Where it is
 #: faster, everything else weighs more: the share falls with a better model, and nothing is slower.
 EMBEDDED_PER_S = 40
@@ -50,13 +52,17 @@ WORDS = Path(ROOT / "docs" / "glossary.md").read_text("utf-8").replace("|", " ")
 
 
 def pages(count: int, turn: str, changed: int | None = None) -> list[list[str]]:
-    """Pages of about 180 words that no other page has in this order, nor another turn.
+    """Pages of about 180 words, each about a few things of its own, as real pages are.
 
-    Equal vectors would be as near to each other as to themselves, and slow to insert.
+    The nearer vectors are to one another, the longer a graph of them takes to grow: words drawn
+    for all pages alike were .79 from their nearest and .75 from their tenth, these are .66 and .60.
+    The abstracts of cranfield, which are of one field, are .69 and .55.
     """
     found = []
     for number in range(count):
-        drawn = random.Random(f"{turn} {number}").choices(WORDS, k=175)  # noqa: S311 - no secret
+        draw = random.Random(f"{turn} {number}")  # noqa: S311 - no secret
+        own = draw.sample(sorted(set(WORDS)), k=OWN_WORDS)
+        drawn = [draw.choice(own if draw.random() < OWN_SHARE else WORDS) for _ in range(175)]
         words = [f"Page {number}{'x' if number == changed else ''}.", *drawn]
         lines = [" ".join(words[at : at + 12]) for at in range(0, len(words), 12)]
         found.append([line.encode("ascii", "replace").decode() for line in lines])
