@@ -49,6 +49,8 @@ ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 #: Of a zip's first member when it is stored as EPUB and ODF demand: name at 30, then its content.
 MIMETYPE, MIMETYPE_AT = b"mimetype", 30
 PARTS = {"word/document": DOCX, "ppt/presentation.xml": PPTX, "xl/workbook.xml": XLSX}
+#: Spreadsheets, presentations, drawings: their members have the names of a text's.
+OTHER_OPENDOCUMENT = b"application/vnd.oasis.opendocument."
 #: Directory entries looked at; the parts above stand among the first.
 MAX_ENTRIES = 5_000
 #: End of central directory and the header of its entries (APPNOTE.TXT 4.3.12, 4.3.16).
@@ -99,6 +101,8 @@ def of_zip(data: bytes) -> Format | None:
         for format in (EPUB, ODT):
             if declared.startswith(format.media_type.encode()):
                 return format
+        if declared.startswith(OTHER_OPENDOCUMENT):
+            return None
     names = member_names(data)
     for part, format in PARTS.items():
         if any(name.startswith(part) for name in names):

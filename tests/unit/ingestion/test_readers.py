@@ -77,6 +77,7 @@ def texts(parsed: ParsedFile) -> list[str]:
         ("\ufeffhi".encode("utf-16-le"), "", TEXT), (b"MZ\0\1\2", "x.txt", None), (b"", "", None),
         (OLE + b"WordDocument", "", None), (files.archive({"a": "b"}), "x.docx", None),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "", LOCKED), (b"{\\rtf1", "", None),
+        (files.odt("").replace(b"opendocument.text", b"opendocument.spreadsheet"), "", None),
     ],
 )  # fmt: skip
 def test_the_bytes_say_what_a_file_is(data: bytes, name: str, format: Format | None) -> None:
