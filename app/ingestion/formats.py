@@ -60,7 +60,7 @@ ENTRY = struct.Struct("<4s24xHHH12x")
 ENTRY_MAGIC = b"PK\x01\x02"
 #: Files of text that are not prose: Rich Text, PostScript, XML that is not a page.
 NOT_PROSE = (b"{\\rtf", b"%!PS", b"<?xml")
-#: Control characters no text holds; NUL is told by them too. Vertical tabs are Office's line breaks.
+#: Control characters no text holds; NUL is told too. Vertical tabs are Office's breaks.
 CONTROLS = bytes([*range(8), *range(14, 27), *range(28, 32), 127])
 #: A stray one in so many bytes is forgiven; NULs are not.
 FORGIVEN = 2_000
