@@ -10,6 +10,7 @@ import ctypes
 import struct
 import zlib
 
+from app.documents.pdf_fields import flattener
 from app.infra.confinement import Refused, settings_of, work_confined
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
@@ -55,6 +56,8 @@ class Renderer:
         self.count_pages = bind("FPDF_GetPageCount", number, handle)
         self.load_page = bind("FPDF_LoadPage", handle, handle, number)
         self.close_page = bind("FPDF_ClosePage", None, handle)
+        self.form_type = bind("FPDF_GetFormType", number, handle)
+        self.flatten = flattener(bind)
         self.width = bind("FPDF_GetPageWidthF", real, handle)
         self.height = bind("FPDF_GetPageHeightF", real, handle)
         self.new_bitmap = bind(
@@ -88,6 +91,10 @@ class Renderer:
         if not 1 <= number <= self.count_pages(document):
             raise Refused("no_such_page")
         page: int | None = self.load_page(document, number - 1)
+        if page and self.form_type(document) > 0:  # what fields hold is text of the page
+            self.flatten(page)
+            self.close_page(page)
+            page = self.load_page(document, number - 1)
         width, height = (self.width(page), self.height(page)) if page else (0.0, 0.0)
         if not (page and 0 < width < float("inf") and 0 < height < float("inf")):
             raise Refused("damaged")

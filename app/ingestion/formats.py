@@ -49,6 +49,8 @@ ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 #: Of a zip's first member when it is stored as EPUB and ODF demand: name at 30, then its content.
 MIMETYPE, MIMETYPE_AT = b"mimetype", 30
 PARTS = {"word/document": DOCX, "ppt/presentation.xml": PPTX, "xl/workbook.xml": XLSX}
+#: Spreadsheets, presentations, drawings: their members have the names of a text's.
+OTHER_OPENDOCUMENT = b"application/vnd.oasis.opendocument."
 #: Directory entries looked at; the parts above stand among the first.
 MAX_ENTRIES = 5_000
 #: End of central directory and the header of its entries (APPNOTE.TXT 4.3.12, 4.3.16).
@@ -58,8 +60,8 @@ ENTRY = struct.Struct("<4s24xHHH12x")
 ENTRY_MAGIC = b"PK\x01\x02"
 #: Files of text that are not prose: Rich Text, PostScript, XML that is not a page.
 NOT_PROSE = (b"{\\rtf", b"%!PS", b"<?xml")
-#: Control characters no text holds; NUL is told by them too.
-CONTROLS = bytes([*range(8), 11, *range(14, 27), *range(28, 32), 127])
+#: Control characters no text holds; NUL is told too. Vertical tabs are Office's breaks.
+CONTROLS = bytes([*range(8), *range(14, 27), *range(28, 32), 127])
 #: A stray one in so many bytes is forgiven; NULs are not.
 FORGIVEN = 2_000
 PAGE_START = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
@@ -99,6 +101,8 @@ def of_zip(data: bytes) -> Format | None:
         for format in (EPUB, ODT):
             if declared.startswith(format.media_type.encode()):
                 return format
+        if declared.startswith(OTHER_OPENDOCUMENT):
+            return None
     names = member_names(data)
     for part, format in PARTS.items():
         if any(name.startswith(part) for name in names):

@@ -23,6 +23,7 @@ import sys
 from array import array
 from itertools import chain
 
+from app.documents.pdf_fields import flattener
 from app.infra.confinement import Refused, settings_of, work_confined
 from app.ingestion.pdf_bidi import boxes_from_right, lines_from_right
 from app.ingestion.pdf_hidden import Words, hidden_words
@@ -77,7 +78,7 @@ class Pdfium:
         self.note = bind("FPDFPage_GetAnnot", handle, handle, number)
         self.note_kind = bind("FPDFAnnot_GetSubtype", number, handle)
         self.close_note = bind("FPDFPage_CloseAnnot", None, handle)
-        self.flatten = bind("FPDFPage_Flatten", number, handle, number)
+        self.flatten = flattener(bind)
         self.load_text = bind("FPDFText_LoadPage", handle, handle)
         self.close_text = bind("FPDFText_ClosePage", None, handle)
         self.count_chars = bind("FPDFText_CountChars", number, handle)
@@ -162,7 +163,7 @@ def load_page(pdfium: Pdfium, document: int, index: int, *, typed: bool) -> int 
     """Return the page's handle; if ``typed``, with what was typed into its fields made its text."""
     page: int | None = pdfium.load_page(document, index)
     if page and typed and any(kind in TYPED for kind in note_kinds(pdfium, page)):
-        pdfium.flatten(page, 0)
+        pdfium.flatten(page)
         pdfium.close_page(page)
         page = pdfium.load_page(document, index)
     return page

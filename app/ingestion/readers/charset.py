@@ -7,28 +7,45 @@ import re
 
 from charset_normalizer import from_bytes
 
+from app.ingestion.readers.alphabets import ENCODINGS, latin_encoding
+
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 #: Old encodings that files still come in, and what is assumed when none of them fits.
-OLD = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "shift_jis",
-       "euc_jp", "gb18030", "big5", "euc_kr")  # fmt: skip
+OLD = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "koi8_u",
+       "cp866", "cp874", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr")  # fmt: skip
 FALLBACK = "cp1252"
 #: Bytes that the guess looks at.
 SAMPLE = 32_768
-#: A text shorter than this with few other letters is taken for Western: a guess would be a dice.
+#: A shorter text with few other letters is taken for Western if it spells no language: a guess
+#: would be a dice.
 ENOUGH, MOSTLY_LATIN, ASCII_END = 256, 0.25, 0x80
 #: HTML 13.2.3.2: the encoding is named within the first 1,024 bytes.
 DECLARED = re.compile(rb"(?:charset|encoding)\s{0,9}=\s{0,9}[\"']?([-\w]{2,40})", re.IGNORECASE)
 DECLARED_WITHIN = 1024
-#: A page that declares these means the superset that browsers read (Encoding Standard, 4.2).
-BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "gb2312": "gb18030"}
+#: The encodings that browsers read (Encoding Standard, 4.2) beside those, as Python calls them.
+DECLARABLE = (
+    "iso8859-3", "iso8859-4", "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-8", "iso8859-10",
+    "iso8859-13", "iso8859-14", "iso8859-15", "iso8859-16", "mac-cyrillic", "cp1258", "cp932",
+    "cp949", "big5hkscs",
+)  # fmt: skip
+#: A page that declares these means the superset that browsers read.
+BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "gb2312": "gb18030",
+            "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
+            "tis-620": "cp874", "iso8859-11": "cp874"}  # fmt: skip
+#: Names of the standard that Python does not know.
+LABELS = {"windows-874": "cp874", "x-mac-ukrainian": "mac-cyrillic", "iso-8859-8-i": "iso8859-8"}
+#: How ISO-2022-JP, which is all ASCII bytes, goes over to Japanese.
+TO_JAPANESE = re.compile(rb"\x1b\$[@B]")
 
 # Codecs are files, and the child opens none once it is confined.
-for _name in (*OLD, *MARKS.values(), "iso8859-1", "ascii"):
-    codecs.lookup(_name)
+KNOWN = {
+    codecs.lookup(one).name
+    for one in (*OLD, *ENCODINGS, *DECLARABLE, *MARKS.values(), *BROWSERS, "iso2022_jp")
+}
 
 
 def decode(data: bytes, *, declared: bool = False) -> str:
@@ -41,11 +58,13 @@ def decode(data: bytes, *, declared: bool = False) -> str:
     for mark, encoding in MARKS.items():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        named = declared_encoding(data) if declared else None
-        return data.decode(named or guess(data), "replace")
+    for encoding in ("iso2022_jp", "utf-8") if TO_JAPANESE.search(data) else ("utf-8",):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    named = declared_encoding(data) if declared else None
+    return data.decode(named or guess(data), "replace")
 
 
 def declared_encoding(data: bytes) -> str | None:
@@ -53,16 +72,21 @@ def declared_encoding(data: bytes) -> str | None:
     match = DECLARED.search(data[:DECLARED_WITHIN])
     if match is None:
         return None
-    try:
-        name = codecs.lookup(match[1].decode("ascii")).name
-    except (LookupError, OSError, ImportError):
-        return None
-    name = BROWSERS.get(name, name)
-    return name if name in {codecs.lookup(old).name for old in OLD} else None
+    label = match[1].decode("ascii").lower()
+    for name in (LABELS.get(label, label), label.removeprefix("x-")):
+        try:
+            found = codecs.lookup(name).name
+        except (LookupError, OSError, ImportError):
+            continue
+        found = BROWSERS.get(found, found)
+        return found if found in KNOWN and not found.startswith("utf") else None
+    return None
 
 
 def guess(data: bytes) -> str:
     """Return the likeliest encoding of a text that is not UTF-8."""
+    if latin := latin_encoding(data[:SAMPLE]):
+        return latin
     foreign = sum(byte >= ASCII_END for byte in data[:SAMPLE])
     if len(data) < ENOUGH and foreign < len(data) * MOSTLY_LATIN:
         return FALLBACK

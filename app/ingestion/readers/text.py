@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PARAGRAPHS = re.compile("\n\n+")
+#: What colours the lines of a terminal's log (ECMA-48, 5.4).
+CONTROL_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def read(data: bytes, _limits: Mapping[str, int]) -> Content:
     """Return the text's content."""
-    paragraphs = PARAGRAPHS.split(tidy(decode(data)))
+    paragraphs = PARAGRAPHS.split(tidy(CONTROL_SEQUENCES.sub("", decode(data))))
     return Content([Block(text) for text in paragraphs], guess=True)

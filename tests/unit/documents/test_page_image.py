@@ -67,6 +67,42 @@ async def test_the_marker_lies_on_the_words(page: str, size: tuple[int, int]) ->
     assert tuple(marked[rows.min(), columns.min()]) == MARKER
 
 
+def filled_form(*, drawn: bool) -> bytes:
+    """A page of nothing but a field with a word typed into it; readers repair the table.
+
+    Unless it is ``drawn``, how it looks is left to readers.
+    """
+    look = b"/Tx BMC BT /F 12 Tf 2 5 Td (Marked) Tj ET EMC"
+    field = (
+        b"6 0 obj\n<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /V (Marked) /F 4"
+        b" /Rect [72 700 172 720] /P 4 0 R /AP << /N 7 0 R >> >>\nendobj\n"
+        b"7 0 obj\n<< /Type /XObject /Subtype /Form /BBox [0 0 100 20] /Length %d"
+        b" /Resources << /Font << /F 3 0 R >> >> >>\nstream\n%s\nendstream\nendobj\n"
+    ) % (len(look), look)
+    form = b"/Fields [6 0 R] /DA (/F 12 Tf 0 g) /DR << /Font << /F 3 0 R >> >>"
+    if not drawn:
+        form += b" /NeedAppearances true"
+        field = field.replace(b"/F 4", b"/F 4 /DA (/F 12 Tf 0 g)").replace(
+            b"/AP << /N 7 0 R >>", b""
+        )
+    data = make_pdf([[""]]).replace(b"/Catalog", b"/Catalog /AcroForm << " + form + b" >>")
+    return data.replace(b"/Contents", b"/Annots [6 0 R] /Contents").replace(
+        b"xref\n0", field + b"xref\n0"
+    )
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+async def test_what_was_typed_into_a_form_is_drawn_where_it_is_marked(*, drawn: bool) -> None:
+    data = filled_form(drawn=drawn)
+    [page] = (await parse_pdf(data)).pages
+    assert page.text == "Marked"
+    plain = pixels(await render_page(data, 1))
+    marked = pixels(await render_page(data, 1, highlights=page.words[:, 2:].tolist()))
+    ink = plain.sum(axis=2) < 600
+    assert ink.sum() > 100
+    assert (plain != marked).any(axis=2)[ink.any(axis=1)].any()
+
+
 async def test_pages_beyond_the_ends_are_not_there() -> None:
     data = make_pdf([["one"], ["two"]])
     assert pixels(await render_page(data, 2)).shape == (1210, 935, 3)

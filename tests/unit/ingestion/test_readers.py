@@ -73,10 +73,11 @@ def texts(parsed: ParsedFile) -> list[str]:
         (files.epub(), "", EPUB), (b"<!DOCTYPE html><p>x", "x.txt", HTML), (b"<p>x", "", HTML),
         (b"<p>x", "x.md", MARKDOWN), (b"a,b\n1,2\n", "x.csv", CSV), (b"# Top\n", "", MARKDOWN),
         (b"a,b\n1,2\n3,4\n5,6\n", "", CSV), (b"plain", "", TEXT),
-        ("caf\xe9".encode("cp1252"), "", TEXT),
+        ("caf\xe9".encode("cp1252"), "", TEXT), (b"line\x0bline", "", TEXT),
         ("\ufeffhi".encode("utf-16-le"), "", TEXT), (b"MZ\0\1\2", "x.txt", None), (b"", "", None),
         (OLE + b"WordDocument", "", None), (files.archive({"a": "b"}), "x.docx", None),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "", LOCKED), (b"{\\rtf1", "", None),
+        (files.odt("").replace(b"opendocument.text", b"opendocument.spreadsheet"), "", None),
     ],
 )  # fmt: skip
 def test_the_bytes_say_what_a_file_is(data: bytes, name: str, format: Format | None) -> None:
@@ -285,6 +286,11 @@ async def test_odt_epub_csv_and_text() -> None:
     assert texts(await parse("caf\xe9 cr\xe8me, tr\xe8s bon".encode("cp1252"))) == [
         "caf\xe9 cr\xe8me, tr\xe8s bon"
     ]
+
+
+async def test_a_log_is_read_without_its_colours() -> None:
+    parsed = await parse(b"\x1b[1;32mINFO\x1b[0m port\x1b[K 9191\n", "x.log")
+    assert texts(parsed) == ["INFO port 9191"]
 
 
 async def test_an_edit_changes_the_page_of_its_section_only() -> None:
