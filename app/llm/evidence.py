@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.llm.completion import Source
-from app.llm.premise import capitals_in, codes_in, is_known, names_in, put_together_in, squeezed
+from app.llm.premise import capitals_in, codes_in, is_known, names_in, numbered_in, put_together_in, squeezed
 from app.llm.question import Kind, holds, kind_of
 from app.llm.reading import STOPS, Read, Sentence, read
 from app.llm.words import parts, seems_english, stems
@@ -23,6 +23,9 @@ from app.llm.words import parts, seems_english, stems
 NEIGHBOUR_CREDIT = 0.5
 #: … in the title or heading, or elsewhere in its source.
 TITLE_CREDIT, SOURCE_CREDIT = 0.35, 0.1
+#: … or in the question that the text asks itself before it, when that is this one: it holds this
+#: share of its words.
+ANSWER_CREDIT, SAME_QUESTION = 0.8, 0.75
 #: Added when the sentence holds the kind of answer asked for.
 KIND_BONUS = 0.15
 #: Added in proportion to the source's retrieval score, best source = 1.
@@ -78,7 +81,7 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
     ranked = [scored for page in pages for scored in _score(asked, page, best)]
     absent = [name for name in named if not any(_speaks_of(name, page) for page in every)]
     if english and not absent:
-        absent = list(put_together_in(question, sources))
+        absent = [*put_together_in(question, sources), *numbered_in(question, sources)]
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
         known=max((asked.known(page.words) for page in pages), default=0.0),
@@ -129,6 +132,12 @@ class _Asked:
             for periods in self.periods
         )
 
+    def only_figures(self, held: Collection[str]) -> bool:
+        """Whether of the words asked for only figures are in ``held``: a year, of anything."""
+        told = [word for word in self.shares if word in held]
+        figures = [word for word in told if word.strip().isdigit()]
+        return 0 < len(figures) == len(told) < len(self.shares)
+
     def named_by(self, page: Read) -> float:
         """The share, 0..1, of what is capitalised in the question that ``page`` speaks of."""
         return sum(_speaks_of(name, page) for name in self.names) / max(len(self.names), 1)
@@ -145,11 +154,16 @@ def _score(asked: _Asked, page: Read, best: float) -> Iterator[Scored]:
             continue
         held = sentence.words
         coverage = near = 0.0
+        answers = sentence.answers if asked.known(sentence.answers) >= SAME_QUESTION else ()
         for word, share in asked.shares.items():
             if word in held:
                 coverage += share
+            elif word in answers:
+                near += share * ANSWER_CREDIT
             else:
                 near += share * _credit(word, sentence.before, page)
+        if not near and asked.only_figures(held):
+            continue
         bonus = (
             of_source
             + KIND_BONUS * holds(asked.kind, sentence.text, asked.question)

@@ -26,7 +26,7 @@ from app.llm.completion import (
 from app.llm.evidence import Evidence, Scored, gather
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
-from app.llm.words import count_words, stems
+from app.llm.words import count_words, figures, words
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
@@ -142,9 +142,13 @@ def _strays(scored: Scored, chosen: Sequence[Scored]) -> bool:
 
 
 def _repeats(scored: Scored, other: Scored) -> bool:
-    """Whether one of two sentences says the other again: chunks overlap, versions repeat."""
-    mine, theirs = set(stems(scored.sentence.text)), set(stems(other.sentence.text))
-    return len(mine & theirs) >= 0.9 * min(len(mine), len(theirs))
+    """Whether one of two sentences says the other again: chunks overlap, versions repeat.
+
+    Small words and figures count: "during probation" is not "after probation".
+    """
+    shorter, longer = sorted((scored.sentence.text, other.sentence.text), key=len)
+    few, many = ({word.casefold() for word in words(text)} for text in (shorter, longer))
+    return len(few & many) >= 0.9 * len(few) and figures(shorter) <= figures(longer)
 
 
 def _follows(first: Scored, second: Scored, *, within: int = 1) -> bool:
