@@ -12,7 +12,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.llm.completion import Source
-from app.llm.premise import capitals_in, codes_in, is_known, names_in, numbered_in, put_together_in, squeezed
+from app.llm.premise import (
+    capitals_in,
+    codes_in,
+    is_known,
+    names_in,
+    numbered_in,
+    put_together_in,
+    squeezed,
+)
 from app.llm.question import Kind, holds, kind_of
 from app.llm.reading import STOPS, Read, Sentence, read
 from app.llm.words import parts, seems_english, stems
@@ -105,23 +113,27 @@ class _Asked:
     shares: dict[str, float]
     #: Those of its words that say of when: years, and parts of them.
     periods: tuple[list[str], ...]
+    #: Those of its words, figures aside, that any sentence holds.
+    told: frozenset[str]
     #: What is capitalised in it, where it is not English.
     names: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, question: str, among: Sequence[Sentence], *, english: bool) -> "_Asked":
         """Take ``question`` apart; a word is the rarer the fewer sentences of ``among`` hold it."""
-        weights = {}
+        weights, told = {}, set()
         for word in stems(question) if english else parts(question):
             count = sum(word in sentence.words for sentence in among)
             weights[word] = math.log(1 + (len(among) + 1) / (count + 0.5))
+            if count and not word.strip().isdigit():
+                told.add(word)
         total = sum(weights.values())
         shares = {word: weight / total for word, weight in weights.items()}
         matches = ([kind.fullmatch(word) for word in weights] for kind in _PERIODS)
         found = ([match[1] for match in of_kind if match] for of_kind in matches)
         periods = tuple([*plain, *(f"fy{one}" for one in plain)] for plain in found)
         names = () if english else tuple(capitals_in(question))
-        return cls(question, kind_of(question), shares, periods, names)
+        return cls(question, kind_of(question), shares, periods, frozenset(told), names)
 
     def is_of_another_period(self, row: Sentence, page: Read) -> bool:
         """Whether a table's ``row`` is of another time than the question, as its page tells."""
@@ -133,10 +145,9 @@ class _Asked:
         )
 
     def only_figures(self, held: Collection[str]) -> bool:
-        """Whether of the words asked for only figures are in ``held``: a year, of anything."""
+        """Whether ``held`` has only figures of the question, of which others say more: a year."""
         told = [word for word in self.shares if word in held]
-        figures = [word for word in told if word.strip().isdigit()]
-        return 0 < len(figures) == len(told) < len(self.shares)
+        return bool(self.told and told) and all(word.strip().isdigit() for word in told)
 
     def named_by(self, page: Read) -> float:
         """The share, 0..1, of what is capitalised in the question that ``page`` speaks of."""

@@ -148,7 +148,9 @@ def numbered_in(question: str, sources: Sequence[Source]) -> Iterator[tuple[str,
             continue
         told = re.compile(rf"\b{name}[ -]?(\d+(?:(?:, | and | or | to |[-\u2013/])\d+)*)")
         texts = (f"{source.title}\n{source.heading}\n{source.text}" for source in sources)
-        known = {one for text in texts for run in told.findall(text) for one in _DIGITS.findall(run)}
+        known = {
+            one for text in texts for run in told.findall(text) for one in _DIGITS.findall(run)
+        }
         if known and number not in known:
             yield name, number
 

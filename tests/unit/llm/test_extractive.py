@@ -159,3 +159,19 @@ async def test_rows_of_one_table_are_quoted_under_its_years_once():
     assert completion.text == (
         "In millions 2022 2021 [1] Revenues: [1] Global Services 17 16 [1] Home Services 27 20 [1]"
     )
+
+
+async def test_what_differs_by_a_small_word_or_a_figure_is_no_repetition():
+    during = "During the probation period either side may give two weeks of notice."
+    after = "After probation the notice period is one month."
+    text, _ = await ask(
+        Extractive(),
+        request("What is the notice period in probation?", source(f"{during} {after}")),
+    )
+    assert text == f"{during} [1] {after} [1]"
+    old, new = (f"Every employee has {days} days of leave in a year." for days in (25, 28))
+    text, _ = await ask(
+        Extractive(), request("How many days of leave are there?", source(old, 1), source(new, 2))
+    )
+    assert old in text
+    assert new in text
