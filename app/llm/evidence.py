@@ -8,7 +8,7 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.llm.completion import Source
@@ -19,6 +19,7 @@ from app.llm.premise import (
     names_in,
     numbered_in,
     put_together_in,
+    releases_in,
     squeezed,
 )
 from app.llm.question import Kind, holds, kind_of
@@ -76,17 +77,18 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
     """Weigh every sentence of ``sources`` as an answer to ``question``.
 
     What a question names tells whom it is about: of the sources only those are read that hold the
-    most of its names, since the others may say the same of somebody else.
+    most of its names, since the others may say the same of somebody else; of those, only what holds
+    its releases is quoted, since the others may say it of another one.
     """
     english = seems_english(question)
     named = [*codes_in(question), *(names_in(question) if english else ())]
     every = [read(source, english=english) for source in sources]
-    held = [sum(_speaks_of(name, page) for name in named) for page in every]
-    most = max(held, default=0)
-    pages = [page for page, count in zip(every, held, strict=True) if count == most]
+    pages = _most(every, lambda page: sum(_speaks_of(name, page) for name in named))
+    releases = list(releases_in(question))
+    told = _most(pages, lambda page: sum(is_known(one, page.words) for one in releases))
     asked = _Asked.of(question, [one for page in pages for one in page.sentences], english=english)
     best = max((source.score for source in sources), default=0.0) or 1.0
-    ranked = [scored for page in pages for scored in _score(asked, page, best)]
+    ranked = [scored for page in told for scored in _score(asked, page, best)]
     absent = [name for name in named if not any(_speaks_of(name, page) for page in every)]
     if english and not absent:
         absent = [*put_together_in(question, sources), *numbered_in(question, sources)]
@@ -96,6 +98,12 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
         absent=tuple(" ".join(name) for name in absent),
         sources=tuple(page.source for page in pages),
     )
+
+
+def _most(pages: Sequence[Read], held: Callable[[Read], int]) -> list[Read]:
+    """Those of ``pages`` of which the most is ``held``."""
+    counts = [held(page) for page in pages]
+    return [page for page, count in zip(pages, counts, strict=True) if count == max(counts)]
 
 
 def _speaks_of(name: tuple[str, ...], page: Read) -> bool:

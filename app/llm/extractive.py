@@ -35,6 +35,8 @@ MOST_SENTENCES = 3
 SECOND_SHARE = 0.45
 #: … and a third, only after two short ones (words in all), this share.
 THIRD_SHARE, SHORT_WORDS = 0.6, 40
+#: What a sentence of another document must hold of the question, beside the best one.
+ELSEWHERE_SHARE = 0.75
 #: What cosine similarity to the question adds to a sentence's score, when embedding is on, and how
 #: many of the best sentences are embedded.
 SIMILARITY_BONUS, EMBEDDED_SENTENCES = 0.3, 8
@@ -130,9 +132,16 @@ def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool
         return False
     if scored.sentence.is_row and scored.coverage < chosen[0].coverage:
         return False  # another row of the table, about something else than what was asked for
+    if _is_elsewhere(scored, chosen[0]) and scored.coverage < ELSEWHERE_SHARE * chosen[0].coverage:
+        return False
     if len(chosen) == 1:
         return scored.score >= SECOND_SHARE * chosen[0].score
     return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
+
+
+def _is_elsewhere(scored: Scored, other: Scored) -> bool:
+    """Whether it is of another document."""
+    return scored.sentence.source.title != other.sentence.source.title
 
 
 def _strays(scored: Scored, chosen: Sequence[Scored]) -> bool:

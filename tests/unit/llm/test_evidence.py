@@ -252,3 +252,11 @@ def test_a_year_alone_is_no_answer() -> None:
     rent = source("The rent is 900 euros.", 2)
     assert texts("What was the rent in 2019?", other, rent) == ["The rent is 900 euros."]
     assert texts("What changed in 2019?", source("In 2019 the rent was 900 euros.", 1))
+
+
+def test_of_releases_the_one_that_was_asked_for_is_quoted() -> None:
+    new = source("The changed version of the library is 3.", 1, heading="4.2.0 (May)")
+    old = source("Uploads are now 250 MB.", 2, heading="4.1.0 (June)")
+    assert texts("What changed in version 4.1.0 of it?", new, old) == ["Uploads are now 250 MB."]
+    found = gather("What changed in version 4.1.0 of it?", [new, old])
+    assert found.sources == (new, old)

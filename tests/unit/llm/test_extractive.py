@@ -175,3 +175,13 @@ async def test_what_differs_by_a_small_word_or_a_figure_is_no_repetition():
     )
     assert old in text
     assert new in text
+
+
+async def test_of_another_document_only_what_says_as_much_is_added():
+    first = source("Smoking is not allowed in any of the rooms.", 1, title="Lease")
+    others = "Groups allow several activities to be started together."
+    question = "Is smoking allowed?"
+    text, _ = await ask(Extractive(), request(question, first, source(others, 2, title="Manual")))
+    assert text == "Smoking is not allowed in any of the rooms. [1]"
+    text, _ = await ask(Extractive(), request(question, first, source(others, 2, title="Lease")))
+    assert others in text

@@ -51,11 +51,13 @@ def test_any_question_has_names_or_none(question: str) -> None:
         ("What is the price of the R 200?", ()),
         ("Does ISO 9001 apply to the pump?", ("ISO 9001",)),
         ("What did the pump cost in FY2021 and Q3?", ()),
+        ("What is CVE-2026-99999 of the pump about?", ("CVE-2026-99999",)),
+        ("What is CVE-2026-11873 of the pump about?", ()),
     ],
 )
 def test_a_code_that_no_source_has_is_absent(question: str, absent: tuple[str, ...]) -> None:
-    pumps = source("Model: R-100 | Price: $ 1,450\nModel: R-200 | Price: $ 2,990", title="pump")
-    assert gather(question, [pumps]).absent == absent
+    rows = "Model: R-100 | Price: $ 1,450\nModel: R-200 | Price: $ 2,990\nFixed: CVE-2026-11873."
+    assert gather(question, [source(rows, title="pump")]).absent == absent
 
 
 CITY = source(
