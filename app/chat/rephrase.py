@@ -147,6 +147,7 @@ def standalone(question: str, history: Sequence[Message]) -> str:
     ]
     for before in reversed(asked[-_LOOKED_BACK:]):
         carried = _subject(before, own) + carried
+        own |= {stem(word) for word in words(before)}
         if carried and not needs_context(before):
             break
     answers = [message.content for message in history if message.role == "assistant"]
@@ -157,11 +158,18 @@ def standalone(question: str, history: Sequence[Message]) -> str:
 
 
 def _subject(question: str, own: set[str]) -> list[str]:
-    """The words of ``question`` that say what it is about, without those already in ``own``."""
+    """The words of ``question`` that say what it is about, without those already in ``own``.
+
+    A figure goes with the word before it: after "the Falco 2", "and the Falco 3?" is not about 2.
+    """
+    figured = any(word.isdigit() for word in own)
     return [
         word
-        for word in words(question)
-        if word.casefold() not in FILLER and stem(word) and stem(word) not in own
+        for last, word in itertools.pairwise(["", *words(question)])
+        if word.casefold() not in FILLER
+        and stem(word)
+        and stem(word) not in own
+        and not (figured and word.isdigit() and stem(last) and stem(last) in own)
     ]
 
 

@@ -43,13 +43,14 @@ _STOP_WORDS = {
     " what who how when where why did does many were their been you your can be an should do"
     " on war",  # nouns with one of these were taken for Finnish or German
     "german": "der die das und ist von zu den mit für auf im nicht eine ein dem des sich auch als"
-    " bei wurde werden war wie was wer welche welcher welches wann wo hat einer es sind viele",
+    " bei wurde werden war wie was wer welche welcher welches wann wo hat einer es sind viele"
+    " ich wir einen",
     "dutch": "de het een van en in is dat op te zijn met voor niet die aan er door wat welke wie"
     " hoe werd naar om ook bij uit hoeveel waar wanneer worden",
     "french": "le la les de des et est dans un une du que qui pour par sur au aux avec pas plus"
     " sont été quel quelle quels quelles quand où comment combien ce cette quoi elle il",
     "spanish": "el la los las de y en que un una es por con para del se no su al como fue qué cuál"
-    " quién cuándo dónde cuántos cuántas cómo quiénes cuáles más era son",
+    " quién cuándo dónde cuántos cuántas cómo quiénes cuáles más era son puedo mi hay",
     "portuguese": "o a os as de e que do da em um uma para com não dos das no na por é foi ao qual"
     " quem quando onde como mais são quais quantos",
     "italian": "il la di che e un una in per con del della è non sono gli le dei nel da al ha"

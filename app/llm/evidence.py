@@ -8,11 +8,20 @@ millisecond of CPU for five passages.
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.llm.completion import Source
-from app.llm.premise import capitals_in, codes_in, is_known, names_in, put_together_in, squeezed
+from app.llm.premise import (
+    capitals_in,
+    codes_in,
+    is_known,
+    names_in,
+    numbered_in,
+    put_together_in,
+    releases_in,
+    squeezed,
+)
 from app.llm.question import Kind, holds, kind_of
 from app.llm.reading import STOPS, Read, Sentence, read
 from app.llm.words import parts, seems_english, stems
@@ -23,6 +32,9 @@ from app.llm.words import parts, seems_english, stems
 NEIGHBOUR_CREDIT = 0.5
 #: … in the title or heading, or elsewhere in its source.
 TITLE_CREDIT, SOURCE_CREDIT = 0.35, 0.1
+#: … or in the question that the text asks itself before it, when that is this one: it holds this
+#: share of its words.
+ANSWER_CREDIT, SAME_QUESTION = 0.8, 0.75
 #: Added when the sentence holds the kind of answer asked for.
 KIND_BONUS = 0.15
 #: Added in proportion to the source's retrieval score, best source = 1.
@@ -65,26 +77,33 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
     """Weigh every sentence of ``sources`` as an answer to ``question``.
 
     What a question names tells whom it is about: of the sources only those are read that hold the
-    most of its names, since the others may say the same of somebody else.
+    most of its names, since the others may say the same of somebody else; of those, only what holds
+    its releases is quoted, since the others may say it of another one.
     """
     english = seems_english(question)
     named = [*codes_in(question), *(names_in(question) if english else ())]
     every = [read(source, english=english) for source in sources]
-    held = [sum(_speaks_of(name, page) for name in named) for page in every]
-    most = max(held, default=0)
-    pages = [page for page, count in zip(every, held, strict=True) if count == most]
+    pages = _most(every, lambda page: sum(_speaks_of(name, page) for name in named))
+    releases = list(releases_in(question))
+    told = _most(pages, lambda page: sum(is_known(one, page.words) for one in releases))
     asked = _Asked.of(question, [one for page in pages for one in page.sentences], english=english)
     best = max((source.score for source in sources), default=0.0) or 1.0
-    ranked = [scored for page in pages for scored in _score(asked, page, best)]
+    ranked = [scored for page in told for scored in _score(asked, page, best)]
     absent = [name for name in named if not any(_speaks_of(name, page) for page in every)]
     if english and not absent:
-        absent = list(put_together_in(question, sources))
+        absent = [*put_together_in(question, sources), *numbered_in(question, sources)]
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
         known=max((asked.known(page.words) for page in pages), default=0.0),
         absent=tuple(" ".join(name) for name in absent),
         sources=tuple(page.source for page in pages),
     )
+
+
+def _most(pages: Sequence[Read], held: Callable[[Read], int]) -> list[Read]:
+    """Those of ``pages`` of which the most is ``held``."""
+    counts = [held(page) for page in pages]
+    return [page for page, count in zip(pages, counts, strict=True) if count == max(counts)]
 
 
 def _speaks_of(name: tuple[str, ...], page: Read) -> bool:
@@ -102,23 +121,27 @@ class _Asked:
     shares: dict[str, float]
     #: Those of its words that say of when: years, and parts of them.
     periods: tuple[list[str], ...]
+    #: Those of its words, figures aside, that any sentence holds.
+    told: frozenset[str]
     #: What is capitalised in it, where it is not English.
     names: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, question: str, among: Sequence[Sentence], *, english: bool) -> "_Asked":
         """Take ``question`` apart; a word is the rarer the fewer sentences of ``among`` hold it."""
-        weights = {}
+        weights, told = {}, set()
         for word in stems(question) if english else parts(question):
             count = sum(word in sentence.words for sentence in among)
             weights[word] = math.log(1 + (len(among) + 1) / (count + 0.5))
+            if count and not word.strip().isdigit():
+                told.add(word)
         total = sum(weights.values())
         shares = {word: weight / total for word, weight in weights.items()}
         matches = ([kind.fullmatch(word) for word in weights] for kind in _PERIODS)
         found = ([match[1] for match in of_kind if match] for of_kind in matches)
         periods = tuple([*plain, *(f"fy{one}" for one in plain)] for plain in found)
         names = () if english else tuple(capitals_in(question))
-        return cls(question, kind_of(question), shares, periods, names)
+        return cls(question, kind_of(question), shares, periods, frozenset(told), names)
 
     def is_of_another_period(self, row: Sentence, page: Read) -> bool:
         """Whether a table's ``row`` is of another time than the question, as its page tells."""
@@ -128,6 +151,11 @@ class _Asked:
             periods and not any(one in row.words or one in page.prose for one in periods)
             for periods in self.periods
         )
+
+    def only_figures(self, held: Collection[str]) -> bool:
+        """Whether ``held`` has only figures of the question, of which others say more: a year."""
+        told = [word for word in self.shares if word in held]
+        return bool(self.told and told) and all(word.strip().isdigit() for word in told)
 
     def named_by(self, page: Read) -> float:
         """The share, 0..1, of what is capitalised in the question that ``page`` speaks of."""
@@ -145,11 +173,16 @@ def _score(asked: _Asked, page: Read, best: float) -> Iterator[Scored]:
             continue
         held = sentence.words
         coverage = near = 0.0
+        answers = sentence.answers if asked.known(sentence.answers) >= SAME_QUESTION else ()
         for word, share in asked.shares.items():
             if word in held:
                 coverage += share
+            elif word in answers:
+                near += share * ANSWER_CREDIT
             else:
                 near += share * _credit(word, sentence.before, page)
+        if not near and asked.only_figures(held):
+            continue
         bonus = (
             of_source
             + KIND_BONUS * holds(asked.kind, sentence.text, asked.question)

@@ -26,7 +26,7 @@ from app.llm.completion import (
 from app.llm.evidence import Evidence, Scored, gather
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
-from app.llm.words import count_words, stems
+from app.llm.words import count_words, figures, words
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
@@ -35,6 +35,8 @@ MOST_SENTENCES = 3
 SECOND_SHARE = 0.45
 #: … and a third, only after two short ones (words in all), this share.
 THIRD_SHARE, SHORT_WORDS = 0.6, 40
+#: What a sentence of another document must hold of the question, beside the best one.
+ELSEWHERE_SHARE = 0.75
 #: What cosine similarity to the question adds to a sentence's score, when embedding is on, and how
 #: many of the best sentences are embedded.
 SIMILARITY_BONUS, EMBEDDED_SENTENCES = 0.3, 8
@@ -130,9 +132,16 @@ def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool
         return False
     if scored.sentence.is_row and scored.coverage < chosen[0].coverage:
         return False  # another row of the table, about something else than what was asked for
+    if _is_elsewhere(scored, chosen[0]) and scored.coverage < ELSEWHERE_SHARE * chosen[0].coverage:
+        return False
     if len(chosen) == 1:
         return scored.score >= SECOND_SHARE * chosen[0].score
     return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
+
+
+def _is_elsewhere(scored: Scored, other: Scored) -> bool:
+    """Whether it is of another document."""
+    return scored.sentence.source.title != other.sentence.source.title
 
 
 def _strays(scored: Scored, chosen: Sequence[Scored]) -> bool:
@@ -142,9 +151,13 @@ def _strays(scored: Scored, chosen: Sequence[Scored]) -> bool:
 
 
 def _repeats(scored: Scored, other: Scored) -> bool:
-    """Whether one of two sentences says the other again: chunks overlap, versions repeat."""
-    mine, theirs = set(stems(scored.sentence.text)), set(stems(other.sentence.text))
-    return len(mine & theirs) >= 0.9 * min(len(mine), len(theirs))
+    """Whether one of two sentences says the other again: chunks overlap, versions repeat.
+
+    Small words and figures count: "during probation" is not "after probation".
+    """
+    shorter, longer = sorted((scored.sentence.text, other.sentence.text), key=len)
+    few, many = ({word.casefold() for word in words(text)} for text in (shorter, longer))
+    return len(few & many) >= 0.9 * len(few) and figures(shorter) <= figures(longer)
 
 
 def _follows(first: Scored, second: Scored, *, within: int = 1) -> bool:

@@ -21,10 +21,22 @@ _PROPER = re.compile(r"(?=.*[^\W\d_A-Z]{2})[A-Z][^\W\d_]+(?:['\u2019-][^\W\d_]+)
 #: A code has capitals first and figures behind: R-200, ISO 9001, A320neo; a text may set other
 #: marks between. FY2021 and Q3 are dates, V2 a version: of a later one much may be known.
 _CODE = re.compile(
-    r"(?<![A-Za-z0-9])(?!FY|CY|[QHV]\d)[A-Z]{1,5}[-\u2010-\u2014./ ]?\d[\dA-Za-z]*(?![\dA-Za-z%])"
+    r"(?<![A-Za-z0-9])[A-Z]{2,5}-\d+(?:-\d+)+(?![\dA-Za-z])"
+    r"|(?<![A-Za-z0-9])(?!FY|CY|[QHV]\d)[A-Z]{1,5}[-\u2010-\u2014./ ]?\d[\dA-Za-z]*(?![\dA-Za-z%])"
+)
+#: A name with a number: "Falco 7", and no year or decimal.
+_NUMBERED = re.compile(r"\b([A-Z][^\W\d_]+) (\d{1,3})(?![\w%]|[.,]\d)")
+#: What only says where something stands.
+_PLACES = frozenset(
+    """
+    annex appendix article chapter clause figure item line page paragraph part point question
+    release rule section step table version
+    """.split()  # noqa: SIM905
 )
 _BEGINS_SENTENCE = re.compile(r"(?:^|[.!?:;\"\u201c(\u00bf\u00a1]\s*)$")
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]{2,}")
+_RELEASE = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)")
+_DIGITS = re.compile(r"\d+")
 _POSSESSIVE = re.compile(r"['\u2019]s?$")
 #: Small words that may be capitalised in a question of two sentences with a name like "The Who".
 _FEW = 3
@@ -128,6 +140,23 @@ def _wholes_in(question: str) -> Iterator[tuple[str, ...]]:
                 whole = []
 
 
+def numbered_in(question: str, sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
+    """Names with a number that ``sources`` have with other numbers only: "Falco 7" of a Falco 2."""
+    for found in _NUMBERED.finditer(question):
+        name, number = found.groups()
+        small = name.casefold()
+        begins = _BEGINS_SENTENCE.search(question, 0, found.start())
+        if begins or small in FILLER or small in _CALENDAR or small in _PLACES:
+            continue
+        told = re.compile(rf"\b{name}[ -]?(\d+(?:(?:, | and | or | to |[-\u2013/])\d+)*)")
+        texts = (f"{source.title}\n{source.heading}\n{source.text}" for source in sources)
+        known = {
+            one for text in texts for run in told.findall(text) for one in _DIGITS.findall(run)
+        }
+        if known and number not in known:
+            yield name, number
+
+
 class _Told:
     """The words of a source in their order."""
 
@@ -183,6 +212,12 @@ def capitals_in(question: str) -> Iterator[tuple[str, ...]]:
 def codes_in(question: str) -> Iterator[tuple[str, ...]]:
     """What ``question`` calls by a code, in any language: models, standards, part numbers."""
     for found in _CODE.finditer(question):
+        yield (found[0],)
+
+
+def releases_in(question: str) -> Iterator[tuple[str, ...]]:
+    """What ``question`` calls by a number of three parts: a release, a section."""
+    for found in _RELEASE.finditer(question):
         yield (found[0],)
 
 

@@ -9,13 +9,22 @@ from itertools import chain
 from app.llm.completion import Source
 from app.llm.premise import squeezed
 from app.llm.sentences import CELLS, is_figures, is_item, split, tidy
-from app.llm.words import count_words, spelled, stems
+from app.llm.words import FILLER, count_words, spelled, stems, words
 
-_SHORTEST_WORDS, _LONGEST_WORDS = 4, 80
+_SHORTEST_WORDS, _LONGEST_WORDS, _FIELD_WORDS = 4, 80, 2
 #: Words of a list, and of something else that a colon introduces.
 _LIST_WORDS, _SHOWN_WORDS = 60, 30
 #: A header or footer: a line that ends with its page's number.
 _PAGE_NUMBER = re.compile(r"\bPage\s+[\w.-]*\d+(?: of \d+)?\s*$", re.IGNORECASE | re.MULTILINE)
+#: A field of a form: "Witness: Peter Okafor.".
+_FIELD = re.compile(r"[^\W\d_][^:]*: +\S")
+#: The least words that name the columns of a table, the most of a heading.
+_COLUMNS_WORDS, _HEADING_WORDS = 3, 10
+#: What no name of a column has: "Price per kg" is one.
+_SMALL = FILLER - {"per", "no", "name", "kind", "type"}
+_NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s")
+#: A heading by its number: "4. Possible side effects".
+_NUMBERED = re.compile(r"\d+(?:\.\d+)*\.?\s+[^\W\d_a-z][^.!?:;|]*[^\W\d_]")
 _MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z]))")
 #: Dotted or ruled leaders: a line of a table of contents or of a form.
 _LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
@@ -43,6 +52,8 @@ class Sentence:
     lead: tuple[str, ...] = ()
     #: It ends with what its colon introduces: a list, a command.
     introduces: bool = False
+    #: The words of a question that the text itself asks and it answers: those of an FAQ.
+    answers: Collection[str] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -91,6 +102,7 @@ def read(source: Source, *, english: bool) -> Read:
     title = held_by(f"{source.title} {source.heading}")
     every: list[Collection[str]] = [title]
     spans = split(source.text)
+    answers = held_by(source.heading if source.heading.endswith("?") else "")
     found: list[Sentence] = []
     at, before, lead = 0, held_by(""), tuple[str, ...]()
     led: list[Collection[str]] = []
@@ -99,14 +111,20 @@ def read(source: Source, *, english: bool) -> Read:
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = held_by(text)
         every.append(held)
-        if (under := _lead(text, lead)) != lead:
+        following = tidy(source.text[slice(*spans[last + 1])]) if last + 1 < len(spans) else ""
+        if text.endswith("?"):
+            answers = held
+        if (under := _lead(text, lead, following)) != lead:
             lead, led = under, [held_by(line) for line in under]
         if lead and is_figures(text) and text not in lead:
             row = _together([held, led[0]], english=english)
             found.append(Sentence(source, at, text, row, led[-1], lead))
-        elif quotable(text) and text not in source.heading and text not in lead:
+        elif _is_heading(source.text, spans, at):
+            before = held
+        elif quotable(text) and text not in (source.heading + source.title) and text not in lead:
             if last > at or text[-1] != ":":  # what it introduces would be missing
-                found.append(Sentence(source, at, text, held, before, introduces=last > at))
+                whole = last > at
+                found.append(Sentence(source, at, text, held, before, (), whole, answers))
             before = held
         at = last + 1
     return Read(source, tuple(found), title, _together(every, english=english))
@@ -117,15 +135,35 @@ def _together(every: Iterable[Collection[str]], *, english: bool) -> Collection[
     return frozenset(chain.from_iterable(every)) if english else "".join(map(str, every))
 
 
-def _lead(text: str, lead: tuple[str, ...]) -> tuple[str, ...]:
+def _lead(text: str, lead: tuple[str, ...], following: str) -> tuple[str, ...]:
     """What a row of figures below ``text`` stands under, if one above it stands under ``lead``."""
     if text[-1:] not in STOPS and _COLUMNS.search(text) and CELLS not in text:
         return (text,)
     if not lead:
-        return lead
+        return (text,) if _names_columns(text, following) else lead
     if text.endswith(":"):
         return (lead[0], text)
     return lead if is_figures(text) or not quotable(text) else ()
+
+
+def _names_columns(text: str, following: str) -> bool:
+    """Whether ``text`` names the columns of a table whose first row is the line ``following``.
+
+    Commas and figures are of a row whose line was too long, small words of what stands above it.
+    """
+    if count_words(text) < _COLUMNS_WORDS or not is_figures(following):
+        return False
+    plain = not any(char.isdigit() or char in ",?.!;:|" for char in text)
+    return plain and not any(word.casefold() in _SMALL for word in words(text))
+
+
+def _is_heading(text: str, spans: Sequence[tuple[int, int]], at: int) -> bool:
+    """Whether the span at ``at`` is a heading by its number, and not an item of a list."""
+    line = tidy(text[slice(*spans[at])])
+    if count_words(line) > _HEADING_WORDS or not _NUMBERED.fullmatch(line):
+        return False
+    beside = (spans[near][0] for near in (at - 1, at + 1) if 0 <= near < len(spans))
+    return not any(_NUMBER.match(text, start) for start in beside)
 
 
 def _stemmed(text: str) -> frozenset[str]:
@@ -187,4 +225,5 @@ def quotable(text: str) -> bool:
         return ": " in text and count_words(text) <= _LONGEST_WORDS
     letters = sum(char.isalpha() or char > "\u02ff" for char in text)  # vowel signs are not alpha
     signs = len(text) - text.count(" ") - letters
-    return _SHORTEST_WORDS <= count_words(text) <= _LONGEST_WORDS and letters >= signs
+    shortest = _FIELD_WORDS if _FIELD.match(text) else _SHORTEST_WORDS
+    return shortest <= count_words(text) <= _LONGEST_WORDS and letters >= signs

@@ -29,10 +29,11 @@ _STOP = re.compile(
     r"[.!?\u2026]+[\"'\u201d\u2019)\]]*(?:\[\d+\])*(?=\s|$)|[\u3002\uff01\uff1f\u0964]+[\u300d\u300f\u201d\uff09]*"
 )
 _OPENS = re.compile(r"[\s\"'\u201c\u2018(\[<]*([^\s\"'\u201c\u2018(\[<])")
-#: What a line may start with that begins something new: bullet, "1.", "a)", "3.2.1 ", "DS1000 ".
+#: What a line may start with that begins something new: bullet, "1.", "a)", "3.2.1 ", "DS1000 ";
+#: not "1.5 times", which goes on with the line before it.
 _ITEM = re.compile(
     r"\s*(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*\-]\s+|o\s+(?=[A-Z])|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{2,4})[.)]\s+"
-    r"|\d+(?:\.\d+)+\.?\s+(?=\S)|(?:\d{2,6}\s+)?[A-Z]{2,}[-_]?\d{3,}(?:\.\d+)*\s|\|)"
+    r"|\d+(?:\.\d+){2,}\.?\s+(?=\S)|\d+\.\d+\.?\s+(?=[^\sa-z])|(?:\d{2,6}\s+)?[A-Z]{2,}[-_]?\d{3,}(?:\.\d+)*\s|\|)"
 )
 #: A heading by its number: "4.2.1 Message control", nothing after it on its line.
 _HEADING = re.compile(r"\s*\d+(?:\.\d+)+\.?\s+[^.!?]{2,60}$")

@@ -171,9 +171,14 @@ def parts(question: str) -> list[str]:
     every = [word.casefold() for word in words(question)]
     telling = [word for word in every if word not in small] or every
     return [
-        found[:_PREFIX] if len(found := _spelling(word)) >= _PREFIX else f" {found} "
+        found[:_PREFIX] if len(found := _spelling(word)) >= _PREFIX else _short(found)
         for word in telling
     ]
+
+
+def _short(word: str) -> str:
+    """A short word as `spelled` text has it: of four letters with any ending, "Hund" as "Hunde"."""
+    return f" {word}" if len(word) == _PREFIX - 1 and word.isalpha() else f" {word} "
 
 
 def seems_english(text: str) -> bool:

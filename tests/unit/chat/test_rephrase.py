@@ -167,3 +167,10 @@ async def test_a_model_that_does_not_answer_is_not_waited_for(
     assert (found, usage, model.closed) == (
         "How large? (files Data Storage application open)", Usage(), True,
     )  # fmt: skip
+
+
+def test_a_figure_goes_with_its_word() -> None:
+    said = (Message("user", "How much does the Falco 2 cost?"), Message("assistant", "3,250."))
+    assert standalone("And the Falco 3?", said) == "And the Falco 3? (cost)"
+    more = (*said, Message("user", "And the Falco 3?"), Message("assistant", "4,780."))
+    assert standalone("What does it weigh?", more) == "What does it weigh? (cost Falco 3)"

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.llm.completion import Source
 from app.llm.evidence import gather
 from app.llm.sentences import tidy
 from tests.unit.llm.asking import source
@@ -224,3 +225,38 @@ def test_a_sentence_that_leans_on_something_else_strays() -> None:
         "The hub keeps a list of all colours.": False,
         "It defaults to a dozen.": True,
     }
+
+
+GAS = "Call the emergency line on 0800 555 0142 at any time."
+WATER = "Every leak of water is to be reported to the agent in writing."
+
+
+@pytest.mark.parametrize(
+    "faq",
+    [source(GAS, 1, heading="Help > How do I report a gas leak?"),
+     source(f"How do I report a gas leak?\n{GAS}", 1)],
+)  # fmt: skip
+def test_what_stands_below_the_very_question_answers_it(faq: Source) -> None:
+    found = gather("How can I report a gas leak?", [source(WATER, 2), faq])
+    assert found.ranked[0].sentence.text == GAS
+
+
+def test_below_another_question_stands_no_answer() -> None:
+    faq = source(GAS, 1, heading="How do I report a gas leak?")
+    found = gather("How is a leak of water reported?", [faq, source(WATER, 2)])
+    assert found.ranked[0].sentence.text == WATER
+
+
+def test_a_year_alone_is_no_answer() -> None:
+    other = source("The library has had a new director since 2019.", 1)
+    rent = source("The rent is 900 euros.", 2)
+    assert texts("What was the rent in 2019?", other, rent) == ["The rent is 900 euros."]
+    assert texts("What changed in 2019?", source("In 2019 the rent was 900 euros.", 1))
+
+
+def test_of_releases_the_one_that_was_asked_for_is_quoted() -> None:
+    new = source("The changed version of the library is 3.", 1, heading="4.2.0 (May)")
+    old = source("Uploads are now 250 MB.", 2, heading="4.1.0 (June)")
+    assert texts("What changed in version 4.1.0 of it?", new, old) == ["Uploads are now 250 MB."]
+    found = gather("What changed in version 4.1.0 of it?", [new, old])
+    assert found.sources == (new, old)

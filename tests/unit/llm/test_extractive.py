@@ -159,3 +159,27 @@ async def test_rows_of_one_table_are_quoted_under_its_years_once():
     assert completion.text == (
         "In millions 2022 2021 [1] Revenues: [1] Global Services 17 16 [1] Home Services 27 20 [1]"
     )
+
+
+async def test_what_differs_by_a_small_word_or_a_figure_is_no_repetition():
+    during = "During the probation period of six months either side may give two weeks of notice."
+    after = "After probation the notice period is one month."
+    question = "What is the notice period in probation?"
+    text, _ = await ask(Extractive(), request(question, source(f"{during} {after}")))
+    assert text == f"{during} [1] {after} [1]"
+    every = "Every employee of the company who works full time at the plant in Leeds has"
+    old, new = (f"{every} {days} days of paid leave in each calendar year." for days in (25, 28))
+    question = "How many days of paid leave are there?"
+    text, _ = await ask(Extractive(), request(question, source(old, 1), source(new, 2)))
+    assert old in text
+    assert new in text
+
+
+async def test_of_another_document_only_what_says_as_much_is_added():
+    first = source("Smoking is not allowed in any of the rooms.", 1, title="Lease")
+    others = "Groups allow several activities to be started together."
+    question = "Is smoking allowed?"
+    text, _ = await ask(Extractive(), request(question, first, source(others, 2, title="Manual")))
+    assert text == "Smoking is not allowed in any of the rooms. [1]"
+    text, _ = await ask(Extractive(), request(question, first, source(others, 2, title="Lease")))
+    assert others in text

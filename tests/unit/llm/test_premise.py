@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.llm.evidence import gather
-from app.llm.premise import capitals_in, names_in, put_together_in
+from app.llm.premise import capitals_in, names_in, numbered_in, put_together_in
 from tests.unit.llm.asking import source
 
 
@@ -51,11 +51,13 @@ def test_any_question_has_names_or_none(question: str) -> None:
         ("What is the price of the R 200?", ()),
         ("Does ISO 9001 apply to the pump?", ("ISO 9001",)),
         ("What did the pump cost in FY2021 and Q3?", ()),
+        ("What is CVE-2026-99999 of the pump about?", ("CVE-2026-99999",)),
+        ("What is CVE-2026-11873 of the pump about?", ()),
     ],
 )
 def test_a_code_that_no_source_has_is_absent(question: str, absent: tuple[str, ...]) -> None:
-    pumps = source("Model: R-100 | Price: $ 1,450\nModel: R-200 | Price: $ 2,990", title="pump")
-    assert gather(question, [pumps]).absent == absent
+    rows = "Model: R-100 | Price: $ 1,450\nModel: R-200 | Price: $ 2,990\nFixed: CVE-2026-11873."
+    assert gather(question, [source(rows, title="pump")]).absent == absent
 
 
 CITY = source(
@@ -127,3 +129,23 @@ def test_capitals_name_something_where_not_every_noun_has_one(
 def test_any_question_and_any_source(question: str, text: str) -> None:
     list(capitals_in(question))
     assert all(len(name) > 1 for name in put_together_in(question, [source(text)]))
+
+
+@pytest.mark.parametrize(
+    ("question", "absent"),
+    [
+        ("What is the price of the Falco 7?", [("Falco", "7")]),
+        ("What is the price of the Falco 2?", []),
+        ("How heavy are the Falco 4 and the Falco 1?", []),
+        ("What does the Merlin 7 cost?", []),
+        ("What does Section 9 say of it?", []),
+        ("Was it sold before May 7?", []),
+        ("Falco 7: what does it cost?", []),
+        ("What did the Falco 2026 cost?", []),
+    ],
+)
+def test_a_number_that_a_name_has_nowhere_is_absent(
+    question: str, absent: list[tuple[str, str]]
+) -> None:
+    text = "See Section 3. Falco 1 1 1.8 24\nThe Falco 2 and 4 came on May 3, the Merlin Pro later."
+    assert list(numbered_in(question, [source(text)])) == absent

@@ -82,3 +82,29 @@ def test_what_speaks_of_the_sentence_before_leans_on_it(text: str, leans: bool) 
 def test_figures_do_not_make_a_sentence_debris() -> None:
     assert sentences("It defaults to 1 000 000.") == ["It defaults to 1 000 000."]
     assert sentences("12 14 16 18 20 22 24 26 28.") == []
+
+
+def test_a_heading_by_its_number_or_of_the_title_is_not_quoted() -> None:
+    title, said = "Leaflet of the tablets A", "Common are drowsiness, a dry mouth, nausea and rash."
+    text = f"{title}\n4. Possible side effects\n{said}"
+    assert sentences(text, title=title) == [said]
+
+
+def test_an_item_of_a_list_by_its_number_is_no_heading() -> None:
+    steps = ["1. Open the valve of the pump", "2. Close the door behind it"]
+    assert sentences("\n".join(steps)) == steps
+
+
+def test_a_field_may_be_short() -> None:
+    assert sentences("Witness: Peter Okafor. Signed in Bristol.") == ["Witness: Peter Okafor."]
+
+
+def test_a_row_of_figures_stands_under_the_names_of_its_columns() -> None:
+    text = (
+        "Machines\nModel Groups Power (kW) Price (EUR)\nFalco 1 1 1.8 1,490\nFalco 2 2 3.6 3,250\n"
+        "Orders of ten machines are cheaper than these prices."
+    )
+    rows = [one.lines for one in read(source(text), english=True).sentences]
+    columns = "Model Groups Power (kW) Price (EUR)"
+    assert rows[:2] == [(columns, "Falco 1 1 1.8 1,490"), (columns, "Falco 2 2 3.6 3,250")]
+    assert rows[2] == ("Orders of ten machines are cheaper than these prices.",)

@@ -46,6 +46,14 @@ def test_one_sentence(text):
         ("これは文です。次の文。", ["これは文です。", "次の文。"]),
         ("Title line\n\nBody text.", ["Title line", "Body text."]),
         ("Do this:\n• first item\n• second item", ["Do this:", "• first item", "• second item"]),
+        (
+            "Overtime on weekdays is paid at\n1.5 times the rate.\n2.5 Sundays\nAll is double.",
+            [
+                "Overtime on weekdays is paid at 1.5 times the rate.",
+                "2.5 Sundays",
+                "All is double.",
+            ],
+        ),
         ("1. Open the lid.\n2. Close it.", ["1. Open the lid.", "2. Close it."]),
         (
             "The unit is ready\n3.2.1 Setup\nPress start.",

@@ -107,6 +107,7 @@ def test_words_are_counted_where_there_are_no_spaces():
         ("Was ist die Haftung?", "Haftungsh\u00f6chstgrenze"),
         ("Was ist die H\u00f6chstgrenze?", "Haftungsh\u00f6chstgrenze"),
         ("Какие документы?", "документов"),
+        ("Ist ein Hund da?", "Da sind Hunde"),
     ],
 )
 def test_the_parts_of_a_question_are_found_inflected_and_in_compounds(question, text):
