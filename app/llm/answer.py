@@ -29,8 +29,11 @@ _BOM, _HTML, _JSON = b"\xef\xbb\xbf", (b"<",), (b"{", b"[")
 _THINK, _THOUGHT = "<think>", "</think>"
 #: Why an answer ended that is whole, as servers say it; whatever is not known may be half of one.
 _WHOLE = frozenset(
-    "stop end_turn stop_sequence eos eos_token eosfound complete completed done finished".split()
-)
+    {
+        "stop", "end_turn", "stop_sequence", "eos", "eos_token", "eosfound",
+        "complete", "completed", "done", "finished",
+    }
+)  # fmt: skip
 #: The server gave it up: vLLM, DeepSeek.
 _BROKEN = frozenset({"error", "abort", "aborted", "cancelled", "insufficient_system_resource"})
 
