@@ -26,7 +26,7 @@ from app.llm.completion import (
 from app.llm.evidence import Evidence, Scored, gather
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
-from app.llm.words import count_words, figures, words
+from app.llm.words import count_words, figures, seems_english, words
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
@@ -35,7 +35,8 @@ MOST_SENTENCES = 3
 SECOND_SHARE = 0.45
 #: … and a third, only after two short ones (words in all), this share.
 THIRD_SHARE, SHORT_WORDS = 0.6, 40
-#: What a sentence of another document must hold of the question, beside the best one.
+#: What a sentence of another document must hold of an English question, beside the best one:
+#: beyond English, answers were lost by it.
 ELSEWHERE_SHARE = 0.75
 #: What cosine similarity to the question adds to a sentence's score, when embedding is on, and how
 #: many of the best sentences are embedded.
@@ -84,7 +85,7 @@ class Extractive:
             return
         if self._embed is not None:
             evidence = await self._reranked(request.question, evidence, self._embed)
-        text = quote(evidence.ranked)
+        text = quote(evidence.ranked, english=seems_english(request.question))
         first_ms = (perf_counter() - started) * 1000
         yield Delta(text)
         yield Completion(text, self.name, self.name, first_token_ms=first_ms)
@@ -101,9 +102,9 @@ class Extractive:
         return replace(evidence, ranked=tuple(sorted(ranked, key=lambda s: -s.score)))
 
 
-def quote(ranked: Sequence[Scored]) -> str:
+def quote(ranked: Sequence[Scored], *, english: bool) -> str:
     """The answer: the best sentences, each followed by ``[n]``; neighbours in reading order."""
-    chosen = _choose(ranked)
+    chosen = _choose(ranked, ELSEWHERE_SHARE if english else 0.0)
     if len(chosen) > 1 and _follows(chosen[0], chosen[1]):
         chosen[0], chosen[1] = chosen[1], chosen[0]
     lines = (
@@ -114,13 +115,15 @@ def quote(ranked: Sequence[Scored]) -> str:
     return " ".join(f"{line} [{marker}]" for line, marker in dict.fromkeys(lines))
 
 
-def _choose(ranked: Sequence[Scored]) -> list[Scored]:
+def _choose(ranked: Sequence[Scored], elsewhere_share: float) -> list[Scored]:
     chosen: list[Scored] = []
     length = 0
     for scored in ranked:
         if len(chosen) == MOST_SENTENCES or (chosen and not _worth_adding(scored, chosen, length)):
             break
         if any(_repeats(scored, other) for other in chosen) or _strays(scored, chosen):
+            continue
+        if chosen and _is_beside(scored, chosen[0], elsewhere_share):
             continue
         chosen.append(scored)
         length += count_words(scored.sentence.text)
@@ -132,16 +135,15 @@ def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool
         return False
     if scored.sentence.is_row and scored.coverage < chosen[0].coverage:
         return False  # another row of the table, about something else than what was asked for
-    if _is_elsewhere(scored, chosen[0]) and scored.coverage < ELSEWHERE_SHARE * chosen[0].coverage:
-        return False
     if len(chosen) == 1:
         return scored.score >= SECOND_SHARE * chosen[0].score
     return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
 
 
-def _is_elsewhere(scored: Scored, other: Scored) -> bool:
-    """Whether it is of another document."""
-    return scored.sentence.source.title != other.sentence.source.title
+def _is_beside(scored: Scored, best: Scored, share: float) -> bool:
+    """Whether it is of another document and holds less than ``share`` of what the best one does."""
+    elsewhere = scored.sentence.source.title != best.sentence.source.title
+    return elsewhere and scored.coverage < share * best.coverage
 
 
 def _strays(scored: Scored, chosen: Sequence[Scored]) -> bool:
