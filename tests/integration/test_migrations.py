@@ -163,11 +163,8 @@ def test_chunks_are_told_their_language_and_nothing_is_embedded_again(
     assert counted["wrong"] == 0
 
 
-def test_words_are_cut_anew_beside_too(fresh_database: FreshDatabase) -> None:
-    """What stands beside while an embedding model is changed has to have the same words."""
-    url = fresh_database.database_url
-    up(fresh_database, "base")
-    up(fresh_database, "0013")
+def add_chunk(url: str, text: str) -> None:
+    """A tenant, its document, and the one chunk of it."""
     owner_rows(url, "INSERT INTO tenants (id, name, chunk_count) VALUES ('ten_1', 'one', 1)")
     owner_rows(
         url,
@@ -180,8 +177,16 @@ def test_words_are_cut_anew_beside_too(fresh_database: FreshDatabase) -> None:
         " valid_from, live, digest, title, heading, text, boxes, embedding) VALUES"
         " ('chk_1', 'ten_1', 'doc_1', 1, 0, 9, 1, true, 'digest', '', '', %s, '',"
         " array_fill(0.5, '{384}')::vector::halfvec)",
-        "\u201cRegulus\u201d",
+        text,
     )
+
+
+def test_words_are_cut_anew_beside_too(fresh_database: FreshDatabase) -> None:
+    """What stands beside while an embedding model is changed has to have the same words."""
+    url = fresh_database.database_url
+    up(fresh_database, "base")
+    up(fresh_database, "0013")
+    add_chunk(url, "\u201cRegulus\u201d")
     owner_rows(url, "CREATE SCHEMA beside")
     owner_rows(url, "CREATE TABLE beside.chunks (LIKE public.chunks INCLUDING ALL)")
     owner_rows(
@@ -227,19 +232,7 @@ def test_a_graph_with_rows_keeps_its_density_until_it_is_built_anew(
     up(fresh_database, "-1")
     assert graph(fresh_database) == (denser, (32, 128))
     url = fresh_database.database_url
-    owner_rows(url, "INSERT INTO tenants (id, name) VALUES ('ten_1', 'one')")
-    owner_rows(
-        url,
-        "INSERT INTO documents (id, tenant_id, title, filename, media_type, current_version)"
-        " VALUES ('doc_1', 'ten_1', '', '', '', 1)",
-    )
-    owner_rows(
-        url,
-        "INSERT INTO chunks (id, tenant_id, document_id, page, start_offset, end_offset,"
-        " valid_from, live, digest, title, heading, text, boxes, embedding) VALUES"
-        " ('chk_1', 'ten_1', 'doc_1', 1, 0, 9, 1, true, 'digest', '', '', 'Regulus', '',"
-        " array_fill(0.5, '{384}')::vector::halfvec)",
-    )
+    add_chunk(url, "Regulus")
     up(fresh_database)
     assert graph(fresh_database) == (lighter, (32, 128))
     owner_rows(url, "REINDEX INDEX chunks_embedding")
