@@ -25,6 +25,7 @@ def cached() -> Iterator[Pair]:
     with started_pair(
         WORKERS=WORKERS,
         ANSWER_CACHE_TTL_S=600,
+        TENANT_QUESTIONS_AT_ONCE=2 * CROWD,  # chance may send a crowd to few of the workers
         DATABASE_TIMEOUT_S=30,  # a crowd on a loaded machine waits; it is not refused
         FIRST_TOKEN_TIMEOUT_S=30,
         ATTEMPT_TIMEOUT_S=60,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.infra.embedded.servers import start
+from app.llm.circuits import REFRESH_S
 from tests.faults.pair import FAULTY, HEALTHY, Asked, Pair, started_pair
 from tests.faults.running import frozen, kill, until
 
@@ -45,19 +46,26 @@ def ask_many(fleet: Pair, count: int) -> list[Asked]:
     return [fleet.ask() for _ in range(count)]
 
 
+def ask_until_all_know(fleet: Pair) -> None:
+    """Until no worker has asked the dead provider for longer than news of it takes to spread."""
+    quiet_since, seen = time.monotonic(), -1
+    while time.monotonic() - quiet_since < 2 * REFRESH_S:
+        fleet.ask()
+        if len(fleet.faulty.calls) != seen:
+            quiet_since, seen = time.monotonic(), len(fleet.faulty.calls)
+
+
 @pytest.mark.parametrize("state", REDIS)
 def test_a_dead_provider_costs_each_worker_one_attempt_at_most(fleet: Pair, state: str) -> None:
     fleet.recover()
     with redis_is(state, fleet):
         fleet.faulty.behave("status:503:600")
         fleet.faulty.forget()
-        asked = ask_many(fleet, 40)
+        asked = ask_many(fleet, 60)
         paid = len(fleet.faulty.calls)
-        asked += ask_many(fleet, 20)
         print(f"Redis {state}: {paid} attempts, slowest {max(one.ms for one in asked):.0f} ms")
         assert {one.by for one in asked} == {HEALTHY}
-        assert 1 <= paid <= WORKERS
-        assert len(fleet.faulty.calls) == paid
+        assert 1 <= paid <= WORKERS  # chance decides when each has its turn
 
 
 @pytest.mark.parametrize("state", REDIS)
@@ -65,7 +73,7 @@ def test_one_probe_at_a_time_finds_it_back(fleet: Pair, state: str) -> None:
     fleet.recover()
     with redis_is(state, fleet):
         fleet.faulty.behave("status:500")
-        ask_many(fleet, 20)
+        ask_until_all_know(fleet)  # who does not yet would ask it, and that is no probe
         fleet.faulty.behave("slow_first_token:0.5")  # a probe that others could join
         fleet.faulty.forget()
         began = time.monotonic()
