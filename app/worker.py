@@ -10,12 +10,11 @@ import structlog
 from app.errors import AppError
 from app.infra.collector import settle
 from app.infra.logging import configure_logging
+from app.infra.postgres import PROGRAM_S
 from app.settings import Settings, load_settings
 from app.wiring import open_house
 
 log = structlog.get_logger(__name__)
-#: A version with thousands of chunks is indexed in one statement after another, each within this.
-STATEMENT_TIMEOUT_S = 600
 
 
 async def run_worker(settings: Settings) -> None:
@@ -23,7 +22,7 @@ async def run_worker(settings: Settings) -> None:
     async with open_house(
         settings,
         embedding_threads=settings.embedding_threads or os.cpu_count() or 1,
-        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        statement_timeout_s=PROGRAM_S,
         metrics_port=settings.worker_metrics_port,
     ) as house:
         house.metrics.running("worker")

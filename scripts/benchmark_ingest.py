@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from app.auth.keys import tenant_named  # noqa: E402 - needs the line above
-from app.infra.postgres import migrate  # noqa: E402
+from app.infra.migrations import migrate  # noqa: E402
 from app.infra.servers import owner_url, servers  # noqa: E402
 from app.ingestion.chunk import chunk_pages  # noqa: E402
 from app.ingestion.folder import Progress, find_files, take_in, watch  # noqa: E402

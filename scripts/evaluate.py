@@ -25,7 +25,8 @@ sys.path.insert(0, str(ROOT))
 from app.auth.keys import tenant_named  # noqa: E402 - needs the line above
 from app.errors import AppError  # noqa: E402
 from app.infra.logging import configure_logging  # noqa: E402
-from app.infra.postgres import migrate, tenant_transaction  # noqa: E402
+from app.infra.migrations import migrate  # noqa: E402
+from app.infra.postgres import PROGRAM_S, tenant_transaction  # noqa: E402
 from app.infra.servers import owner_url, servers  # noqa: E402
 from app.llm.completion import Provider  # noqa: E402
 from app.llm.providers import build_router  # noqa: E402
@@ -42,8 +43,6 @@ from scripts.evaluation.judges import has_model, verdicts  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
 from scripts.evaluation.remembered import RememberedEmbedder  # noqa: E402
 from scripts.evaluation.report import Result, tables  # noqa: E402
-
-STATEMENT_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ async def evaluate(
     async with open_house(
         settings,
         embedder=embedder,
-        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        statement_timeout_s=PROGRAM_S,
     ) as house:
         for folder in options.data:
             dataset = load(folder, limit=options.limit, together=options.together)

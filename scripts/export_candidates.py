@@ -21,13 +21,12 @@ import psycopg
 
 from app.errors import AppError, NotFound
 from app.infra.masking import mask
-from app.infra.postgres import open_pool, tenant_transaction
+from app.infra.postgres import PROGRAM_S, open_pool, tenant_transaction
 from app.infra.reach import EVERYTHING, reaching
 from app.infra.servers import owner_url, servers, urls_of
 from app.settings import Settings, load_settings
 from scripts.evaluation.dataset import page_place
 
-STATEMENT_TIMEOUT_S = 600
 #: One reader who says that an answer is wrong outweighs those who do not.
 _JUDGED = """
     SELECT a.id, a.record ->> 'status' AS status, a.record -> 'cited' AS cited,
@@ -53,7 +52,7 @@ async def candidates(settings: Settings, tenant_id: str) -> list[dict[str, Any]]
         urls_of(settings).database_url,
         size=1,
         timeout_s=30,
-        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        statement_timeout_s=PROGRAM_S,
     ) as pool:
         with reaching(EVERYTHING):
             async with tenant_transaction(pool, tenant_id) as connection:

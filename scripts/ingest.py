@@ -19,13 +19,12 @@ from rich.table import Table
 from app.auth.keys import tenant_named
 from app.errors import AppError
 from app.infra.logging import configure_logging
+from app.infra.postgres import PROGRAM_S
 from app.infra.servers import owner_url, servers
 from app.ingestion.folder import Progress as Watched
 from app.ingestion.folder import Received, find_files, take_in, watch
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
-
-STATEMENT_TIMEOUT_S = 600
 
 
 async def ingest(settings: Settings, folder: Path, tenant: str, console: Console) -> int:
@@ -35,7 +34,7 @@ async def ingest(settings: Settings, folder: Path, tenant: str, console: Console
     async with open_house(
         settings,
         embedding_threads=settings.embedding_threads or os.cpu_count() or 1,
-        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        statement_timeout_s=PROGRAM_S,
     ) as house:
         received: list[Received] = []
         async for batch in take_in(house.pool, house.intake, tenant_id, files):

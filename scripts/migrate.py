@@ -3,7 +3,7 @@
 import sys
 
 from app.errors import AppError
-from app.infra.postgres import migrate
+from app.infra.migrations import migrate
 from app.infra.servers import owner_url, servers
 from app.settings import load_settings
 

@@ -8,7 +8,7 @@ import psycopg
 
 from app.auth.keys import ensure_dev_key, secret_of
 from app.errors import AppError
-from app.infra.postgres import migrate
+from app.infra.migrations import migrate
 from app.infra.servers import owner_url, servers
 from app.settings import Settings, load_settings
 

@@ -31,7 +31,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from app.auth.keys import tenant_named
 from app.errors import AppError, ConfigurationError, Unavailable
 from app.infra.logging import configure_logging
-from app.infra.postgres import migrate, open_pool
+from app.infra.migrations import migrate
+from app.infra.postgres import PROGRAM_S, open_pool
 from app.infra.servers import owner_url, servers, urls_of
 from app.retrieval.embedding import Embedder
 from app.retrieval.models import build_embedder, next_settings
@@ -53,7 +54,6 @@ from scripts.reindexing.tables import (
     standing,
 )
 
-STATEMENT_TIMEOUT_S = 600
 BUSY = "The chunks are in use without end (a long publication?); nothing was changed, try again."
 
 
@@ -209,7 +209,7 @@ async def compare_golden(
 ) -> dict[str, dict[str, Any]]:
     """Both models on questions with known answers, in ``settings``' throw-away house."""
     results = {}
-    async with open_house(settings, statement_timeout_s=STATEMENT_TIMEOUT_S) as house:
+    async with open_house(settings, statement_timeout_s=PROGRAM_S) as house:
         dataset = load(folder, limit=limit)
         filled = []
         for corpus in dataset.corpora:

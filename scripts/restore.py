@@ -20,7 +20,8 @@ from alembic.util import CommandError
 from app.errors import AppError
 from app.infra.blob_stores.blob import checksum_of
 from app.infra.blobs import open_blobs
-from app.infra.postgres import MIGRATIONS, migrate, open_pool, translated
+from app.infra.migrations import MIGRATIONS, migrate
+from app.infra.postgres import open_pool, translated
 from app.infra.servers import owner_url, servers, urls_of
 from app.settings import Settings, load_settings
 from scripts.archives.archive import Archive, ArchiveRefused, Facts, open_archive

@@ -15,14 +15,12 @@ from app.chat.memory import Memory
 from app.documents.corpus import check_corpus
 from app.errors import AppError
 from app.infra.blobs import open_blobs
-from app.infra.postgres import open_pool
+from app.infra.postgres import PROGRAM_S, open_pool
 from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, servers, urls_of
 from app.retrieval.cited import QuotedPlaces
 from app.settings import Settings, load_settings
 
-#: The checks read every chunk of a tenant.
-STATEMENT_TIMEOUT_S = 600
 #: Nobody waits for an answer here.
 REDIS_TIMEOUT_S = 5
 
@@ -40,9 +38,7 @@ async def verify(settings: Settings, name: str | None) -> int:
     checked = tenants(settings, name)
     urls = urls_of(settings)
     async with (
-        open_pool(
-            urls.database_url, size=1, timeout_s=30, statement_timeout_s=STATEMENT_TIMEOUT_S
-        ) as pool,
+        open_pool(urls.database_url, size=1, timeout_s=30, statement_timeout_s=PROGRAM_S) as pool,
         open_blobs(settings, pool) as blobs,
         open_redis(urls.redis_url, timeout_s=REDIS_TIMEOUT_S) as redis,
     ):

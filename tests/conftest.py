@@ -26,7 +26,7 @@ from hypothesis import settings as hypothesis_settings
 
 from app.infra.collector import settle
 from app.infra.embedded.servers import ServerUrls, embedded_servers, stop, urls_for
-from app.infra.postgres import migrate
+from app.infra.migrations import migrate
 from app.settings import Settings
 from tests import forks
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.infra.blobs import BlobStore
-from app.infra.postgres import Connection, Pool, tenant_transaction
+from app.infra.postgres import LONG_S, Connection, Pool, tenant_transaction
 from app.infra.reach import EVERYTHING, reaching
 
 #: Ids shown of each kind of finding.
@@ -115,7 +115,7 @@ async def _check(
     pool: Pool, blobs: BlobStore, tenant_id: str, *, quoted: Cites, memory: Cites
 ) -> list[Finding]:
     findings = []
-    async with tenant_transaction(pool, tenant_id) as connection:
+    async with tenant_transaction(pool, tenant_id, allow_s=LONG_S) as connection:
         for name, statement in CHECKS.items():
             cursor = await connection.execute(statement)
             findings.append(_finding(name, [str(row["id"]) for row in await cursor.fetchall()]))
@@ -232,7 +232,7 @@ async def corpus_stats(pool: Pool, tenant_id: str) -> dict[str, Any]:
     The sizes of the index are those of the whole database, of which a tenant's rows are a part.
     ``vectors`` counts chunks that are searched, ``chunks`` those of all versions.
     """
-    async with tenant_transaction(pool, tenant_id) as connection:
+    async with tenant_transaction(pool, tenant_id, allow_s=LONG_S) as connection:
         cursor = await connection.execute(_STATS.format(documents="documents"))
         found: dict[str, Any] = {"totals": await cursor.fetchone()}
         for name, documents in _BY.items():

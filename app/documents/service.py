@@ -16,7 +16,7 @@ from app.documents.store import Edit, Listing
 from app.documents.version_store import activate_version, list_versions, record_activation
 from app.errors import NotFound, PlaceGone
 from app.infra.blobs import BlobStore
-from app.infra.postgres import Connection, Pool, tenant_transaction
+from app.infra.postgres import LONG_S, Connection, Pool, tenant_transaction
 from app.retrieval.chunk_table import NO_VERSION, show_version
 from app.retrieval.cited import QuotedPlaces
 
@@ -124,7 +124,7 @@ class Archive:
 
     async def delete(self, tenant_id: str, document_id: str, *, by: Origin = OPERATOR) -> Removed:
         """Delete softly: when this returns, nothing is answered from the document any more."""
-        async with tenant_transaction(self._pool, tenant_id) as connection:
+        async with tenant_transaction(self._pool, tenant_id, allow_s=LONG_S) as connection:
             await _locked(connection, tenant_id, document_id)
             cancelled = await cancel_jobs(connection, document_id)
             for job in cancelled:
@@ -145,7 +145,7 @@ class Archive:
         Raises:
             SourceTaken: its place was taken by another document meanwhile.
         """
-        async with tenant_transaction(self._pool, tenant_id) as connection:
+        async with tenant_transaction(self._pool, tenant_id, allow_s=LONG_S) as connection:
             document = await store.lock_document(connection, tenant_id, _id(document_id))
             if document is None:
                 raise DocumentNotFound
@@ -182,7 +182,7 @@ class Archive:
         Raises:
             VersionNotFound: there is none, or it never was ready.
         """
-        async with tenant_transaction(self._pool, tenant_id) as connection:
+        async with tenant_transaction(self._pool, tenant_id, allow_s=LONG_S) as connection:
             document = await _locked(connection, tenant_id, document_id)
             if document.status == "ready" and document.version == version:
                 return document

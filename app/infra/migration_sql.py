@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from app.infra.postgres import MIGRATIONS
+from app.infra.migrations import MIGRATIONS
 
 
 def run_sql(text: str) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL: the pool every query goes through, tenant transactions, and the migrations.
+"""PostgreSQL: the pool every query goes through, and tenant transactions.
 
 One driver, psycopg 3, serves the request path, Alembic and the job queue. Connections act as
 ``docent_app``, which owns nothing, so that row-level security holds whoever the URL logs in as.
@@ -7,7 +7,6 @@ One driver, psycopg 3, serves the request path, Alembic and the job queue. Conne
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -24,6 +23,11 @@ from app.infra.reach import current_reach
 Connection = psycopg.AsyncConnection[DictRow]
 #: Seconds the client waits beyond the statement timeout, for a server that cannot even time out.
 GRACE_S = 1.0
+#: What grows with a document or with the corpus is allowed: its rows enter the vector index again,
+#: one to three milliseconds each, or all of them are read.
+LONG_S = 120.0
+#: The same for a program that nobody waits for at the other end of a request.
+PROGRAM_S = 600.0
 #: Seconds in which a connection is made, and as many again to set it up.
 CONNECT_S = 5
 
@@ -34,14 +38,22 @@ class Pool(AsyncConnectionPool[Connection]):
     deadline_s: float = 60.0
 
     @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - psycopg's
+    async def connection(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - psycopg's
+        *,
+        deadline_s: float | None = None,
+    ) -> AsyncIterator[Connection]:
         """A connection, hung up when its user has it for longer than ``deadline_s``.
 
         psycopg's own commits at the end; ours are in autocommit and have nothing to (14 of 25 us).
         """
         connection = await self.getconn(timeout)
         try:
-            with deadline(connection, self.deadline_s):
+            if deadline_s:  # a server that is frozen is noticed as soon as by everybody else
+                with deadline(connection, self.deadline_s):
+                    await connection.execute("SELECT 1")
+            with deadline(connection, deadline_s or self.deadline_s):
                 yield connection
         finally:
             await self.putconn(connection)
@@ -82,9 +94,6 @@ class Pool(AsyncConnectionPool[Connection]):
         return connection
 
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
-#: Serialises processes that migrate at the same moment; any number that is ours alone.
-_MIGRATION_LOCK = 0x646F63656E74
 _SETUP = sql.SQL(
     "SET ROLE docent_app; SET search_path = public, jobs; SET jit = off;"
     "SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = strict_order;"
@@ -204,15 +213,28 @@ async def _fetch(pool: Pool, query: str, values: Mapping[str, Any]) -> list[Dict
 
 
 @asynccontextmanager
-async def tenant_transaction(pool: Pool, tenant_id: str) -> AsyncIterator[Connection]:
+async def tenant_transaction(
+    pool: Pool, tenant_id: str, *, allow_s: float = 0.0
+) -> AsyncIterator[Connection]:
     """A transaction that sees and writes the rows of one tenant only, as far as the task reaches.
+
+    What grows with a document or with the corpus may take longer than a question: ``allow_s`` as a
+    whole, if the pool does not allow as much to all.
 
     Raises:
         DatabaseUnavailable: when the database goes away; nothing has been written then.
     """
+    longer = allow_s > pool.deadline_s
     with translated():
-        async with pool.connection() as connection, connection.transaction():
+        async with (
+            pool.connection(deadline_s=allow_s + GRACE_S if longer else None) as connection,
+            connection.transaction(),
+        ):
             await enter_tenant(connection, tenant_id)
+            if longer:
+                await connection.execute(
+                    "SELECT set_config('statement_timeout', %s, true)", (f"{allow_s:g}s",)
+                )
             yield connection
 
 
@@ -250,50 +272,3 @@ async def copy_rows(
     await connection.execute(
         sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(into, names, names, staged)
     )
-
-
-def migrate(
-    url: str, *, embedding_model: str, embedding_dimension: int, revision: str = "head"
-) -> None:
-    """Bring the schema to ``revision``; blocks, for start-up and tests only.
-
-    A new index is made for ``embedding_model`` and its dimension, and records them.
-
-    Raises:
-        DatabaseUnavailable: when the database cannot be reached.
-        ConfigurationError: when the schema is newer than this code, or the database refuses, as it
-            does without pgvector or to a user that may not make its extension.
-    """
-    # Imported here: Alembic and SQLAlchemy take a second, and only start-up needs them.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-    from sqlalchemy import create_engine, make_url
-    from sqlalchemy.exc import DBAPIError, OperationalError
-    from sqlalchemy.pool import NullPool
-
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
-            connection.commit()
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.attributes.update(
-                connection=connection,
-                embedding_model=embedding_model,
-                embedding_dimension=embedding_dimension,
-            )
-            down = revision == "base" or revision.startswith("-")
-            (command.downgrade if down else command.upgrade)(config, revision)
-            connection.commit()
-    except OperationalError as error:
-        raise DatabaseUnavailable("The database of DATABASE_URL cannot be reached.") from error
-    except CommandError as error:
-        raise ConfigurationError(
-            "The database's schema is not one this version knows; it was made by a newer Docent."
-        ) from error
-    except (psycopg.Error, DBAPIError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-        raise ConfigurationError(f"The database refused its migration: {said}.") from error

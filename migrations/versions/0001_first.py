@@ -4,7 +4,7 @@ from alembic import context, op
 from procrastinate.schema import SchemaManager
 
 from app.infra.migration_sql import run_file, run_sql
-from app.infra.postgres import MIGRATIONS
+from app.infra.migrations import MIGRATIONS
 
 revision = "0001"
 down_revision = None

@@ -1,7 +1,7 @@
 """A lighter graph of vectors and a wider beam: as much is found, a row takes half the work."""
 
 from app.infra.migration_sql import run_sql
-from app.infra.postgres import MIGRATIONS
+from app.infra.migrations import MIGRATIONS
 
 revision = "0015"
 down_revision = "0014"

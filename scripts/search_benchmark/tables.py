@@ -19,7 +19,8 @@ from llama_index.vector_stores.postgres import PGVectorStore
 from psycopg import sql
 
 from app.infra.embedded.servers import embedded_servers, urls_for
-from app.infra.postgres import Pool, migrate, open_pool, tenant_transaction
+from app.infra.migrations import migrate
+from app.infra.postgres import Pool, open_pool, tenant_transaction
 from app.retrieval.chunk_table import NewChunk, replace_chunks
 from app.retrieval.embedding import Vector
 from app.settings import load_settings

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from app.auth.keys import create_key, load_secret
-from app.infra.postgres import migrate
+from app.infra.migrations import migrate
 from app.settings import Settings
 from scripts.archives.archive import ArchiveRefused, open_archive
 from scripts.backup import back_up

@@ -72,6 +72,15 @@ async def in_a_statement(pool: Pool, door: Door) -> None:
     await refused(reading)
 
 
+async def before_what_may_take_long(pool: Pool, door: Door) -> None:
+    async def write() -> None:
+        async with tenant_transaction(pool, "ten_x", allow_s=600):
+            raise AssertionError("nothing answered")
+
+    door.hold()
+    await refused(write())
+
+
 async def between_statements(pool: Pool, door: Door) -> None:
     async def write() -> None:
         async with tenant_transaction(pool, "ten_x") as connection:
@@ -123,6 +132,7 @@ async def as_a_connection_comes_back_in_mid_transaction(pool: Pool, door: Door) 
 MOMENTS = (
     before_a_statement,
     in_a_statement,
+    before_what_may_take_long,
     between_statements,
     at_commit,
     at_rollback,

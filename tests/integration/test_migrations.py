@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from app.errors import ConfigurationError
-from app.infra.postgres import DatabaseUnavailable, migrate, open_pool
+from app.infra.migrations import migrate
+from app.infra.postgres import DatabaseUnavailable, open_pool
 from app.retrieval.following import FollowingEmbedder
 from app.retrieval.index_info import IndexMismatch
 from scripts.migrate import main as migrate_script
@@ -22,7 +23,7 @@ from tests.integration.workshop import owner_rows
 
 MIGRATE = """
 import sys
-from app.infra.postgres import migrate
+from app.infra.migrations import migrate
 migrate(sys.argv[1], embedding_model="all-MiniLM-L6-v2", embedding_dimension=384)
 """
 OURS = """

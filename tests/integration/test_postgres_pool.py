@@ -148,6 +148,20 @@ async def test_a_statement_that_takes_too_long_is_a_503_and_not_run_twice(
         assert await fetch_all(pool, "SELECT 1 AS one", {}) == [{"one": 1}]
 
 
+async def test_what_grows_with_the_corpus_may_take_longer(database: FreshDatabase) -> None:
+    async with open_pool(
+        database.database_url, size=1, timeout_s=5, statement_timeout_s=0.1
+    ) as pool:
+
+        async def work(allow_s: float) -> None:
+            async with tenant_transaction(pool, "ten_x", allow_s=allow_s) as connection:
+                await connection.execute("SELECT pg_sleep(0.3), pg_sleep(1)")
+
+        await work(9)
+        with pytest.raises(DatabaseUnavailable):  # on the same connection
+            await work(0)
+
+
 async def test_a_database_that_is_not_there_is_said_in_time() -> None:
     with pytest.raises(DatabaseUnavailable):
         async with open_pool("postgresql://nobody@127.0.0.1:1/x", size=1, timeout_s=0.3):

@@ -40,6 +40,29 @@ async def two_versions(shop: Workshop, tmp_path: Path) -> str:
     return received.document_id
 
 
+_SLOW = """
+    CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN new; END $$;
+    CREATE TRIGGER slow BEFORE UPDATE ON public.chunks FOR EACH ROW EXECUTE FUNCTION slow()"""
+
+
+async def test_a_large_document_has_the_time_that_its_rows_take(
+    database: FreshDatabase, tmp_path: Path
+) -> None:
+    """Whose chunks took longer than a question may was never gone back to, nor restored."""
+    async with open_workshop(database, "large") as shop:
+        document_id = await two_versions(shop, tmp_path)
+        shop.rows(_SLOW)
+        shop.pool.deadline_s = 0.3
+        back = await shop.archive.activate(shop.tenant_id, document_id, 1)
+        assert back.version == 1
+        removed = await shop.archive.delete(shop.tenant_id, document_id)
+        assert removed.chunks == len(BOOK)
+        restored = await shop.archive.restore(shop.tenant_id, document_id)
+        assert restored.status == "ready"
+        assert "nine" in await seen(shop)
+
+
 async def test_an_older_version_answers_again_and_so_does_the_newer(
     database: FreshDatabase, tmp_path: Path
 ) -> None:
