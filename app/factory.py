@@ -49,9 +49,9 @@ from app.limits.rate_routes import router as limits_router
 from app.limits.rates import RateLimiter
 from app.limits.routes import router as usage_router
 from app.settings import Settings
+from app.version import VERSION
 from app.wiring import House, open_house
 
-VERSION = "0.1.0"
 _DESCRIPTION = (
     "Answers questions over an organisation's own documents, every claim tied to the page it came "
     "from. Send your key as `X-API-Key` or `Authorization: Bearer`."

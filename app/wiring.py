@@ -210,7 +210,7 @@ async def open_house(
         blobs = await stack.enter_async_context(open_blobs(settings, pool))
         quoted = QuotedPlaces(shared)
         memory = await stack.enter_async_context(open_memory(shared, pool))
-        cache = assemble_cache(shared, embedder, settings, metrics)
+        cache = assemble_cache(shared, embedder, settings, metrics, makers=provider.makers())
         answers = await stack.enter_async_context(
             open_answer_log(shared, pool, kept_days=settings.query_log_days, metrics=metrics)
         )

@@ -76,8 +76,13 @@ class AnswerCache:
         ttl_s: int,
         neighbours: Neighbours | None = None,
         metrics: Metrics | None = None,
+        made_by: Sequence[str] = (),
     ) -> None:
-        """Keep answers for ``ttl_s``; 0 keeps none; by ``neighbours`` also for other words."""
+        """Keep answers for ``ttl_s``; 0 keeps none; by ``neighbours`` also for other words.
+
+        ``made_by`` says what made them: answers from before an upgrade, or a new model, are left.
+        """
+        self._made_by = _digest(list(made_by))
         self._neighbours = neighbours
         self._redis = redis
         self._ttl_s = ttl_s
@@ -95,6 +100,7 @@ class AnswerCache:
         if not self._ttl_s or question.history or question.as_of or question.keys:
             return None
         how = [
+            self._made_by,
             sorted(question.document_ids or ()),
             sorted(question.tags or ()),
             question.model,

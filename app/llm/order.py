@@ -53,6 +53,11 @@ class Order:
         wanted = self._wanted(model) if model else None
         return list(self._ordered(request, wanted))
 
+    def makers(self) -> tuple[str, ...]:
+        """Who may answer a caller without keys, the first choice first."""
+        models = [f"{h.model.provider}:{h.model.id}" for h in self.hops if h.model.available]
+        return (self._default_model or "", *models)
+
     def _ordered(self, request: CompletionRequest, wanted: Hop | None) -> Iterator[Hop]:
         # The caller asked for this one; if it takes a key that is not there, that is told.
         if wanted is not None:

@@ -87,6 +87,10 @@ class Router:
         await self._circuits.close()
         await asyncio.gather(*(p.close() for p in self._providers), return_exceptions=True)
 
+    def makers(self) -> tuple[str, ...]:
+        """Who may answer a caller without keys, as configured: what is cooling down too."""
+        return self._order.makers()
+
     def models(self) -> tuple[ModelInfo, ...]:
         """Every model of every provider, with what is known of its availability now."""
         return tuple(

@@ -73,6 +73,19 @@ async def desk(database: FreshDatabase) -> AsyncIterator[Desk]:
         yield Desk(AnswerCache(guarded, ttl_s=60, neighbours=neighbours), guarded)
 
 
+async def test_who_answers_now_is_not_told_what_another_answered(desk: Desk) -> None:
+    """A key is given after a first try without one, or the product is upgraded."""
+    assert (await desk.ask(FIRST)).cached is None
+
+    def by(*makers: str) -> Desk:
+        cache = AnswerCache(desk.redis, ttl_s=60, made_by=makers, neighbours=desk.cache._neighbours)
+        return Desk(cache, desk.redis, desk.caller)
+
+    assert (await by("groq:llama").ask(OTHER)).cached is None
+    assert (await by("groq:llama").ask(FIRST)).cached == "semantic"
+    assert (await by().ask(FIRST)).cached == "exact"
+
+
 async def test_a_neighbour_of_the_same_state_answers(desk: Desk) -> None:
     assert (await desk.ask(FIRST)).cached is None
     found = await desk.ask(OTHER)

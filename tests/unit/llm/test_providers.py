@@ -35,6 +35,15 @@ async def test_order_and_keys_decide():
     await router.close()
 
 
+async def test_whose_answers_are_worth_keeping_is_who_can_answer_at_all():
+    makers = build_router(settings()).makers()
+    assert makers == ("", "extractive:extractive")
+    with_key = build_router(settings(groq_api_key="k", default_llm_model="groq"))
+    assert with_key.makers()[0] == "groq"
+    assert [maker.partition(":")[0] for maker in with_key.makers()[1:]] == ["groq", "extractive"]
+    await with_key.close()
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
