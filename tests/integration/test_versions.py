@@ -63,6 +63,7 @@ async def test_a_large_document_has_the_time_that_its_rows_take(
         restored = await shop.archive.restore(shop.tenant_id, document_id)
         assert restored.status == "ready"
         assert "nine" in await seen(shop)
+        shop.rows("DROP FUNCTION public.slow CASCADE")
 
 
 async def waiting_for_a_lock(shop: Workshop) -> None:
