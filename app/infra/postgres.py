@@ -23,8 +23,8 @@ from app.infra.reach import current_reach
 Connection = psycopg.AsyncConnection[DictRow]
 #: Seconds the client waits beyond the statement timeout, for a server that cannot even time out.
 GRACE_S = 1.0
-#: What grows with a document or with the corpus is allowed: its rows enter the vector index again,
-#: one to three milliseconds each, or all of them are read.
+#: What grows with a document, the corpus or the query log is allowed: its rows enter the vector index
+#: again, one to three milliseconds each, or all of them are read.
 LONG_S = 120.0
 #: The same for a program that nobody waits for at the other end of a request.
 PROGRAM_S = 600.0
@@ -218,8 +218,8 @@ async def tenant_transaction(
 ) -> AsyncIterator[Connection]:
     """A transaction that sees and writes the rows of one tenant only, as far as the task reaches.
 
-    What grows with a document or with the corpus may take longer than a question: ``allow_s`` as a
-    whole, if the pool does not allow as much to all.
+    What grows with a document, the corpus or the query log may take longer than a question:
+    ``allow_s`` as a whole, if the pool does not allow as much to all.
 
     Raises:
         DatabaseUnavailable: when the database goes away; nothing has been written then.

@@ -54,21 +54,31 @@ _SWITCH = """
         WHERE tenant_id = %(tenant_id)s AND document_id = %(document_id)s
           AND valid_from = %(added)s
     ), counted AS (
-        -- Ordered, so that two publishers never wait for each other in a circle.
-        INSERT INTO lexemes (tenant_id, lexeme, chunk_count)
-        SELECT %(tenant_id)s, lexeme, sum(delta)
+        SELECT lexeme, sum(delta)::integer AS delta
         FROM changed, unnest(tsvector_to_array(tsv)) AS lexeme
-        GROUP BY lexeme HAVING sum(delta) <> 0 ORDER BY lexeme
+        GROUP BY lexeme HAVING sum(delta) <> 0
+    )
+    SELECT coalesce(sum(delta), 0)::bigint AS chunks,
+           count(*) FILTER (WHERE delta < 0) AS switched_off,
+           ARRAY(SELECT lexeme FROM counted ORDER BY lexeme) AS lexemes,
+           ARRAY(SELECT delta FROM counted ORDER BY lexeme) AS deltas
+    FROM changed"""
+# A chunk's lexemes are counted once each, so that their changes add up to that of the total.
+_COUNT = """
+    WITH changed AS (
+        SELECT * FROM unnest(%(lexemes)s::text[], %(deltas)s::integer[]) AS c (lexeme, delta)
+    ), counted AS (
+        INSERT INTO lexemes (tenant_id, lexeme, chunk_count)
+        SELECT %(tenant_id)s, lexeme, delta FROM changed
         ON CONFLICT (tenant_id, lexeme)
         DO UPDATE SET chunk_count = lexemes.chunk_count + excluded.chunk_count
     )
     UPDATE tenants SET corpus_revision = corpus_revision + 1,
         languages = ARRAY(SELECT unnest(languages) UNION SELECT unnest(%(languages)s::text[])
                           ORDER BY 1),
-        chunk_count = chunk_count + (SELECT coalesce(sum(delta), 0) FROM changed),
-        lexeme_total = lexeme_total + (SELECT coalesce(sum(delta * length(tsv)), 0) FROM changed)
-    WHERE id = %(tenant_id)s
-    RETURNING (SELECT count(*) FROM changed WHERE delta < 0) AS switched_off"""
+        chunk_count = chunk_count + %(chunks)s,
+        lexeme_total = lexeme_total + (SELECT coalesce(sum(delta), 0) FROM changed)
+    WHERE id = %(tenant_id)s"""
 #: A version that no chunk is in.
 NO_VERSION = 0
 
@@ -164,8 +174,6 @@ async def replace_chunks(
         for chunk, vector in chunks
     )
     await copy_rows(connection, "chunks", _COLUMNS, rows)
-    # The slow part is behind us; from here on other documents' publishers wait.
-    await lock_corpus(connection, tenant_id)
     await _switch(
         connection,
         document_id,
@@ -193,7 +201,6 @@ async def show_version(
     Returns:
         How many are not live any more.
     """
-    await lock_corpus(connection, tenant_id)
     return await _switch(
         connection,
         document_id,
@@ -208,7 +215,13 @@ async def show_version(
 
 
 async def _switch(connection: Connection, document_id: str, change: dict[str, Any]) -> int:
-    """Run ``_SWITCH``; how many chunks are not live any more."""
+    """Switch chunks and count them; how many are not live any more."""
     cursor = await connection.execute(_SWITCH, {"document_id": document_id, **change})
     row = await cursor.fetchone()
-    return 0 if row is None else int(row["switched_off"])
+    assert row is not None  # noqa: S101 - sums are one row
+    switched_off = int(row.pop("switched_off"))
+    # The slow part is behind us: rows that become live enter the vector index, one to three
+    # milliseconds each. From here on the tenant's other publishers wait, and its uploads.
+    await lock_corpus(connection, change["tenant_id"])
+    await connection.execute(_COUNT, {**change, **row})
+    return switched_off

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from app.auth.caller import Caller
@@ -104,3 +105,22 @@ async def test_nothing_was_asked(pool: Pool, database: FreshDatabase) -> None:
     figures = await figures_of(pool, newcomer(database).tenant_id, days=90)
     assert (figures.totals["questions"], figures.totals["total_ms_p50"]) == (0, None)
     assert (figures.days, figures.comments) == ([], [])
+
+
+_SLOW = """CREATE POLICY slow ON answers AS RESTRICTIVE TO docent_app
+    USING ((SELECT true FROM pg_sleep(0.2)) OR id = '')"""
+
+
+async def test_a_long_log_has_the_time_that_its_rows_take(
+    log: AnswerLog, pool: Pool, database: FreshDatabase
+) -> None:
+    """Half a million answers took longer than a question may, and then there were no figures."""
+    caller = newcomer(database)
+    log.note(record(caller))
+    await log.write()
+    with psycopg.connect(database.database_url) as owner:
+        owner.execute(_SLOW)
+    pool.deadline_s = 0.1
+    assert (await figures_of(pool, caller.tenant_id, days=1)).totals["questions"] == 1
+    with psycopg.connect(database.database_url) as owner:
+        owner.execute("DROP POLICY slow ON answers")

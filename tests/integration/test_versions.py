@@ -1,8 +1,10 @@
 """Going back, deleting, restoring, cancelling: one whole version is answered from, or none."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from app.documents.corpus import check_corpus, corpus_stats
@@ -61,6 +63,46 @@ async def test_a_large_document_has_the_time_that_its_rows_take(
         restored = await shop.archive.restore(shop.tenant_id, document_id)
         assert restored.status == "ready"
         assert "nine" in await seen(shop)
+        shop.rows("DROP FUNCTION public.slow CASCADE")
+
+
+async def waiting_for_a_lock(shop: Workshop) -> None:
+    """Return once one of the shop's connections waits for a row."""
+    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%chunks%%'"
+    while not shop.rows(query):
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("change", ["go back", "restore"])
+async def test_others_documents_come_and_go_while_a_large_one_is_switched(
+    database: FreshDatabase, tmp_path: Path, change: str
+) -> None:
+    """Uploads waited for the tenant's row as long as a thousand chunks took, and failed at 5 s."""
+    async with open_workshop(database, f"large, {change}") as shop, asyncio.timeout(30):
+        document_id = await two_versions(shop, tmp_path)
+        other = await shop.intake.add(shop.tenant_id, Upload("a.md", b"# Pumps\n\nThree of them."))
+        await shop.worker.run(until_empty=True)
+        if change == "restore":
+            await shop.archive.delete(shop.tenant_id, document_id)
+        with psycopg.connect(database.database_url) as holder:
+            # In the place of a thousand chunks on their way into the index.
+            holder.execute(
+                "SELECT FROM chunks WHERE document_id = %s AND NOT live FOR UPDATE", (document_id,)
+            )
+            switching = asyncio.create_task(
+                shop.archive.restore(shop.tenant_id, document_id)
+                if change == "restore"
+                else shop.archive.activate(shop.tenant_id, document_id, 1)
+            )
+            await waiting_for_a_lock(shop)
+            await shop.archive.delete(shop.tenant_id, other.document_id)
+            await shop.intake.add(shop.tenant_id, Upload("b.md", b"# Valves\n\nFour of them."))
+            await shop.worker.run(until_empty=True)
+            assert "Four" in await seen(shop)
+            assert not switching.done()
+        await switching
+        assert ("nine" if change == "go back" else "twenty") in await seen(shop)
+        await whole(shop)
 
 
 async def test_an_older_version_answers_again_and_so_does_the_newer(
