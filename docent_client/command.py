@@ -166,7 +166,8 @@ def _docs(client: ApiClient, asked: Arguments) -> int:
 
 def _list_keys(client: ApiClient, _: Arguments) -> int:
     for key in client.keys():  # noqa: SIM118 - a client is no dict
-        state = f"revoked {key.revoked_at}" if key.revoked_at else f"used {key.last_used_at}"
+        used = f"used {key.last_used_at}" if key.last_used_at else "never used"
+        state = f"revoked {key.revoked_at}" if key.revoked_at else used
         _say(f"{key.id}  {key.name}  {' '.join(key.scopes)}  {state}")
     return 0
 

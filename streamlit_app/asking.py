@@ -11,6 +11,8 @@ from docent_client.schemas import Delta, Part, Question
 
 #: For how long an answer is written on for a browser that has gone: connections break and return.
 ABSENCE_S = 10.0
+#: The code of the problem that an answer ends with when its reader wants no more of it.
+STOPPED = "stopped"
 
 
 class Asking:
@@ -50,8 +52,9 @@ class Asking:
             yield part
 
     def abandon(self) -> None:
-        """Hangs up at the next part, which stops the provider too."""
+        """Hangs up at the next part, which stops the provider too; who listens is told at once."""
         self._is_abandoned.set()
+        self._keep(ApiProblem("You stopped this answer", code=STOPPED))
 
     def leave(self) -> None:
         """The browser has gone; unless it comes back soon, the answer is abandoned."""

@@ -42,6 +42,8 @@ VISITOR_AVATAR = ":material/person:"
 DOCENT_AVATAR = ":material/menu_book:"
 #: How often growing text is drawn: a browser that draws every token falls behind.
 DRAW_EVERY_S = 0.08
+#: Turns that are drawn at least; all sixty of a conversation took five seconds for each question.
+TURNS_SHOWN = 10
 
 
 def show_conversation_page() -> None:
@@ -87,13 +89,22 @@ def show_welcome(library: Library, conversation: Conversation) -> None:
 
 
 def show_turns(conversation: Conversation, client: ApiClient) -> None:
-    """The whole conversation; the last turn offers another try if it failed."""
-    for index, turn in enumerate(conversation.turns):
+    """The conversation, or its end if it is long; the last turn offers another try if it failed."""
+    folded = 0 if conversation.is_unfolded else folded_turns(len(conversation.turns))
+    if folded and st.button(f"Show {folded} earlier questions", icon=":material/unfold_more:"):
+        conversation.is_unfolded = True
+        st.rerun()
+    for index, turn in enumerate(conversation.turns[folded:], folded):
         _show_question(turn.question)
         with st.chat_message("assistant", avatar=DOCENT_AVATAR):
             _show_outcome(turn, client, key=f"turn-{index}", disabled=conversation.is_waiting)
             if turn.problem and turn is conversation.turns[-1] and not conversation.is_waiting:
                 _show_retry(conversation, turn)
+
+
+def folded_turns(count: int) -> int:
+    """How many of so many turns are left out: tens, as the page moves whenever that changes."""
+    return max(0, count - TURNS_SHOWN) // TURNS_SHOWN * TURNS_SHOWN
 
 
 def accept_question(conversation: Conversation, knobs: Knobs, client: ApiClient) -> None:
@@ -126,8 +137,10 @@ def answer_pending(visit: Visit, client: ApiClient) -> None:
     if conversation.pending is None:
         return
     _show_question(conversation.pending.question.text)
-    with st.chat_message("assistant", avatar=DOCENT_AVATAR), st.spinner("Reading the documents …"):
-        turn = hear_out(conversation, conversation.pending, _drawing(st.empty()))
+    with st.chat_message("assistant", avatar=DOCENT_AVATAR):
+        st.button("Stop", icon=":material/stop_circle:", on_click=conversation.pending.abandon)
+        with st.spinner("Reading the documents …"):
+            turn = hear_out(conversation, conversation.pending, _drawing(st.empty()))
     if turn.problem:
         visit.library.distrust()
     else:
@@ -183,6 +196,8 @@ def _show_question(question: str) -> None:
 
 
 def _show_outcome(turn: Turn, client: ApiClient, *, key: str, disabled: bool) -> None:
+    if turn.begun:
+        st.markdown(prose.answer(turn.begun, ()))
     if turn.problem:
         show_problem(turn.problem)
     if turn.answer:

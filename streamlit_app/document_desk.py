@@ -49,7 +49,7 @@ def _show_version(version: Version, *, may_write: bool) -> bool:
     words, action = st.columns([3, 1], vertical_alignment="center")
     facts = [f"**Version {version.number}**", prose.plain(version.filename)]
     if version.page_count is not None:
-        facts.append(f"{version.page_count} pages")
+        facts.append(f"{version.page_count} page{'s' * (version.page_count != 1)}")
     facts.append(prose.plain(_unbroken(version.uploaded_at[:16])))
     words.markdown(" · ".join(facts))
     if version.error:
@@ -92,7 +92,7 @@ def _show_new_version(document: Document, visit: Visit, client: ApiClient) -> No
     def send(name: str, content: bytes) -> Upload:
         return client.replace(document.id, name, content)
 
-    if pressed and file is not None and process(file, send, client):
+    if pressed and file is not None and process([file], send, client):
         visit.batch += 1
         _done(visit, f"{prose.plain(document.title)} answers from its new version.")
 

@@ -24,6 +24,13 @@ from streamlit_app.sign_in import come_back
 
 HERE = Path(__file__).resolve().parent
 TITLE = "Docent"
+#: What is written from right to left begins at the right; each paragraph by its first
+#: letter. Items stay beside their bullets, which are at the left.
+_DIRECTIONS = """<style>
+[data-testid=stMarkdownContainer] :is(p, li, h1, h2, h3), [data-testid=stText] *, textarea
+{ unicode-bidi: plaintext; text-align: start; }
+[data-testid=stMarkdownContainer] li { text-align: left; }
+</style>"""
 #: A little more than ``session.UNSETTLED_FRESH_S``, so that every look finds the last one old.
 WATCH_EVERY_S = 4.0
 
@@ -36,6 +43,7 @@ def main() -> None:
         page_icon=str(HERE / "icon.svg"),
         initial_sidebar_state="auto" if config.api_key else "expanded",
     )
+    st.html(_DIRECTIONS)
     st.logo((HERE / "icon.svg").read_text(), size="large")
     try:
         client = connect(config)

@@ -18,6 +18,8 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 #: A colon with something behind it (https://, mailto:, :smile:, :material/x:), www., an @, arrows.
 _LIVE = re.compile(r":(?!\s)|www|@|[-<>~](?=[-=>])", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: Turn the direction of what follows, ours too: a file named so would reverse the rest of its line.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _INNER_SPACES = re.compile(r"(?<= ) +")
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|$)")
 
@@ -53,7 +55,7 @@ def answer(text: str, markers: Collection[int]) -> str:
     ``[n]`` is emphasised when ``n`` is one of ``markers``, that is, when a citation stands below.
     """
     blocks: list[tuple[str, str]] = []
-    for kind, line in _answer_lines(text, markers):
+    for kind, line in _answer_lines(_TURNING.sub("", text), markers):
         if kind == "break":
             blocks.append((kind, ""))
         elif blocks and blocks[-1][0] == kind == "text":
@@ -80,7 +82,7 @@ def _indented(line: str) -> str:
 
 
 def _plain_line(text: str) -> str:
-    text = _CONTROL.sub(" ", text.replace("\t", "    "))
+    text = _CONTROL.sub(" ", _TURNING.sub("", text.replace("\t", "    ")))
     text = _INNER_SPACES.sub(lambda match: _NO_BREAK_SPACE * len(match[0]), text)
     text = _LIVE.sub(lambda match: match[0] + WORD_JOINER, text)
     return _PUNCTUATION.sub(r"\\\g<0>", text)

@@ -9,6 +9,7 @@ import streamlit as st
 from docent_client.problems import INTERRUPTED, MALFORMED, TIMED_OUT, UNREACHABLE, ApiProblem
 from docent_client.schemas import Answer
 from streamlit_app import prose
+from streamlit_app.asking import STOPPED
 
 #: Names people know the providers by.
 PROVIDER_NAMES = {
@@ -30,6 +31,7 @@ _ABSTENTIONS = {
 _ADVICE: dict[int | str, str] = {
     UNREACHABLE: "Is it running? `make run` starts everything, `make serve` the API alone.",
     TIMED_OUT: "It may be busy; please ask again in a moment.",
+    STOPPED: "What is written of it was not checked against the documents.",
     INTERRUPTED: "Please ask again in a moment.",
     MALFORMED: "Please check that the demo and the API come from the same version.",
     HTTPStatus.UNAUTHORIZED: "Please enter a valid API key in the sidebar.",
@@ -81,7 +83,9 @@ def show_problem(problem: ApiProblem) -> None:
     if problem.trace_id:
         parts.append(f":small[Trace id: {prose.plain(problem.trace_id)}]")
     text = "\n\n".join(part for part in parts if part)
-    if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if problem.code == STOPPED:
+        st.info(text, icon=":material/stop_circle:")
+    elif problem.status == HTTPStatus.TOO_MANY_REQUESTS:
         st.warning(text, icon=":material/hourglass_top:")
     elif problem.is_about_the_key:
         st.warning(text, icon=":material/key:")

@@ -23,7 +23,7 @@ from docent_client.schemas import (
     Model,
     Reset,
 )
-from streamlit_app.asking import Asking
+from streamlit_app.asking import STOPPED, Asking
 from streamlit_app.config import Config
 
 KEY_INPUT = "api_key_input"
@@ -45,6 +45,8 @@ class Turn:
     question: str
     answer: Answer | None = None
     problem: ApiProblem | None = None
+    #: What had been written when its reader stopped it.
+    begun: str = ""
     #: On the monotonic clock; asking again earlier is pointless.
     retry_at: float = 0.0
     #: Pages behind the citations as addresses, by document, version and page; None has no picture.
@@ -59,6 +61,8 @@ class Conversation:
     session_id: str | None = None
     #: Typed or clicked; becomes ``pending`` once the sidebar's choices are read in the same run.
     asked: str | None = None
+    #: Whether the older turns of a long conversation are drawn too.
+    is_unfolded: bool = False
     #: On its way to the API.
     pending: Asking | None = None
 
@@ -286,8 +290,10 @@ def hear_out(conversation: Conversation, asking: Asking, show: Callable[[str], N
                     show(text)
                 case Answer():
                     turn.answer = part
+                    break
     except ApiProblem as problem:
         turn.problem = problem.with_traceback(None)
+        turn.begun = text if problem.code == STOPPED else ""
         turn.retry_at = time.monotonic() + (problem.retry_after_s or 0.0)
     conversation.settle(turn)
     return turn

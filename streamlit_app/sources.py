@@ -4,13 +4,15 @@ Titles, tags, quotes and pages are strangers' text: they pass through ``prose`` 
 never through raw HTML.
 """
 
+from http import HTTPStatus
+
 import streamlit as st
 
 from docent_client.client import ApiClient
 from docent_client.problems import ApiProblem
 from docent_client.schemas import Citation
 from streamlit_app import prose
-from streamlit_app.session import Turn
+from streamlit_app.session import Turn, current_visit
 from streamlit_app.viewer import Place, data_url, open_page
 
 
@@ -43,18 +45,22 @@ def show_citations(turn: Turn, client: ApiClient, *, key: str, disabled: bool) -
 
 
 def _picture(turn: Turn, citation: Citation, client: ApiClient) -> str | None:
-    """The address of the page as a picture, asked for once; text files, for example, have none."""
+    """The address of the page as a picture, asked for once; text files, for example, have none.
+
+    What could not be had for another reason is asked for again, once the API is well.
+    """
     which = (citation.document_id, citation.version, citation.page)
-    if which not in turn.pictures:
+    if which not in turn.pictures and not current_visit().library.problem:
         answer_id = turn.answer.answer_id if turn.answer else None
         try:
             png = client.page_image(
                 citation.document_id, citation.page, version=citation.version, highlight=answer_id
             )
             turn.pictures[which] = data_url(png)
-        except ApiProblem:
-            turn.pictures[which] = None  # the page's text, behind the button, tells what is wrong
-    return turn.pictures[which]
+        except ApiProblem as problem:  # the page's text, behind the button, tells what is wrong
+            if problem.status == HTTPStatus.NOT_FOUND:
+                turn.pictures[which] = None
+    return turn.pictures.get(which)
 
 
 def _place(citation: Citation, answer_id: str) -> Place:

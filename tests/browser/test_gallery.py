@@ -60,6 +60,18 @@ def test_an_answer_being_written(fake: FakeApi, start: OpenPage) -> None:
     page.get_by_test_id("stFeedback").wait_for()
 
 
+def test_an_answer_that_its_reader_stops(fake: FakeApi, start: OpenPage) -> None:
+    fake.may_end.clear()
+    page = start()
+    ask(page, "What does DS do on a power-on reset?")
+    page.get_by_text("running OSAL application").wait_for()
+    page.get_by_role("button", name="Stop").press("Enter")
+    page.get_by_text("You stopped this answer").wait_for()
+    page.get_by_text("running OSAL application").wait_for()
+    photograph_looks(page, "stopped")
+    fake.may_end.set()
+
+
 def test_answers_that_are_not_whole(start: OpenPage) -> None:
     page = start()
     ask(page, "What is the capital of France?")

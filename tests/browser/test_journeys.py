@@ -85,6 +85,45 @@ def test_a_file_too_large_is_refused_in_the_browser(
     assert not fake.uploads
 
 
+def test_who_leaves_an_upload_loses_no_file(
+    fake: FakeApi, fake_demo: str, open_page: OpenPage, tmp_path: Path
+) -> None:
+    fake.may_end.clear()  # nothing is read to its end
+    books = [tmp_path / f"book-{n}.md" for n in range(5)]
+    for book in books:
+        book.write_text(f"# {book.name}")
+    page = open_page(fake_demo)
+    go(page, "Documents")
+    page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(books)
+    page.get_by_role("button", name="Process").click()
+    page.get_by_text("page 40 of 100").wait_for()
+    photograph(page, "uploading-many", still=False)
+    go(page, "Chat")
+    assert len(fake.uploads) == len(books)
+    fake.may_end.set()
+
+
+#: Where a character of the last question is, in pixels from the left.
+_LEFT = """(at) => {
+    const said = [...document.querySelectorAll('[data-testid=stChatMessage] p')]
+        .findLast(one => one.textContent.includes('שלום')).firstChild;
+    const range = document.createRange();
+    range.setStart(said, at);
+    range.setEnd(said, at + 1);
+    return range.getBoundingClientRect().left;
+}"""
+
+
+def test_what_is_written_from_right_to_left(fake_demo: str, open_page: OpenPage) -> None:
+    page = open_page(fake_demo)
+    ask(page, "שלום DS!")
+    page.get_by_test_id("stFeedback").wait_for()
+    photograph(page, "right-to-left", top=True)
+    assert page.evaluate(_LEFT, 0) > page.evaluate(_LEFT, 5), "words go on to the left"
+    assert page.evaluate(_LEFT, 5) > page.evaluate(_LEFT, 7), "the sentence ends at the left"
+    assert page.evaluate(_LEFT, 0) > page.viewport_size["width"] / 2, "it begins at the right"
+
+
 def test_another_model_a_limit_and_an_outage(
     fake: FakeApi, fake_demo: str, open_page: OpenPage
 ) -> None:

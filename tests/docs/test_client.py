@@ -138,6 +138,8 @@ def test_it_installs_by_itself_with_its_command(desk: Desk, tmp_path: Path) -> N
 def test_keys_are_made_and_revoked(desk: Desk, run, capsys, monkeypatch) -> None:
     assert run("keys", "create", "nightly", "--scope", "chat", "--days", "1") == 0
     identifier, key = re.findall(r"(?:key|dk)_\S+", capsys.readouterr().out)
+    assert run("keys", "list") == 0
+    assert f"{identifier}  nightly  chat  never used" in capsys.readouterr().out
     monkeypatch.setenv("DOCENT_API_KEY", key)
     assert run("docs") == 1, "it may only ask"
     monkeypatch.delenv("DOCENT_API_KEY")

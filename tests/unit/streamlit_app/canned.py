@@ -241,7 +241,7 @@ def version(number: int, **changes: Any) -> dict[str, Any]:
 VERSIONS = [
     version(3, status="failed", error={"code": "encrypted", "detail": "The file is encrypted."}),
     version(2, current=True),
-    version(1),
+    version(1, page_count=1),
 ]
 ANALYTICS = {
     "totals": {

@@ -80,6 +80,8 @@ class FakeApi:
     next_problems: list[dict[str, Any]] = field(default_factory=list)
     #: Sent instead of every list and page.
     read_problem: dict[str, Any] | None = None
+    #: Sent instead of taking a file.
+    upload_problem: dict[str, Any] | None = None
     raw_chat: bytes | None = None
     chats: list[dict[str, Any]] = field(default_factory=list)
     #: The provider keys that came with the last question.
@@ -198,6 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
         return urlsplit(self.path).path
 
     def _uploaded(self, raw: bytes) -> None:
+        if found := self.server.fake.upload_problem:
+            self._send(found["status"], found)
+            return
         self.server.fake.uploads.append(raw)
         body = {"document": self.server.fake.documents[0], "job": self.server.fake.job[0]}
         self._send(202, body)

@@ -47,6 +47,21 @@ def test_a_file_above_the_limit_is_not_sent(desk: AppTest, fake: FakeApi) -> Non
     assert not fake.uploads
 
 
+def test_all_files_are_sent_before_the_first_is_followed(desk: AppTest, fake: FakeApi) -> None:
+    files = [(f"{name}.pdf", name.encode(), "application/pdf") for name in ("one", "two")]
+    desk.file_uploader[0].set_value(files).run()
+    click(desk, "Process")
+    done = [one for one in fake.requests if "POST /api/v1/docs" in one or "/events" in one]
+    assert [one.split()[0] for one in done] == ["POST", "POST", "GET", "GET"]
+    assert "Ready to answer from: one.pdf, two.pdf" in texts(desk.success)
+
+
+def test_a_file_that_is_refused_is_told_in_words(desk: AppTest, fake: FakeApi) -> None:
+    fake.upload_problem = canned.problem(422, "empty_file", "Unprocessable Entity", "It is empty.")
+    click(choose(desk, "empty.pdf", b"%PDF"), "Process")
+    assert "empty.pdf: It is empty." in texts(desk.error)
+
+
 def test_a_file_that_cannot_be_read_is_told_with_its_reason(desk: AppTest, fake: FakeApi) -> None:
     fake.job = [canned.job("queued", 0), canned.FAILED_JOB]
     click(choose(desk, "secret.pdf", b"%PDF"), "Process")
@@ -79,6 +94,7 @@ def dialog(fake: FakeApi) -> Iterator[AppTest]:
 
 def test_a_former_version_is_made_the_current_one(dialog: AppTest, fake: FakeApi) -> None:
     assert "**Version 3**" in texts(dialog.markdown)
+    assert "· 1 page ·" in texts(dialog.markdown)
     assert "The file is encrypted." in texts(dialog.caption)
     assert "use-3" not in [item.key for item in dialog.button], "it could not be read"
     press(dialog, "use-1")

@@ -113,6 +113,13 @@ def test_a_card_shows_the_page_it_quotes(home: AppTest, fake: FakeApi) -> None:
     assert fake.requests.count(wanted) == 1, "asked for once, however often the page is drawn"
 
 
+def test_a_page_missed_in_an_outage_is_shown_after_it(home: AppTest, fake: FakeApi) -> None:
+    fake.read_problem = canned.DOWN
+    assert not ask(home, "What does DS do?").get("image")
+    fake.read_problem = None
+    assert len(home.run().get("image")) == 2
+
+
 def test_a_source_without_picture_is_shown_as_text(home: AppTest, fake: FakeApi) -> None:
     fake.has_pictures = False
     ask(home, "What does DS do?")

@@ -18,6 +18,8 @@ ANSWER_TOKENS = PLAIN_TOKENS | {
     *("bullet_list_open", "bullet_list_close", "ordered_list_open", "ordered_list_close"),
     *("list_item_open", "list_item_close"),
 }
+#: What reverses the text behind it.
+TURNING = "[\u202a-\u202e\u2066-\u2069]"
 #: What Streamlit does to finished text: addresses become links, names emoji, arrows symbols.
 REWRITES = re.compile(
     r"https?://|www\.|mailto:\S|[-.\w+]+@[-\w]+\.|:[\w+-]+:|:material|:streamlit|<->|->|<-|--|>=|<=|~=",
@@ -59,6 +61,7 @@ def shown(markdown: str) -> str:
 
 
 def squeezed(text: str) -> str:
+    text = re.sub(TURNING, "", text)
     return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split())
 
 
@@ -84,6 +87,11 @@ def test_nothing_is_left_for_streamlit_to_rewrite(text: str) -> None:
         for token in leaves(markdown):
             if token.type in ("text", "text_special"):
                 assert not REWRITES.search(token.content.replace(":primary", ""))
+
+
+def test_nothing_turns_the_text_behind_it() -> None:
+    text = "\u202eגdm.exe\u2067 `a\u202db`\n```\nx\u202ey\n```"
+    assert not re.search(TURNING, prose.plain(text) + prose.answer(text, ()))
 
 
 @relaxed

@@ -3,7 +3,7 @@ from itertools import groupby
 
 from docent_client.client import ApiClient
 from docent_client.schemas import Question
-from streamlit_app.asking import Asking
+from streamlit_app.asking import STOPPED, Asking
 from streamlit_app.session import FRESH_S, UNSETTLED_FRESH_S, Conversation, Library, hear_out
 from tests.unit.streamlit_app import canned
 from tests.unit.streamlit_app.fake_api import FakeApi
@@ -47,6 +47,18 @@ def test_asking_again_replaces_the_failed_turn(client: ApiClient, fake: FakeApi)
     hear_out(conversation, Asking(client, Question("again")), unseen)
     conversation.ask("again")
     assert (conversation.turns, conversation.asked) == ([], "again")
+
+
+def test_what_was_written_stays_when_its_reader_stops_it(client: ApiClient, fake: FakeApi) -> None:
+    fake.may_end.clear()
+    asking = Asking(client, Question("x"))
+    # It stops as soon as it has seen something.
+    turn = hear_out(Conversation(), asking, lambda text: asking.abandon() if text else None)
+    fake.may_end.set()
+    assert turn.problem is not None
+    assert turn.problem.code == STOPPED
+    assert turn.begun
+    assert canned.RESET_ANSWER["answer"].startswith(turn.begun)
 
 
 def test_an_empty_question_is_not_asked() -> None:
