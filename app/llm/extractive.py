@@ -24,6 +24,7 @@ from app.llm.completion import (
     ModelInfo,
 )
 from app.llm.evidence import Evidence, Scored, gather
+from app.llm.fit import shortened
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
 from app.llm.words import count_words, figures, seems_english, words
@@ -67,15 +68,16 @@ class Extractive:
         if request.errand is not None:
             # A tenth of a second for hundreds of sources.
             found = await asyncio.to_thread(gist_of, request.errand, request.sources)
-            if found.text:
-                yield Delta(found.text)
+            text, _ = shortened(found.text, request.max_tokens)
+            if text:
+                yield Delta(text)
             yield Completion(
-                found.text,
+                text,
                 self.name,
                 self.name,
                 first_token_ms=(perf_counter() - started) * 1000,
-                abstained=None if found.text else "no_match",
-                truncated=found.shortened,
+                abstained=None if text else "no_match",
+                truncated=found.shortened or text != found.text,
             )
             return
         evidence = gather(request.question, request.sources)
@@ -86,9 +88,11 @@ class Extractive:
         if self._embed is not None:
             evidence = await self._reranked(request.question, evidence, self._embed)
         text = quote(evidence.ranked, english=seems_english(request.question))
+        # Fewer quotes are an answer still; a part of one is not.
+        text, parted = shortened(text, request.max_tokens)
         first_ms = (perf_counter() - started) * 1000
         yield Delta(text)
-        yield Completion(text, self.name, self.name, first_token_ms=first_ms)
+        yield Completion(text, self.name, self.name, first_token_ms=first_ms, truncated=parted)
 
     async def _reranked(self, question: str, evidence: Evidence, embed: EmbedSentences) -> Evidence:
         """``evidence`` with the similarity of its best sentences counted in."""

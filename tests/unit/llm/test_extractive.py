@@ -183,3 +183,15 @@ async def test_of_another_document_only_what_says_as_much_is_added():
     assert text == "Smoking is not allowed in any of the rooms. [1]"
     text, _ = await ask(Extractive(), request(question, first, source(others, 2, title="Lease")))
     assert others in text
+
+
+async def test_an_answer_has_no_more_tokens_than_asked_for():
+    asked = "How large may a file be, and when is it closed?"
+    whole = await answer(asked, GUIDE, FRAMES)
+    _, fewer = await ask(Extractive(), request(asked, GUIDE, FRAMES, max_tokens=20))
+    _, parted = await ask(Extractive(), request(asked, GUIDE, FRAMES, max_tokens=6))
+    assert whole.text.startswith(fewer.text)
+    assert fewer.text.endswith(". [2]")
+    assert (fewer.truncated, parted.truncated) == (False, True)
+    assert parted.text.endswith(" [2]")
+    assert len(parted.text) < len(fewer.text) < len(whole.text)
