@@ -197,6 +197,26 @@ async def test_a_sheets_values_are_shown_ones() -> None:
     assert chunk_pages(parsed.pages)[0].heading == "Prices"
 
 
+@pytest.mark.parametrize(
+    ("table", "last"),
+    [
+        ("Item,,Oslo,,Bergen,\nSKU,Name,Here,Due,Here,Due\nW1,Jack,14,5,9,4\n",
+         "Item SKU: W1 | Item Name: Jack | Oslo Here: 14 | Oslo Due: 5 | Bergen Here: 9"
+         " | Bergen Due: 4"),
+        ("Ticket,,,Work,\nNo,Opened,Title,Agent,Hours\nT1,2026-03-02,Fan,Rosa,2\n",
+         "Ticket No: T1 | Ticket Opened: 2026-03-02 | Ticket Title: Fan | Work Agent: Rosa"
+         " | Work Hours: 2"),
+        # A figure in the second row makes it data.
+        ("Staff,,Home,\nAnn,Lee,Oslo,4\nBob,Ray,Rome,5\n", "Bob | Ray | Rome | 5"),
+        ("Price list,,,\nPlan,Rate,Since,Until\nBasic,7,2025,2026\n",
+         "Plan: Basic | Rate: 7 | Since: 2025 | Until: 2026"),
+    ],
+)  # fmt: skip
+async def test_a_row_of_groups_stands_above_the_names_of_columns(table: str, last: str) -> None:
+    [text] = texts(await parse(table.encode(), "a.csv"))
+    assert text.splitlines()[-1] == last
+
+
 async def test_what_is_written_in_shapes_on_a_sheet_is_read() -> None:
     rows = '<row r="1"><c r="A1" t="inlineStr"><is><t>Plan</t></is></c></row>'
     box = "<p:twoCellAnchor><p:from/><p:sp><p:nvSpPr><p:cNvPr id='2' name='x' {more}/></p:nvSpPr>"
