@@ -16,7 +16,6 @@ from app.llm.premise import (
     PLACES,
     capitals_in,
     codes_in,
-    contacts_in,
     is_known,
     names_in,
     numbered_in,
@@ -24,7 +23,7 @@ from app.llm.premise import (
     releases_in,
     squeezed,
 )
-from app.llm.question import Kind, holds, kind_of, without_count
+from app.llm.question import Kind, holds, kind_of, wants_several, without_count
 from app.llm.reading import STOPS, Read, Sentence, read
 from app.llm.words import parts, seems_english, stems
 
@@ -97,8 +96,7 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
     ranked = [scored for page in told for scored in _score(asked, page, best)]
     absent = [name for name in named if not any(_speaks_of(name, page) for page in every)]
     if english and not absent:
-        told_of = (put_together_in, numbered_in, contacts_in)
-        absent = [name for names in told_of for name in names(question, sources)]
+        absent = [*put_together_in(question, sources), *numbered_in(question, sources)]
     return Evidence(
         ranked=tuple(sorted(ranked, key=lambda scored: -scored.score)),
         known=max((asked.known(page.words) for page in pages), default=0.0),
@@ -180,8 +178,8 @@ class _Asked:
         )
 
     def says_of(self, row: Sentence) -> bool:
-        """Whether ``row`` itself holds any of its words."""
-        return any(word in self.shares for word in stems(row.text))
+        """Whether ``row`` itself holds any of its words, or any row may be an answer to it."""
+        return wants_several(self.question) or any(word in self.shares for word in stems(row.text))
 
     def known(self, held: Collection[str]) -> float:
         """The share, 0..1, of the question that ``held`` knows."""

@@ -29,14 +29,6 @@ _NUMBERED = re.compile(r"\b([A-Z][^\W\d_]+) (\d{1,3}(?:\.\d{1,2})?)(?![\w%]|[.,]
 #: A version, in any letters, and what is told apart by a letter: "option B", not "vitamin C's".
 _VERSION = re.compile(r"\b(?:version|release|v)\.? ?(\d+\.\d+)(?![\w%]|[.,]\d)", re.IGNORECASE)
 _LETTERED = re.compile(r"\b([^\W\d_]{3,}) ([A-HJ-Z])(?![\w'\u2019&]|[.-]\w)")
-#: How people are reached: as a question asks for it, and as a text has it.
-_CONTACTS = (
-    (
-        re.compile(r"\b(?:phone|telephone|fax|mobile) (?:number|no)\b", re.IGNORECASE),
-        re.compile(r"(?<![\d.,])\+?\(?\d(?:[ ()./-]*\d){5,14}(?![\d,])"),
-    ),
-    (re.compile(r"\be-?mail address\b", re.IGNORECASE), re.compile(r"\S@\S")),
-)
 #: What only says where something stands.
 PLACES = frozenset(
     """
@@ -181,13 +173,6 @@ def numbered_in(question: str, sources: Sequence[Source]) -> Iterator[tuple[str,
         known = {one for text in texts for run in told.findall(text) for one in _between(run)}
         if known and letter not in known:
             yield name, letter
-
-
-def contacts_in(question: str, sources: Sequence[Source]) -> Iterator[tuple[str, ...]]:
-    """What an English ``question`` wants to reach somebody by, of which ``sources`` have none."""
-    for asked, looks in _CONTACTS:
-        if (found := asked.search(question)) and not any(looks.search(one.text) for one in sources):
-            yield (found[0],)
 
 
 def _between(letters: str) -> Iterator[str]:

@@ -34,7 +34,7 @@ _LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
 _COLUMNS = re.compile(r"\b(?:19|20)\d\d +(?:FY)?(?:19|20)\d\d\b")
 #: Figures in the names of columns: years, and what a word follows: "Model 1.6 petrol".
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
-_NAMED = re.compile(rf"{_YEAR.pattern}|\b\d{1, 3}(?:\.\d)?(?= [^\W\d_])")
+_NAMED = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,3}(?:\.\d)?(?= [^\W\d_])")
 #: A figure of a row, and how long a row is that has units behind them.
 _FIGURES, _ROW_WORDS = re.compile(r"(?<![\w.,/])\d[\d.,]*\d?(?![\w])"), 15
 #: What ends a line of prose, and a colon.
