@@ -25,7 +25,7 @@ from app.llm.premise import (
 )
 from app.llm.question import Kind, holds, kind_of, wants_several, without_count
 from app.llm.reading import STOPS, Read, Sentence, read
-from app.llm.words import parts, seems_english, stems
+from app.llm.words import parts, seems_english, stem, stems
 
 # Weights, chosen by coordinate search on squad2 (346 questions) and xquad-en (236): ADR 0005.
 # Credit for word pairs kept together, and more weight for capitalised words, were tried and lost.
@@ -51,6 +51,7 @@ LEAD_PENALTY = 0.3
 
 #: Years; quarters and halves: of a table's rows those of another one are no answer.
 _PERIODS = (re.compile(r" ?(?:fy)?((?:19|20)\d\d) ?"), re.compile(r" ?([qh][1-4]) ?"))
+_PLACES = frozenset(stem(word) for word in PLACES)
 _CLOSERS = "\"'\u201d\u2019)]"
 
 
@@ -169,7 +170,7 @@ class _Asked:
     def wants(self, page: Read) -> bool:
         """Whether it asks for the section of ``page``: its heading says all that is asked."""
         heading = set(stems(page.source.heading.rpartition(" > ")[2]))
-        asked = self.shares.keys() - PLACES
+        asked = self.shares.keys() - _PLACES
         said = heading & asked
         return (
             bool(said)

@@ -28,7 +28,7 @@ _CODE = re.compile(
 _NUMBERED = re.compile(r"\b([A-Z][^\W\d_]+) (\d{1,3}(?:\.\d{1,2})?)(?![\w%]|[.,]\d)")
 #: A version, in any letters, and what is told apart by a letter: "option B", not "vitamin C's".
 _VERSION = re.compile(r"\b(?:version|release|v)\.? ?(\d+\.\d+)(?![\w%]|[.,]\d)", re.IGNORECASE)
-_LETTERED = re.compile(r"\b([^\W\d_]{3,}) ([A-HJ-Z])(?![\w'\u2019&]|[.-]\w)")
+_LETTERED = re.compile(r"\b([^\W\d_]{3,}) ([A-HJ-Z])(?![\w'\u2019&]|[.-]\w|\. [A-Z])")
 #: What only says where something stands.
 PLACES = frozenset(
     """

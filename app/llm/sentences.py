@@ -146,7 +146,7 @@ def _listed(lines: Sequence[str], width: int) -> set[int]:
             found.add(at + 1)
         elif _CODE_LINE.match(line) and _CODE_LINE.match(following):
             found.update((at, at + 1))
-        if not line or not (line[0].isupper() or line[0].isdigit()):
+        if not line or not (line[0].isupper() or line[0].isdigit()) or _is_row(line):
             run = []
             continue
         run.append(at)

@@ -195,3 +195,58 @@ async def test_an_answer_has_no_more_tokens_than_asked_for():
     assert (fewer.truncated, parted.truncated) == (False, True)
     assert parted.text.endswith(" [2]")
     assert len(parted.text) < len(fewer.text) < len(whole.text)
+
+
+PLANS = source(
+    "Plan | Price | Seats\nPlan: Basic | Price: 5 EUR | Seats: 1\n"
+    "Plan: Team | Price: 9 EUR | Seats: 5\n"
+    "Plan: Firm | Price: 12 EUR | Seats: 20\nPlan: Group | Price: 30 EUR | Seats: 90\n"
+    "Plan: Campus | Price: 50 EUR | Seats: 900",
+    title="Prices",
+)
+FEES = source(
+    "Parking in the yard costs 3 euros a day. Parking in the garage costs 8 euros a day. "
+    "The porter has the keys of the yard.",
+    marker=3,
+    title="Fees",
+    similarity=0.1,
+)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Compare parking in the yard and the garage",
+        "What is the difference between the garage and the yard?",
+        "garage vs yard",
+        "Which is cheaper, the yard or the garage?",
+    ],
+)
+async def test_a_comparison_quotes_both_sides(question):
+    completion = await answer(question, FEES)
+    assert "in the yard costs 3 euros a day. [3]" in completion.text
+    assert "in the garage costs 8 euros a day. [3]" in completion.text
+
+
+async def test_a_comparison_with_what_no_source_names_is_none():
+    assert (
+        await answer("Compare parking at Gatwick and in the yard", FEES)
+    ).abstained == "no_match"
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("Which five plans are there?", ["Basic", "Team", "Firm", "Group", "Campus"]),
+        ("List the price of every plan", ["Basic", "Team", "Firm", "Group", "Campus"]),
+        ("What is the price of the Team plan?", ["Team"]),
+    ],
+)
+async def test_as_many_rows_are_told_as_were_asked_for(question, rows):
+    assert re.findall(r"Plan: (\w+)", (await answer(question, PLANS)).text) == rows
+
+
+async def test_a_word_that_the_text_has_needs_no_likeness():
+    sheet = source("Maximum torque is 154 Nm at 4000 rpm.", similarity=0.05)
+    assert (await answer("torque", sheet)).text == "Maximum torque is 154 Nm at 4000 rpm. [1]"
+    assert (await answer("torque wrench", sheet)).abstained == "weak_match"
