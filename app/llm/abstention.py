@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.llm.completion import Source
 from app.llm.evidence import Evidence
-from app.llm.words import seems_english, stems
+from app.llm.words import seems_english
 
 #: Below this share of the question's words in any one source, the sources are about something
 #: else (ADR 0005).
@@ -52,8 +52,6 @@ class Abstention:
         if evidence.known < 1 and not any(scored.coverage for scored in evidence.ranked):
             return "weak_match"  # a title names what was asked about, and nothing is said of it
         cosine = best_cosine(evidence.sources)
-        if english and evidence.known == 1 and _is_word(question):
-            return None  # a word or two have no cosine to speak of
         if cosine is None:
             weak = evidence.known < WEAK_MATCH_KNOWN * share
         elif english:
@@ -61,11 +59,6 @@ class Abstention:
         else:
             weak = evidence.known + cosine < FOREIGN_EVIDENCE
         return "weak_match" if weak else None
-
-
-def _is_word(question: str) -> bool:
-    """Whether ``question`` is no sentence but a word or two."""
-    return len(question.split()) <= 2 and bool(stems(question))  # noqa: PLR2004 - the shortest
 
 
 def claim_of(evidence: Evidence, cosine: float) -> float:

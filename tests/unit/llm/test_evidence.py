@@ -283,6 +283,6 @@ def test_an_exception_is_asked_for() -> None:
 
 def test_what_columns_are_called_makes_no_row_an_answer() -> None:
     table = source("Vento petrol Vento diesel Vento e\nBoot volume (l) 410 410 375", 1)
-    prose = source("It is the Vento petrol that needs unleaded fuel of 95 RON.", 1)
-    assert texts("What fuel does the Vento petrol need?", table, prose)[0] == prose.text
+    prose = source("The Vento petrol takes unleaded fuel.", 1)
+    assert texts("Tell me about the Vento petrol", table, prose)[0] == prose.text
     assert texts("What is the boot volume of the Vento e?", table, prose)[0].startswith("Boot")

@@ -244,9 +244,3 @@ async def test_a_comparison_with_what_no_source_names_is_none():
 )
 async def test_as_many_rows_are_told_as_were_asked_for(question, rows):
     assert re.findall(r"Plan: (\w+)", (await answer(question, PLANS)).text) == rows
-
-
-async def test_a_word_that_the_text_has_needs_no_likeness():
-    sheet = source("Maximum torque is 154 Nm at 4000 rpm.", similarity=0.05)
-    assert (await answer("torque", sheet)).text == "Maximum torque is 154 Nm at 4000 rpm. [1]"
-    assert (await answer("torque wrench", sheet)).abstained == "weak_match"

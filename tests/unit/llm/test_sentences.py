@@ -136,8 +136,9 @@ WIDE = "The delay of two weeks came from the supplier of the boards, who had non
 @pytest.mark.parametrize(
     "lines",
     [
-        ["Oil can Red Oil pressure too low Stop at once", "Thermometer Red Coolant too hot Stop",
-         "Battery Red Not charging Drive to a workshop"],
+        ["Oil can Red Oil pressure too low Stop at once and wait here",
+         "Thermometer Red Coolant too hot Stop and let the engine idle",
+         "Battery Red Not charging Drive to a workshop without a stop"],
         ["CHE 152 Topics in Chemistry 4 Fall Dimitriou CHE 135 and a good deal more, as it is said",
          "CHE 169 Seminar in Chemistry 3 Spring Eze CHE 152"],
         ["From: Dmitri Volkov of the Orchard Hall Venue Team, at the reception of the first floor",
