@@ -77,18 +77,21 @@ class Evidence:
     absent: tuple[str, ...] = ()
     #: Those that were read: they hold more of the question's names than the others.
     sources: tuple[Source, ...] = ()
+    #: All that was given, as it was read.
+    pages: tuple[Read, ...] = ()
 
 
-def gather(question: str, sources: Sequence[Source]) -> Evidence:
+def gather(question: str, sources: Sequence[Source], *, whole: Evidence | None = None) -> Evidence:
     """Weigh every sentence of ``sources`` as an answer to ``question``.
 
     What a question names tells whom it is about: of the sources only those are read that hold the
     most of its names, since the others may say the same of somebody else; of those, only what holds
-    its releases is quoted, since the others may say it of another one.
+    its releases is quoted, since the others may say it of another one. ``whole`` is what was
+    gathered for an English question of which this one is a part; nothing is read again then.
     """
-    english = seems_english(question)
+    english = whole is not None or seems_english(question)
     named = [*codes_in(question), *(names_in(question) if english else ())]
-    every = [read(source, english=english) for source in sources]
+    every = whole.pages if whole else tuple(read(source, english=english) for source in sources)
     pages = _most(every, lambda page: sum(_speaks_of(name, page) for name in named))
     releases = list(releases_in(question))
     told = _most(pages, lambda page: sum(is_known(one, page.words) for one in releases))
@@ -103,6 +106,7 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
         known=max((asked.known(page.words) for page in pages), default=0.0),
         absent=tuple(" ".join(name) for name in absent),
         sources=tuple(page.source for page in pages),
+        pages=every,
     )
 
 

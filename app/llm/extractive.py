@@ -88,7 +88,7 @@ class Extractive:
             seems_english(request.question),
         )
         abstained = self._abstention.judge(request.question, evidence)
-        sides = self._sides(request) if english else ()
+        sides = self._sides(request, evidence) if english else ()
         if abstained == "weak_match" and len(sides) > 1:
             abstained = None  # no sentence need speak of both
         if abstained is not None:
@@ -103,9 +103,10 @@ class Extractive:
         yield Delta(text)
         yield Completion(text, self.name, self.name, first_token_ms=first_ms, truncated=parted)
 
-    def _sides(self, request: CompletionRequest) -> tuple[Scored, ...]:
+    def _sides(self, request: CompletionRequest, whole: Evidence) -> tuple[Scored, ...]:
         """The best sentence about each of what the question compares, as far as there is one."""
-        found = [(side, gather(side, request.sources)) for side in sides_of(request.question)]
+        sides = sides_of(request.question)
+        found = [(side, gather(side, request.sources, whole=whole)) for side in sides]
         return tuple(
             evidence.ranked[0]
             for side, evidence in found
