@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from app.ingestion.readers.utf16 import utf16_of
+
 OPEN_XML = "application/vnd.openxmlformats-officedocument."
 
 
@@ -134,9 +136,9 @@ def member_names(data: bytes) -> set[str]:
 
 def of_text(data: bytes, suffix: str) -> Format | None:
     """Return which kind of text the bytes are; None when they are not text."""
-    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    utf16 = utf16_of(data)
     if utf16:
-        data = data[:SAMPLE].decode("utf-16", "replace").encode()
+        data = data[:SAMPLE].decode(utf16, "replace").removeprefix("\ufeff").encode()
     data = data.removeprefix(codecs.BOM_UTF8)
     head = data[:SAMPLE].lstrip()
     controls = len(data) - len(data.translate(None, CONTROLS))

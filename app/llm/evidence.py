@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from app.llm.completion import Source
 from app.llm.premise import (
+    PLACES,
     capitals_in,
     codes_in,
     is_known,
@@ -22,9 +23,9 @@ from app.llm.premise import (
     releases_in,
     squeezed,
 )
-from app.llm.question import Kind, holds, kind_of
+from app.llm.question import Kind, holds, kind_of, wants_several, without_count
 from app.llm.reading import STOPS, Read, Sentence, read
-from app.llm.words import parts, seems_english, stems
+from app.llm.words import parts, seems_english, stem, stems
 
 # Weights, chosen by coordinate search on squad2 (346 questions) and xquad-en (236): ADR 0005.
 # Credit for word pairs kept together, and more weight for capitalised words, were tried and lost.
@@ -35,6 +36,8 @@ TITLE_CREDIT, SOURCE_CREDIT = 0.35, 0.1
 #: … or in the question that the text asks itself before it, when that is this one: it holds this
 #: share of its words.
 ANSWER_CREDIT, SAME_QUESTION = 0.8, 0.75
+#: … or in the heading of a section that the question asks for by it: "What does 8.24 say?".
+SECTION_CREDIT = 0.8
 #: Added when the sentence holds the kind of answer asked for.
 KIND_BONUS = 0.15
 #: Added in proportion to the source's retrieval score, best source = 1.
@@ -43,9 +46,12 @@ SOURCE_BONUS = 0.2
 NAME_BONUS = 0.1
 #: Taken from fragments, which do not end as prose does. Costs nothing on prose; PDFs need it.
 FRAGMENT_PENALTY = 0.15
+#: Taken from a table's row of which the question holds only what its columns are called.
+LEAD_PENALTY = 0.3
 
 #: Years; quarters and halves: of a table's rows those of another one are no answer.
 _PERIODS = (re.compile(r" ?(?:fy)?((?:19|20)\d\d) ?"), re.compile(r" ?([qh][1-4]) ?"))
+_PLACES = frozenset(stem(word) for word in PLACES)
 _CLOSERS = "\"'\u201d\u2019)]"
 
 
@@ -71,18 +77,21 @@ class Evidence:
     absent: tuple[str, ...] = ()
     #: Those that were read: they hold more of the question's names than the others.
     sources: tuple[Source, ...] = ()
+    #: All that was given, as it was read.
+    pages: tuple[Read, ...] = ()
 
 
-def gather(question: str, sources: Sequence[Source]) -> Evidence:
+def gather(question: str, sources: Sequence[Source], *, whole: Evidence | None = None) -> Evidence:
     """Weigh every sentence of ``sources`` as an answer to ``question``.
 
     What a question names tells whom it is about: of the sources only those are read that hold the
     most of its names, since the others may say the same of somebody else; of those, only what holds
-    its releases is quoted, since the others may say it of another one.
+    its releases is quoted, since the others may say it of another one. ``whole`` is what was
+    gathered for an English question of which this one is a part; nothing is read again then.
     """
-    english = seems_english(question)
+    english = whole is not None or seems_english(question)
     named = [*codes_in(question), *(names_in(question) if english else ())]
-    every = [read(source, english=english) for source in sources]
+    every = whole.pages if whole else tuple(read(source, english=english) for source in sources)
     pages = _most(every, lambda page: sum(_speaks_of(name, page) for name in named))
     releases = list(releases_in(question))
     told = _most(pages, lambda page: sum(is_known(one, page.words) for one in releases))
@@ -97,6 +106,7 @@ def gather(question: str, sources: Sequence[Source]) -> Evidence:
         known=max((asked.known(page.words) for page in pages), default=0.0),
         absent=tuple(" ".join(name) for name in absent),
         sources=tuple(page.source for page in pages),
+        pages=every,
     )
 
 
@@ -130,7 +140,7 @@ class _Asked:
     def of(cls, question: str, among: Sequence[Sentence], *, english: bool) -> "_Asked":
         """Take ``question`` apart; a word is the rarer the fewer sentences of ``among`` hold it."""
         weights, told = {}, set()
-        for word in stems(question) if english else parts(question):
+        for word in stems(without_count(question)) if english else parts(question):
             count = sum(word in sentence.words for sentence in among)
             weights[word] = math.log(1 + (len(among) + 1) / (count + 0.5))
             if count and not word.strip().isdigit():
@@ -161,6 +171,21 @@ class _Asked:
         """The share, 0..1, of what is capitalised in the question that ``page`` speaks of."""
         return sum(_speaks_of(name, page) for name in self.names) / max(len(self.names), 1)
 
+    def wants(self, page: Read) -> bool:
+        """Whether it asks for the section of ``page``: its heading says all that is asked."""
+        heading = set(stems(page.source.heading.rpartition(" > ")[2]))
+        asked = self.shares.keys() - _PLACES
+        said = heading & asked
+        return (
+            bool(said)
+            and 2 * len(said) >= len(heading)
+            and all(word in page.title for word in asked)
+        )
+
+    def says_of(self, row: Sentence) -> bool:
+        """Whether ``row`` itself holds any of its words, or any row may be an answer to it."""
+        return wants_several(self.question) or any(word in self.shares for word in stems(row.text))
+
     def known(self, held: Collection[str]) -> float:
         """The share, 0..1, of the question that ``held`` knows."""
         return sum(share for word, share in self.shares.items() if word in held)
@@ -168,6 +193,7 @@ class _Asked:
 
 def _score(asked: _Asked, page: Read, best: float) -> Iterator[Scored]:
     of_source = SOURCE_BONUS * page.source.score / best + NAME_BONUS * asked.named_by(page)
+    wanted = asked.wants(page)
     for sentence in page.sentences:
         if asked.is_of_another_period(sentence, page):
             continue
@@ -177,16 +203,20 @@ def _score(asked: _Asked, page: Read, best: float) -> Iterator[Scored]:
         for word, share in asked.shares.items():
             if word in held:
                 coverage += share
+            elif wanted:
+                coverage += share
+                near -= share * (1 - SECTION_CREDIT)
             elif word in answers:
                 near += share * ANSWER_CREDIT
             else:
                 near += share * _credit(word, sentence.before, page)
-        if not near and asked.only_figures(held):
+        if not (near or wanted) and asked.only_figures(held):
             continue
         bonus = (
             of_source
             + KIND_BONUS * holds(asked.kind, sentence.text, asked.question)
             - FRAGMENT_PENALTY * _is_fragment(sentence)
+            - LEAD_PENALTY * (bool(sentence.lead) and not asked.says_of(sentence))
         )
         strays = sentence.leans and not any(word in sentence.before for word in asked.shares)
         yield Scored(sentence, coverage + near + bonus, coverage, strays)

@@ -24,13 +24,17 @@ from app.llm.completion import (
     ModelInfo,
 )
 from app.llm.evidence import Evidence, Scored, gather
+from app.llm.fit import shortened
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
+from app.llm.question import count_asked, sides_of, wants_several
 from app.llm.words import count_words, figures, seems_english, words
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
 MOST_SENTENCES = 3
+#: Rows of one table that say as much, and what a question asks for by number, at most.
+MOST_ROWS = 8
 #: A second sentence must score at least this share of the best one's …
 SECOND_SHARE = 0.45
 #: … and a third, only after two short ones (words in all), this share.
@@ -67,28 +71,47 @@ class Extractive:
         if request.errand is not None:
             # A tenth of a second for hundreds of sources.
             found = await asyncio.to_thread(gist_of, request.errand, request.sources)
-            if found.text:
-                yield Delta(found.text)
+            text, _ = shortened(found.text, request.max_tokens)
+            if text:
+                yield Delta(text)
             yield Completion(
-                found.text,
+                text,
                 self.name,
                 self.name,
                 first_token_ms=(perf_counter() - started) * 1000,
-                abstained=None if found.text else "no_match",
-                truncated=found.shortened,
+                abstained=None if text else "no_match",
+                truncated=found.shortened or text != found.text,
             )
             return
-        evidence = gather(request.question, request.sources)
+        evidence, english = (
+            gather(request.question, request.sources),
+            seems_english(request.question),
+        )
         abstained = self._abstention.judge(request.question, evidence)
+        sides = self._sides(request, evidence) if english else ()
+        if abstained == "weak_match" and len(sides) > 1:
+            abstained = None  # no sentence need speak of both
         if abstained is not None:
             yield Completion(text="", provider=self.name, model=self.name, abstained=abstained)
             return
         if self._embed is not None:
             evidence = await self._reranked(request.question, evidence, self._embed)
-        text = quote(evidence.ranked, english=seems_english(request.question))
+        text = quote(evidence.ranked, english=english, question=request.question, first=sides)
+        # Fewer quotes are an answer still; a part of one is not.
+        text, parted = shortened(text, request.max_tokens)
         first_ms = (perf_counter() - started) * 1000
         yield Delta(text)
-        yield Completion(text, self.name, self.name, first_token_ms=first_ms)
+        yield Completion(text, self.name, self.name, first_token_ms=first_ms, truncated=parted)
+
+    def _sides(self, request: CompletionRequest, whole: Evidence) -> tuple[Scored, ...]:
+        """The best sentence about each of what the question compares, as far as there is one."""
+        sides = sides_of(request.question)
+        found = [(side, gather(side, request.sources, whole=whole)) for side in sides]
+        return tuple(
+            evidence.ranked[0]
+            for side, evidence in found
+            if self._abstention.judge(side, evidence) is None
+        )
 
     async def _reranked(self, question: str, evidence: Evidence, embed: EmbedSentences) -> Evidence:
         """``evidence`` with the similarity of its best sentences counted in."""
@@ -102,9 +125,14 @@ class Extractive:
         return replace(evidence, ranked=tuple(sorted(ranked, key=lambda s: -s.score)))
 
 
-def quote(ranked: Sequence[Scored], *, english: bool) -> str:
-    """The answer: the best sentences, each followed by ``[n]``; neighbours in reading order."""
-    chosen = _choose(ranked, ELSEWHERE_SHARE if english else 0.0)
+def quote(
+    ranked: Sequence[Scored], *, english: bool, question: str = "", first: Sequence[Scored] = ()
+) -> str:
+    """The answer: the best sentences, each followed by ``[n]``; neighbours in reading order.
+
+    ``first`` are quoted before those, whatever they score; ``question`` tells how many may be.
+    """
+    chosen = _choose([*first, *ranked], ELSEWHERE_SHARE if english else 0.0, question, len(first))
     if len(chosen) > 1 and _follows(chosen[0], chosen[1]):
         chosen[0], chosen[1] = chosen[1], chosen[0]
     lines = (
@@ -115,29 +143,50 @@ def quote(ranked: Sequence[Scored], *, english: bool) -> str:
     return " ".join(f"{line} [{marker}]" for line, marker in dict.fromkeys(lines))
 
 
-def _choose(ranked: Sequence[Scored], elsewhere_share: float) -> list[Scored]:
+def _choose(
+    ranked: Sequence[Scored], elsewhere_share: float, question: str, first: int
+) -> list[Scored]:
     chosen: list[Scored] = []
-    length = 0
-    for scored in ranked:
-        if len(chosen) == MOST_SENTENCES or (chosen and not _worth_adding(scored, chosen, length)):
+    length, count = 0, count_asked(question) or 0
+    several = MOST_ROWS if count or wants_several(question) else 0
+    most = max(MOST_SENTENCES, min(count, MOST_ROWS))
+    for place, scored in enumerate(ranked):
+        given = place < first or not chosen
+        alike = len(chosen) < several and not given and _is_alike(scored, chosen[0])
+        if not (given or alike) and (
+            len(chosen) >= most
+            or not _worth_adding(scored, chosen, length, counted=count > len(chosen))
+        ):
             break
-        if any(_repeats(scored, other) for other in chosen) or _strays(scored, chosen):
+        if any(_repeats(scored, other) for other in chosen):
             continue
-        if chosen and _is_beside(scored, chosen[0], elsewhere_share):
+        if not given and (
+            _strays(scored, chosen) or _is_beside(scored, chosen[0], elsewhere_share)
+        ):
             continue
         chosen.append(scored)
         length += count_words(scored.sentence.text)
     return chosen
 
 
-def _worth_adding(scored: Scored, chosen: Sequence[Scored], length: int) -> bool:
+def _is_alike(scored: Scored, best: Scored) -> bool:
+    """Whether it is a row of the same table as the best one and holds as much of the question."""
+    one, other = scored.sentence, best.sentence
+    same = one.is_row and other.is_row and one.source.marker == other.source.marker
+    return same and scored.coverage == best.coverage
+
+
+def _worth_adding(
+    scored: Scored, chosen: Sequence[Scored], length: int, *, counted: bool = False
+) -> bool:
     if scored.coverage == 0 and not _follows(scored, chosen[0]):
         return False
     if scored.sentence.is_row and scored.coverage < chosen[0].coverage:
         return False  # another row of the table, about something else than what was asked for
     if len(chosen) == 1:
         return scored.score >= SECOND_SHARE * chosen[0].score
-    return length <= SHORT_WORDS and scored.score >= THIRD_SHARE * chosen[0].score
+    short = counted or length <= SHORT_WORDS
+    return short and scored.score >= THIRD_SHARE * chosen[0].score
 
 
 def _is_beside(scored: Scored, best: Scored, share: float) -> bool:

@@ -24,10 +24,13 @@ _CODE = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2,5}-\d+(?:-\d+)+(?![\dA-Za-z])"
     r"|(?<![A-Za-z0-9])(?!FY|CY|[QHV]\d)[A-Z]{1,5}[-\u2010-\u2014./ ]?\d[\dA-Za-z]*(?![\dA-Za-z%])"
 )
-#: A name with a number: "Falco 7", and no year or decimal.
-_NUMBERED = re.compile(r"\b([A-Z][^\W\d_]+) (\d{1,3})(?![\w%]|[.,]\d)")
+#: A name with a number: "Falco 7", "Falco 2.0", and no year.
+_NUMBERED = re.compile(r"\b([A-Z][^\W\d_]+) (\d{1,3}(?:\.\d{1,2})?)(?![\w%]|[.,]\d)")
+#: A version, in any letters, and what is told apart by a letter: "option B", not "vitamin C's".
+_VERSION = re.compile(r"\b(?:version|release|v)\.? ?(\d+\.\d+)(?![\w%]|[.,]\d)", re.IGNORECASE)
+_LETTERED = re.compile(r"\b([^\W\d_]{3,}) ([A-HJ-Z])(?![\w'\u2019&]|[.-]\w|\. [A-Z])")
 #: What only says where something stands.
-_PLACES = frozenset(
+PLACES = frozenset(
     """
     annex appendix article chapter clause figure item line page paragraph part point question
     release rule section step table version
@@ -36,7 +39,8 @@ _PLACES = frozenset(
 _BEGINS_SENTENCE = re.compile(r"(?:^|[.!?:;\"\u201c(\u00bf\u00a1]\s*)$")
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]{2,}")
 _RELEASE = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)")
-_DIGITS = re.compile(r"\d+")
+_SOME = r"\d+(?:\.\d+)?"
+_DIGITS = re.compile(_SOME)
 _POSSESSIVE = re.compile(r"['\u2019]s?$")
 #: Small words that may be capitalised in a question of two sentences with a name like "The Who".
 _FEW = 3
@@ -141,20 +145,42 @@ def _wholes_in(question: str) -> Iterator[tuple[str, ...]]:
 
 
 def numbered_in(question: str, sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
-    """Names with a number that ``sources`` have with other numbers only: "Falco 7" of a Falco 2."""
+    """Names with a number that ``sources`` have with other numbers only: "Falco 7" of a Falco 2.
+
+    So it is with versions, and with what has a letter: "option D" of options A to C.
+    """
+    texts = [f"{source.title}\n{source.heading}\n{source.text}" for source in sources]
     for found in _NUMBERED.finditer(question):
         name, number = found.groups()
         small = name.casefold()
         begins = _BEGINS_SENTENCE.search(question, 0, found.start())
-        if begins or small in FILLER or small in _CALENDAR or small in _PLACES:
+        if begins or small in FILLER or small in _CALENDAR or small in PLACES:
             continue
-        told = re.compile(rf"\b{name}[ -]?(\d+(?:(?:, | and | or | to |[-\u2013/])\d+)*)")
-        texts = (f"{source.title}\n{source.heading}\n{source.text}" for source in sources)
+        told = re.compile(rf"\b{name}[ -]?({_SOME}(?:(?:, | and | or | to |[-\u2013/]){_SOME})*)")
         known = {
             one for text in texts for run in told.findall(text) for one in _DIGITS.findall(run)
         }
-        if known and number not in known:
+        # "Falco 2" may be said of a Falco 2.0, and the other way round.
+        alike = [one for one in known if ("." in one) == ("." in number)]
+        if alike and not any(one == number or one.split(".")[0] == number for one in known):
             yield name, number
+    for found in _VERSION.finditer(question):
+        if not any(found[1] in text for text in texts) and any(map(_VERSION.search, texts)):
+            yield found[0].split()[0], found[1]
+    for found in _LETTERED.finditer(question):
+        name, letter = found.groups()
+        told = re.compile(rf"\b(?i:{name})s? ([A-Z](?:(?:, | and | or | to |[-\u2013/])[A-Z])*)\b")
+        known = {one for text in texts for run in told.findall(text) for one in _between(run)}
+        if known and letter not in known:
+            yield name, letter
+
+
+def _between(letters: str) -> Iterator[str]:
+    """The letters that "A, B" or "A to D" names."""
+    found = [char for char in letters if char.isupper()]
+    if len(found) == 2 and re.search(" to |[-\u2013]", letters):  # noqa: PLR2004 - a range
+        found = [chr(code) for code in range(ord(found[0]), ord(found[1]) + 1)]
+    yield from found
 
 
 class _Told:

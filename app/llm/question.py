@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-Kind = Literal["number", "percent", "time", "person", "place", "reason", "definition", "any"]
+Kind = Literal[
+    "number", "percent", "time", "person", "place", "reason", "definition", "exception", "any"
+]
 
 _NUMBER_WORDS = (
     "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
@@ -44,7 +46,15 @@ _DEFINITION = re.compile(
     re.IGNORECASE,
 )
 
+_EXCEPTION = re.compile(
+    r"\b(?:not|never|no|nor|except\w*|unless|exclu\w+|exempt\w*|other than)\b", re.IGNORECASE
+)
+
 _QUESTIONS: tuple[tuple[str, Kind], ...] = (
+    (
+        r"^\s*(?:what|which|who)\b.*\b(?:not|isn't|aren't|never|except\w*|exclu\w+|exempt\w*)\b",
+        "exception",
+    ),
     (r"\bpercent(?:age)?\b|\bwhat (?:share|proportion|fraction)\b", "percent"),
     (
         r"\bhow (?:many|much|large|big|long|far|tall|high|old|deep|wide|fast|often|small|heavy)\b"
@@ -83,7 +93,26 @@ _HOLDS: dict[Kind, Callable[[str], re.Match[str] | None]] = {
     "place": _PLACE.search,
     "reason": _REASON.search,
     "definition": _DEFINITION.search,
+    "exception": _EXCEPTION.search,
 }
+
+_COUNTS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+#: How many are asked for: "which four risks", "the three main reasons".
+_COUNTED = re.compile(
+    rf"\b(?:which|what|the|all|list|name|give)\s+(?:me\s+)?({'|'.join(_COUNTS)}|\d{{1,2}})"
+    r"(?=\s+(?:[a-z-]+\s+)?[a-z-]+s\b)",
+    re.IGNORECASE,
+)
+_SEVERAL = re.compile(r"\b(?:which|list|all|every|each|compare|differences?|what are)\b", re.I)
+#: Two things side by side; the first may begin with what is asked of both: "the price of A".
+_COMPARED = re.compile(
+    r"\b(?:compare|(?:differences?|comparison|choose|distinguish|differ)\b.*?\b(?:between|of))\s+(.+)"
+    r"\s+(?:and|with|to|or|versus|vs\.?)\s+(.+?)[\s?.!]*$"
+    r"|^(?:which|who|what)\b[^,]*,\s*(.+)\s+or\s+(.+?)[\s?.!]*$"
+    r"|^(.+)\s+(?:versus|vs\.?)\s+(.+?)[\s?.!]*$",
+    re.IGNORECASE,
+)
+_OF_BOTH = re.compile(r"^(.*\b(?:of|in|for)\s+)(?=\S)", re.IGNORECASE)
 
 
 def kind_of(question: str) -> Kind:
@@ -113,3 +142,34 @@ def holds(kind: Kind, sentence: str, question: str) -> bool:
 def _spells_out(sentence: str, question: str) -> bool:
     """Whether ``sentence`` introduces an abbreviation of the question: "Flight Team (FT)"."""
     return any(f"({word})" in sentence for word in re.findall(r"\b[A-Z]\w*[A-Z]\w*", question))
+
+
+def count_asked(question: str) -> int | None:
+    """How many things ``question`` asks for, where it says so: "which four risks"."""
+    if (found := _COUNTED.search(question)) is None:
+        return None
+    said = found[1].lower()
+    return int(said) if said.isdigit() else _COUNTS.index(said) + 2
+
+
+def without_count(question: str) -> str:
+    """``question`` without that number, which a list need not say."""
+    found = _COUNTED.search(question)
+    return question if found is None else question[: found.start(1)] + question[found.end() :]
+
+
+def wants_several(question: str) -> bool:
+    """Whether ``question`` may be answered by more than one row of a table."""
+    return _SEVERAL.search(question) is not None
+
+
+def sides_of(question: str) -> tuple[str, ...]:
+    """What ``question`` compares, as two questions; nothing when it compares nothing.
+
+    What is asked of both stands before the first: "Compare the price of A and B".
+    """
+    if (found := _COMPARED.search(question)) is None:
+        return ()
+    one, other = (said for said in found.groups() if said is not None)
+    of_both = None if _OF_BOTH.match(other) else _OF_BOTH.match(one)
+    return one, f"{of_both[1] if of_both else ''}{other}"

@@ -25,11 +25,18 @@ _SMALL = FILLER - {"per", "no", "name", "kind", "type"}
 _NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s")
 #: A heading by its number: "4. Possible side effects".
 _NUMBERED = re.compile(r"\d+(?:\.\d+)*\.?\s+[^\W\d_a-z][^.!?:;|]*[^\W\d_]")
-_MARK = re.compile(r"^(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z]))")
+_MARK = re.compile(
+    r"^(?:>\s?)*(?:[\u2022\u25aa\u25cf\u25cb\u2023\u00b7\uf0b7\u2013*-]\s+|o\s+(?=[A-Z])|(?<=>\s))"
+)
 #: Dotted or ruled leaders: a line of a table of contents or of a form.
 _LEADERS = ("....", ". . . .", "____", "- - - -", "\u2026\u2026")
 #: The columns of a table in a PDF: years side by side.
 _COLUMNS = re.compile(r"\b(?:19|20)\d\d +(?:FY)?(?:19|20)\d\d\b")
+#: Figures in the names of columns: years, and what a word follows: "Model 1.6 petrol".
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_NAMED = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,3}(?:\.\d)?(?= [^\W\d_])")
+#: A figure of a row, and how long a row is that has units behind them.
+_FIGURES, _ROW_WORDS = re.compile(r"(?<![\w.,/])\d[\d.,]*\d?(?![\w])"), 15
 #: What ends a line of prose, and a colon.
 STOPS = frozenset(".!\u2026\u3002\uff01\u0964:;")
 #: Not "Her", which is a word in Turkish, too.
@@ -107,7 +114,7 @@ def read(source: Source, *, english: bool) -> Read:
     at, before, lead = 0, held_by(""), tuple[str, ...]()
     led: list[Collection[str]] = []
     while at < len(spans):
-        last = _list_end(source.text, spans, at)
+        last = _list_end(source, spans, at)
         text = _MARK.sub("", tidy(source.text[spans[at][0] : spans[last][1]]))
         held = held_by(text)
         every.append(held)
@@ -116,10 +123,10 @@ def read(source: Source, *, english: bool) -> Read:
             answers = held
         if (under := _lead(text, lead, following)) != lead:
             lead, led = under, [held_by(line) for line in under]
-        if lead and is_figures(text) and text not in lead:
+        if lead and text not in lead and (is_figures(text) or _has_figures(text)):
             row = _together([held, led[0]], english=english)
             found.append(Sentence(source, at, text, row, led[-1], lead))
-        elif _is_heading(source.text, spans, at):
+        elif last == at and (_is_heading(source.text, spans, at) or _is_header(text, following)):
             before = held
         elif quotable(text) and text not in (source.heading + source.title) and text not in lead:
             if last > at or text[-1] != ":":  # what it introduces would be missing
@@ -139,11 +146,23 @@ def _lead(text: str, lead: tuple[str, ...], following: str) -> tuple[str, ...]:
     """What a row of figures below ``text`` stands under, if one above it stands under ``lead``."""
     if text[-1:] not in STOPS and _COLUMNS.search(text) and CELLS not in text:
         return (text,)
-    if not lead:
+    if not lead or len(_YEAR.findall(text)) > 1:  # below a table another one may begin
         return (text,) if _names_columns(text, following) else lead
     if text.endswith(":"):
         return (lead[0], text)
-    return lead if is_figures(text) or not quotable(text) else ()
+    return lead if is_figures(text) or _has_figures(text) or not quotable(text) else ()
+
+
+def _has_figures(text: str) -> bool:
+    """Whether ``text``, below rows of figures, is one whose figures have units: "Tank 50 l"."""
+    short = count_words(text) <= _ROW_WORDS and text[-1:] not in STOPS
+    return short and text[:1].isalpha() and len(_FIGURES.findall(text)) > 1
+
+
+def _is_header(text: str, following: str) -> bool:
+    """Whether ``text`` is the row of names that the row ``following`` repeats before its cells."""
+    cells = text.split(CELLS)
+    return len(cells) > 1 and all(f"{cell}: " in following for cell in cells)
 
 
 def _names_columns(text: str, following: str) -> bool:
@@ -153,7 +172,7 @@ def _names_columns(text: str, following: str) -> bool:
     """
     if count_words(text) < _COLUMNS_WORDS or not is_figures(following):
         return False
-    plain = not any(char.isdigit() or char in ",?.!;:|" for char in text)
+    plain = not any(char.isdigit() or char in ",?.!;:|" for char in _NAMED.sub("", text))
     return plain and not any(word.casefold() in _SMALL for word in words(text))
 
 
@@ -170,21 +189,41 @@ def _stemmed(text: str) -> frozenset[str]:
     return frozenset(stems(text))
 
 
-def _list_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
+def _list_end(source: Source, spans: Sequence[tuple[int, int]], at: int) -> int:
     """The last span that belongs to the sentence at ``at``: itself, or what its colon introduces.
 
-    That is a list, whose items may be several sentences, or a few words: a command, a formula.
+    That is a list, whose items may be several sentences, or a few words: a command, a formula. A
+    list may stand below its heading alone.
     """
-    if not tidy(text[slice(*spans[at])]).endswith(":"):
-        return at
-    last, count = at, 0
+    text, line = source.text, tidy(source.text[slice(*spans[at])])
+    if not line.endswith(":"):
+        heads = bool(line) and source.heading.endswith(line)
+        last = _items_end(text, spans, at) if heads else at
+        items = sum(bool(tidy(text[slice(*span)])) for span in spans[at + 1 : last + 1])
+        return last if items > 1 else at  # one alone may be the next heading
+    last = _items_end(text, spans, at)
+    return last if last > at else _shown_end(text, spans, at)
+
+
+def _items_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
+    """The last span of the list below ``at``, whose items are all marked as the first one is."""
+    last, count, marked = at, 0, ""
     for index in range(at + 1, len(spans)):
         count += count_words(text[slice(*spans[index])])
         of_item = index > at + 1 and not _break_before(text, spans[index][0])
-        if count > _LIST_WORDS or not (of_item or is_item(text, spans[index][0])):
+        mark = _kind_of_mark(text, spans[index][0])
+        if count > _LIST_WORDS or not (of_item or mark == (marked or mark) != ""):
             break
-        last = index
-    return last if last > at else _shown_end(text, spans, at)
+        last, marked = index, marked or mark
+    return last
+
+
+def _kind_of_mark(text: str, at: int) -> str:
+    """What marks the list's item at ``at``: a bullet, a number, a letter; empty if it is none."""
+    if not is_item(text, at):
+        return ""
+    sign = text[at:].lstrip("( \t\r\n")[:1]
+    return "1" if sign.isdigit() else "a" if sign.isalpha() else sign
 
 
 def _shown_end(text: str, spans: Sequence[tuple[int, int]], at: int) -> int:

@@ -7,13 +7,20 @@ row, or this line is a heading or stops well short of the width the text is set 
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 Span = tuple[int, int]
 
 #: A line that stops short of this share of the text's width was ended on purpose, not wrapped.
 _SHORT_LINE = 0.6
+#: Lines of a list without marks, at least, and the share of the width that is surely filled.
+_LEAST_LISTED, _ROOM = 3, 0.85
+#: What ends a line of prose, or shows that it goes on.
+_ENDS_PROSE = frozenset(".!?\u2026;:,(-\u2013\u2014")
+#: A line of a message's head, quoted or not, and what begins with a code: "CHE 152", "E-07".
+_FIELD_LINE = re.compile(r"[>\s]*(?:From|To|Cc|Bcc|Date|Sent|Subject|Reply-To):\s", re.IGNORECASE)
+_CODE_LINE = re.compile(r"\s*[A-Z]{1,5}[ -]?\d{2,5}[A-Z]?\s")
 #: Below this many characters of width the text is a narrow table column; its breaks say nothing.
 _NARROW = 40
 
@@ -116,11 +123,47 @@ def _after_lines(text: str) -> list[int]:
         return []
     lengths = sorted(len(text[start:end].strip()) for start, end in lines)
     width = lengths[int(len(lengths) * 0.85)]
+    told = [text[start:end].strip() for start, end in lines]
+    listed = _listed(told, lengths[-1])
     return [
         start
-        for (last_start, last_end), (start, end) in pairwise(lines)
-        if _breaks(text[last_start:last_end], text[start:end], width)
+        for at, (start, end) in enumerate(lines)
+        if at and (at in listed or _breaks(told[at - 1], text[start:end], width))
     ]
+
+
+def _listed(lines: Sequence[str], width: int) -> set[int]:
+    """Which ``lines``, in text ``width`` wide, begin something that is not the one before them.
+
+    Rows of words and items without marks: several lines that begin with a capital or a figure and
+    end as no sentence does, though the next word had room behind most of them. Fields of a message,
+    and rows that begin with a code, are so without that.
+    """
+    found: set[int] = set()
+    run: list[int] = []
+    for at, (line, following) in enumerate(pairwise([*lines, ""])):
+        if _FIELD_LINE.match(line) and _FIELD_LINE.match(following):
+            found.add(at + 1)
+        elif _CODE_LINE.match(line) and _CODE_LINE.match(following):
+            found.update((at, at + 1))
+        if not line or not (line[0].isupper() or line[0].isdigit()) or _is_row(line):
+            run = []
+            continue
+        run.append(at)
+        if line[-1] in _ENDS_PROSE or not following:
+            if len(run) >= _LEAST_LISTED and _had_room(lines, run, width):
+                found.update(run[1:])
+            run = []
+    return found
+
+
+def _had_room(lines: Sequence[str], run: Sequence[int], width: int) -> bool:
+    """Whether the first word of most lines of ``run`` had room at the end of the line before."""
+    roomy = sum(
+        len(lines[at]) + 1 + len(lines[after].split(None, 1)[0]) < _ROOM * width
+        for at, after in pairwise(run)
+    )
+    return 2 * roomy > len(run) - 1
 
 
 def _after_gaps(text: str, cuts: Collection[int]) -> list[int]:
@@ -145,7 +188,12 @@ def _lines(text: str) -> list[Span]:
 def _breaks(line: str, following: str, width: int) -> bool:
     """Whether the break between two lines separates sentences, in text ``width`` wide."""
     line, next_line = line.strip(), following.strip()
-    if not (line and next_line) or _ITEM.match(following) or _is_row(line) or _is_row(next_line):
+    if (
+        not (line.strip("> ") and next_line.strip("> "))
+        or _ITEM.match(following)
+        or _is_row(line)
+        or _is_row(next_line)
+    ):
         return True
     if not (next_line[0].isupper() or next_line[0].isdigit()):
         return False

@@ -29,6 +29,8 @@ _SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 UNSPACED = re.compile(f"[{_SCRIPTS}]+")
 #: What is written without spaces, and what stands beside it: "2015", "\u5e74".
 _RUN = re.compile(f"[{_SCRIPTS}]+|[^{_SCRIPTS}]+")
+#: What French asks with ("y a-t-il"), and what Japanese ends its verbs with.
+_TELLS_NOTHING = re.compile("[at\u00e0y]|[\u3041-\u309f]+")
 #: Of those scripts, the ones that spell their words with letters.
 _SPELLED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+")
 #: Characters of a word without spaces around it, about: where it is spelled, and where it is not.
@@ -48,14 +50,15 @@ _SPELLINGS = str.maketrans("\u0622\u0623\u0625\u0649\u0629", "\u0627\u0627\u0627
 FILLER = frozenset(  # a block of words reads better than a list
     """
     a about above after again all also although am an and any are as at be because been
-    before being below between both but by called can could define describe did do does
+    before being below between both but by called can compare compared comparison could define
+    describe did differ difference differences do does
     doing during each either else etc ever explain few for from further give had happen
     happens has have having he hence her here hers him his how however i if in into is
     it its itself just kind kinds known let list many may me mean means might more most
     much must my name named no nor not of off on once one ones only or other our out
     over own per please s same say says shall she should show since so some sort stand
     stands such t tell than that the their them then there these they this those through
-    thus to too type types under until up upon us very via was we were what whatever
+    thus to too type types under until up upon us versus very via vs was we were what whatever
     when where whereas whether which while who whom whose why will with within without
     would yes you your
     """.split()  # noqa: SIM905
@@ -169,10 +172,10 @@ def parts(question: str) -> list[str]:
     """
     small = small_words(language_of(question))
     every = [word.casefold() for word in words(question)]
-    telling = [word for word in every if word not in small] or every
+    telling = [word for word in every if not (word in small or _TELLS_NOTHING.fullmatch(word))]
     return [
         found[:_PREFIX] if len(found := _spelling(word)) >= _PREFIX else _short(found)
-        for word in telling
+        for word in telling or every
     ]
 
 

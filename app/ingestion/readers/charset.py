@@ -8,12 +8,9 @@ import re
 from charset_normalizer import from_bytes
 
 from app.ingestion.readers.alphabets import ENCODINGS, latin_encoding
+from app.ingestion.readers.utf16 import utf16_of
 
-MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
+UTF16 = ("utf-16-le", "utf-16-be")
 #: Old encodings that files still come in, and what is assumed when none of them fits.
 OLD = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "koi8_u",
        "cp866", "cp874", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr")  # fmt: skip
@@ -44,7 +41,7 @@ TO_JAPANESE = re.compile(rb"\x1b\$[@B]")
 # Codecs are files, and the child opens none once it is confined.
 KNOWN = {
     codecs.lookup(one).name
-    for one in (*OLD, *ENCODINGS, *DECLARABLE, *MARKS.values(), *BROWSERS, "iso2022_jp")
+    for one in (*OLD, *ENCODINGS, *DECLARABLE, "utf-8", *UTF16, *BROWSERS, "iso2022_jp")
 }
 
 
@@ -55,9 +52,10 @@ def decode(data: bytes, *, declared: bool = False) -> str:
         data: The whole file.
         declared: Whether the format can name its own encoding, as HTML does.
     """
-    for mark, encoding in MARKS.items():
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, "replace")
+    if data.startswith(codecs.BOM_UTF8):
+        return data[len(codecs.BOM_UTF8) :].decode("utf-8", "replace")
+    if codec := utf16_of(data):
+        return data.decode(codec, "replace").removeprefix("\ufeff")
     for encoding in ("iso2022_jp", "utf-8") if TO_JAPANESE.search(data) else ("utf-8",):
         try:
             return data.decode(encoding)

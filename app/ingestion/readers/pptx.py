@@ -106,9 +106,10 @@ class Slide:
     def blocks(self) -> Iterator[Block]:
         """Yield the text of shapes and tables, groups included, in the file's order."""
         if self._tree is not None:
-            yield from self._shapes(self._tree)
+            yield from self.shapes(self._tree)
 
-    def _shapes(self, tree: Element) -> Iterator[Block]:
+    def shapes(self, tree: Element) -> Iterator[Block]:
+        """Yield the text of what is drawn directly below an element."""
         for shape in tree:
             name = local(shape)
             if is_hidden(shape) or (tree is self._tree and self._is_outside(shape)):
@@ -116,7 +117,7 @@ class Slide:
             elif name == "sp":
                 yield from self._shape(shape)
             elif name in ("grpSp", "AlternateContent", "Choice"):
-                yield from self._shapes(shape)
+                yield from self.shapes(shape)
             elif name == "graphicFrame":
                 for one in shape.iter("{*}tbl", "{*}chart"):
                     yield from self._table(one) if local(one) == "tbl" else self._charts(one)

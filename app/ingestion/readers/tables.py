@@ -69,6 +69,9 @@ def table_lines(rows: Sequence[Row], headers: int | None = None) -> Iterator[str
         rows: The cells, merged ones already repeated from above.
         headers: How many rows are marked as header; None when nothing says, and it is guessed.
     """
+    if headers is None and groups_columns(rows):
+        headers = 2
+        rows = [[cell or None for cell in rows[0]], *rows[1:]]
     names: list[str] | None = None
     blank = True
     for index, row in enumerate(rows):
@@ -107,6 +110,23 @@ def names_columns(cells: Row, rows: Sequence[Row], index: int, *, again: bool) -
     if not again:
         return len(texts) >= len([cell for cell in following if cell]) - 1
     return any(cell and not any(map(str.isalpha, cell)) for cell in following)
+
+
+def groups_columns(rows: Sequence[Row]) -> bool:
+    """Whether the first row, with gaps, names groups of the columns that the second one names.
+
+    "Oslo | | Bergen |" above "On hand | Ordered | On hand | Ordered" and rows with figures.
+    """
+    head = rows[:3]
+    if len(head) < 3 or len({len(row) for row in head}) > 1 or not head[0] or not head[0][0]:  # noqa: PLR2004 - two rows of names, one of data
+        return False
+    groups, below, data = ([cell for cell in row if cell] for row in head)
+    if not MIN_CELLS <= len(groups) <= len(below) - 2 or len(below) < len(head[1]):
+        return False
+    if not all(any(map(str.isalpha, cell)) and len(cell) <= MAX_HEADER for cell in groups + below):
+        return False
+    names = merged(fill([cell or None for cell in head[0]]), fill(head[1]))
+    return len(set(names)) == len(names) and any(not any(map(str.isalpha, one)) for one in data)
 
 
 def fill(cells: Row) -> list[str]:

@@ -19,10 +19,11 @@ from app.infra.confinement import Refused
 from app.ingestion.readers.archive import Archive, child
 from app.ingestion.readers.content import Block, Content, Hidden
 from app.ingestion.readers.ooxml import main_part, properties, reference, relationships
+from app.ingestion.readers.pptx import Slide
 from app.ingestion.readers.tables import table_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from lxml.etree import _Element as Element
     from python_calamine import CalamineSheet
@@ -72,16 +73,16 @@ def read(data: bytes, limits: Mapping[str, int]) -> Content:
     except (CalamineError, ValueError, OSError) as error:
         raise Refused("damaged") from error
     hidden = Hidden()
-    blocks = sheets(workbook, marks_by_name(archive), hidden)
+    blocks = sheets(workbook, sheet_parts(archive), hidden)
     return Content(blocks, title, author, at_headings=False, hidden=hidden)
 
 
 def sheets(
-    workbook: CalamineWorkbook, marks: Callable[[str], Marks], hidden: Hidden
+    workbook: CalamineWorkbook, parts: Mapping[str, SheetPart], hidden: Hidden
 ) -> Iterator[Block]:
     """Yield every sheet's blocks, its name first; a blank sheet has none.
 
-    ``marks`` tells what is hidden in a sheet, and what are percentages, by its name.
+    ``parts`` tells what is hidden, drawn and a percentage in a sheet, by its name.
 
     Raises:
         Refused: ``damaged``.
@@ -99,13 +100,16 @@ def sheets(
         if metadata.visible != SheetVisibleEnum.Visible:
             hidden.note(cell for row in rows for cell in row if cell)
             continue
-        marked = marks(metadata.name)
+        part = parts.get(metadata.name)
+        marked = part.marks() if part else Marks()
         show_percentages(sheet, rows, marked)
         merge(sheet, rows)
         blank(sheet, rows, marked, hidden)
-        if any(any(row) for row in rows):
+        drawn = list(part.drawn(hidden)) if part else []
+        if drawn or any(any(row) for row in rows):
             yield Block(metadata.name, level=1, page=True)
             yield from table_blocks(rows)
+            yield from drawn
 
 
 def merge(sheet: CalamineSheet, rows: list[Row]) -> None:
@@ -122,19 +126,38 @@ def merge(sheet: CalamineSheet, rows: list[Row]) -> None:
                 rows[y][x] = None if x > start - left else rows[first][start - left]
 
 
-def marks_by_name(archive: Archive) -> Callable[[str], Marks]:
-    """Return what tells the marks of a sheet by its name."""
+class SheetPart(NamedTuple):
+    """The member of the archive that holds a sheet."""
+
+    archive: Archive
+    name: str
+    #: The styles that show percentages, by their numbers.
+    percent: frozenset[bytes]
+
+    def marks(self) -> Marks:
+        """Return what is hidden in the sheet, and its percentages."""
+        return marks_of(self.archive, self.name, self.percent)
+
+    def drawn(self, hidden: Hidden) -> Iterator[Block]:
+        """Yield the text of the shapes that lie on the sheet, in the file's order."""
+        for target in relationships(self.archive, self.name).values():
+            root = self.archive.xml(target.name) if target.kind == "drawing" else None
+            for anchor in () if root is None else root:
+                yield from Slide(anchor, hidden).shapes(anchor)
+
+
+def sheet_parts(archive: Archive) -> dict[str, SheetPart]:
+    """Return the parts of a workbook's sheets by their names."""
     main = main_part(archive, "xl/workbook.xml")
     listed = child(archive.main_xml(main), "sheets")
     targets = relationships(archive, main)
-    names = {
-        entry.get("name", ""): targets[reference(entry)].name
+    parts = [target.name for target in targets.values() if target.kind == "styles"]
+    percent = percent_styles(archive.xml(parts[0]) if parts else None)
+    return {
+        entry.get("name", ""): SheetPart(archive, targets[reference(entry)].name, percent)
         for entry in (() if listed is None else listed)
         if reference(entry) in targets
     }
-    parts = [target.name for target in targets.values() if target.kind == "styles"]
-    styles = percent_styles(archive.xml(parts[0]) if parts else None)
-    return lambda name: marks_of(archive, names[name], styles) if name in names else Marks()
 
 
 def percent_styles(root: Element | None) -> frozenset[bytes]:

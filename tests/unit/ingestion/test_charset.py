@@ -69,3 +69,10 @@ def test_what_no_browser_reads_is_not_believed(label: str) -> None:
 def test_an_escape_sequence_in_utf8_is_no_japanese() -> None:
     text = "naïve \x1b$B\u65e5"
     assert decode(text.encode()) == text
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["Two words.\n", "Привет, мир\n", "温泉旅館\nご利用案内。\n"])
+def test_utf16_needs_no_mark(text: str, codec: str, mark: str) -> None:
+    assert decode((mark + text).encode(codec)) == text

@@ -74,7 +74,9 @@ def texts(parsed: ParsedFile) -> list[str]:
         (b"<p>x", "x.md", MARKDOWN), (b"a,b\n1,2\n", "x.csv", CSV), (b"# Top\n", "", MARKDOWN),
         (b"a,b\n1,2\n3,4\n5,6\n", "", CSV), (b"plain", "", TEXT),
         ("caf\xe9".encode("cp1252"), "", TEXT), (b"line\x0bline", "", TEXT),
-        ("\ufeffhi".encode("utf-16-le"), "", TEXT), (b"MZ\0\1\2", "x.txt", None), (b"", "", None),
+        ("\ufeffhi".encode("utf-16-le"), "", TEXT), ("hi all".encode("utf-16-le"), "", TEXT),
+        ("\u65e5 \u672c\n".encode("utf-16-be"), "", TEXT), (b"\0\1\0\2" * 9, "x.txt", None),
+        (b"MZ\0\1\2", "x.txt", None), (b"", "", None),
         (OLE + b"WordDocument", "", None), (files.archive({"a": "b"}), "x.docx", None),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "", LOCKED), (b"{\\rtf1", "", None),
         (files.odt("").replace(b"opendocument.text", b"opendocument.spreadsheet"), "", None),
@@ -193,6 +195,44 @@ async def test_a_sheets_values_are_shown_ones() -> None:
         "Plan: Basic | Rate: 7"
     ]
     assert chunk_pages(parsed.pages)[0].heading == "Prices"
+
+
+@pytest.mark.parametrize(
+    ("table", "last"),
+    [
+        ("Item,,Oslo,,Bergen,\nSKU,Name,Here,Due,Here,Due\nW1,Jack,14,5,9,4\n",
+         "Item SKU: W1 | Item Name: Jack | Oslo Here: 14 | Oslo Due: 5 | Bergen Here: 9"
+         " | Bergen Due: 4"),
+        ("Ticket,,,Work,\nNo,Opened,Title,Agent,Hours\nT1,2026-03-02,Fan,Rosa,2\n",
+         "Ticket No: T1 | Ticket Opened: 2026-03-02 | Ticket Title: Fan | Work Agent: Rosa"
+         " | Work Hours: 2"),
+        # A figure in the second row makes it data.
+        ("Staff,,Home,\nAnn,Lee,Oslo,4\nBob,Ray,Rome,5\n", "Bob | Ray | Rome | 5"),
+        ("Price list,,,\nPlan,Rate,Since,Until\nBasic,7,2025,2026\n",
+         "Plan: Basic | Rate: 7 | Since: 2025 | Until: 2026"),
+    ],
+)  # fmt: skip
+async def test_a_row_of_groups_stands_above_the_names_of_columns(table: str, last: str) -> None:
+    [text] = texts(await parse(table.encode(), "a.csv"))
+    assert text.splitlines()[-1] == last
+
+
+async def test_what_is_written_in_shapes_on_a_sheet_is_read() -> None:
+    rows = '<row r="1"><c r="A1" t="inlineStr"><is><t>Plan</t></is></c></row>'
+    box = "<p:twoCellAnchor><p:from/><p:sp><p:nvSpPr><p:cNvPr id='2' name='x' {more}/></p:nvSpPr>"
+    said = "<p:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp></p:twoCellAnchor>"
+    shapes = [
+        (box + said).format(more=more, text=text)
+        for more, text in (("", "Prices hold until May."), ("hidden='1'", "Margin is 40 %."))
+    ]
+    root = f"<p:wsDr {files.P}>{''.join(shapes)}</p:wsDr>"
+    rels = files.relations({"d": ("drawing", "../drawings/drawing1.xml")})
+    parts = {
+        "xl/drawings/drawing1.xml": root,
+        "xl/worksheets/_rels/sheet1.xml.rels": rels,
+    }
+    parsed = await parse(files.xlsx(rows, **parts))
+    assert texts(parsed) == ["Prices\n\nPlan\n\nPrices hold until May."]
 
 
 async def test_percentages_of_a_sheet_are_read_as_such() -> None:

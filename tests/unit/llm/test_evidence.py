@@ -260,3 +260,29 @@ def test_of_releases_the_one_that_was_asked_for_is_quoted() -> None:
     assert texts("What changed in version 4.1.0 of it?", new, old) == ["Uploads are now 250 MB."]
     found = gather("What changed in version 4.1.0 of it?", [new, old])
     assert found.sources == (new, old)
+
+
+def test_a_section_is_asked_for_by_its_heading() -> None:
+    text = "8.24 Appeals\n\nAny decision may be taken to the Council within fifteen days."
+    section = source(text, 1, heading="Code > 8.24 Appeals")
+    other = source(
+        "8.23 Fines\n\nA first violation costs 250 dollars.", 2, heading="Code > 8.23 Fines"
+    )
+    quoted = "Any decision may be taken to the Council within fifteen days."
+    for question in ("What does section 8.24 say?", "What are the appeals?", "appeals"):
+        found = gather(question, [other, section]).ranked[0]
+        assert (found.sentence.text, found.coverage > 0) == (quoted, True)
+    assert not gather("Who heard the appeals in 2019?", [other, section]).ranked[0].coverage
+
+
+def test_an_exception_is_asked_for() -> None:
+    said = source("Bicycles and boats are covered everywhere. Boats at sea are not covered by it.")
+    assert texts("What is not covered?", said)[0] == "Boats at sea are not covered by it."
+    assert texts("What is covered?", said)[0] == "Bicycles and boats are covered everywhere."
+
+
+def test_what_columns_are_called_makes_no_row_an_answer() -> None:
+    table = source("Vento petrol Vento diesel Vento e\nBoot volume (l) 410 410 375", 1)
+    prose = source("The Vento petrol takes unleaded fuel.", 1)
+    assert texts("Tell me about the Vento petrol", table, prose)[0] == prose.text
+    assert texts("What is the boot volume of the Vento e?", table, prose)[0].startswith("Boot")

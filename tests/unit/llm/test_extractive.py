@@ -183,3 +183,64 @@ async def test_of_another_document_only_what_says_as_much_is_added():
     assert text == "Smoking is not allowed in any of the rooms. [1]"
     text, _ = await ask(Extractive(), request(question, first, source(others, 2, title="Lease")))
     assert others in text
+
+
+async def test_an_answer_has_no_more_tokens_than_asked_for():
+    asked = "How large may a file be, and when is it closed?"
+    whole = await answer(asked, GUIDE, FRAMES)
+    _, fewer = await ask(Extractive(), request(asked, GUIDE, FRAMES, max_tokens=20))
+    _, parted = await ask(Extractive(), request(asked, GUIDE, FRAMES, max_tokens=6))
+    assert whole.text.startswith(fewer.text)
+    assert fewer.text.endswith(". [2]")
+    assert (fewer.truncated, parted.truncated) == (False, True)
+    assert parted.text.endswith(" [2]")
+    assert len(parted.text) < len(fewer.text) < len(whole.text)
+
+
+PLANS = source(
+    "Plan | Price | Seats\nPlan: Basic | Price: 5 EUR | Seats: 1\n"
+    "Plan: Team | Price: 9 EUR | Seats: 5\n"
+    "Plan: Firm | Price: 12 EUR | Seats: 20\nPlan: Group | Price: 30 EUR | Seats: 90\n"
+    "Plan: Campus | Price: 50 EUR | Seats: 900",
+    title="Prices",
+)
+FEES = source(
+    "Parking in the yard costs 3 euros a day. Parking in the garage costs 8 euros a day. "
+    "The porter has the keys of the yard.",
+    marker=3,
+    title="Fees",
+    similarity=0.1,
+)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Compare parking in the yard and the garage",
+        "What is the difference between the garage and the yard?",
+        "garage vs yard",
+        "Which is cheaper, the yard or the garage?",
+    ],
+)
+async def test_a_comparison_quotes_both_sides(question):
+    completion = await answer(question, FEES)
+    assert "in the yard costs 3 euros a day. [3]" in completion.text
+    assert "in the garage costs 8 euros a day. [3]" in completion.text
+
+
+async def test_a_comparison_with_what_no_source_names_is_none():
+    assert (
+        await answer("Compare parking at Gatwick and in the yard", FEES)
+    ).abstained == "no_match"
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("Which five plans are there?", ["Basic", "Team", "Firm", "Group", "Campus"]),
+        ("List the price of every plan", ["Basic", "Team", "Firm", "Group", "Campus"]),
+        ("What is the price of the Team plan?", ["Team"]),
+    ],
+)
+async def test_as_many_rows_are_told_as_were_asked_for(question, rows):
+    assert re.findall(r"Plan: (\w+)", (await answer(question, PLANS)).text) == rows

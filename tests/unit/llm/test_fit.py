@@ -1,8 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.llm.completion import CompletionRequest, Message
-from app.llm.fit import fitted, halved, prompt_tokens, tokens_of
+from app.llm.fit import fitted, halved, prompt_tokens, shortened, tokens_of
 from tests.unit.llm.asking import source
 
 
@@ -58,3 +59,20 @@ def test_halving_ends():
         asked = halved(asked)
     assert counts == [5, 2, 1]
     assert halved(CompletionRequest((), "q", (source("a"), source("b")))) is None
+
+
+QUOTES = "Files are closed after five days. [2] A frame lasts a second. [4]"
+
+
+@pytest.mark.parametrize(
+    ("most_tokens", "text", "parted"),
+    [
+        (None, QUOTES, False),
+        (1000, QUOTES, False),
+        (15, "Files are closed after five days. [2]", False),
+        (8, "Files are closed [2]", True),
+        (1, "Files [2]", True),
+    ],
+)
+def test_quotes_end_within_the_tokens_asked_for(most_tokens, text, parted):
+    assert shortened(QUOTES, most_tokens) == (text, parted)

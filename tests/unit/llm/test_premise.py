@@ -149,3 +149,33 @@ def test_a_number_that_a_name_has_nowhere_is_absent(
 ) -> None:
     text = "See Section 3. Falco 1 1 1.8 24\nThe Falco 2 and 4 came on May 3, the Merlin Pro later."
     assert list(numbered_in(question, [source(text)])) == absent
+
+
+@pytest.mark.parametrize(
+    ("question", "absent"),
+    [
+        ("How fast is the Vento 3.0?", [("Vento", "3.0")]),
+        ("How fast is the Vento 2.0?", []),
+        ("How fast is the Vento 2?", []),
+        ("How fast is the Merlin 3.0?", []),
+        ("What changed in version 5.0?", [("version", "5.0")]),
+        ("What changed in v3.2 or release 4.1?", []),
+        ("What does option D cost?", [("option", "D")]),
+        ("What do Option B and option c cost?", []),
+        ("Are types E and type H insured?", []),
+        ("What does plan D cost?", []),
+        ("Who met Mr Option D. Smith?", []),
+    ],
+)
+def test_a_version_or_letter_that_others_of_its_kind_have_not_is_absent(
+    question: str, absent: list[tuple[str, str]]
+) -> None:
+    text = (
+        "The Vento 1.6 and the Vento 2.0 are sold. Release 3.2 runs and release 4.1 is planned. "
+        "Options A, B and C are offered. Types E to H are insured."
+    )
+    assert list(numbered_in(question, [source(text)])) == absent
+
+
+def test_without_versions_in_the_text_none_is_absent() -> None:
+    assert not list(numbered_in("What changed in version 5.0?", [source("Much has changed.")]))

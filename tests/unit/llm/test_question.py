@@ -1,6 +1,6 @@
 import pytest
 
-from app.llm.question import holds, kind_of
+from app.llm.question import count_asked, holds, kind_of, sides_of, without_count
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from app.llm.question import holds, kind_of
         ("What is a minor frame?", "definition"),
         ("What does FOT stand for?", "definition"),
         ("Which build systems are available?", "any"),
+        ("What is not covered by the policy?", "exception"),
+        ("Who is exempt from the fee?", "exception"),
         ("Wie viele Dateien gibt es?", "any"),
         ("", "any"),
     ],
@@ -49,3 +51,35 @@ def test_kinds(question, kind):
 )
 def test_what_holds_an_answer(kind, sentence, expected):
     assert holds(kind, sentence, "How many FT files has Smith in version 7?") is expected
+
+
+@pytest.mark.parametrize(
+    ("question", "sides"),
+    [
+        ("Compare Basic and Team", ("Basic", "Team")),
+        ("Compare the price of Basic and Team.", ("the price of Basic", "the price of Team")),
+        ("Compare revenue in 2025 with 2024", ("revenue in 2025", "revenue in 2024")),
+        ("Compare costs in May and in June", ("costs in May", "in June")),
+        ("What is the difference between a fee and a fine?", ("a fee", "a fine")),
+        ("Which is heavier, the van or the car?", ("the van", "the car")),
+        ("basic vs. team plan", ("basic", "team plan")),
+        ("Is the van or the car heavier?", ()),
+        ("Who compares prices?", ()),
+    ],
+)
+def test_what_a_question_compares(question, sides):
+    assert sides_of(question) == sides
+
+
+@pytest.mark.parametrize(
+    ("question", "count", "without"),
+    [
+        ("Which four things must I bring?", 4, "Which  things must I bring?"),
+        ("What are the three main risks?", 3, "What are the  main risks?"),
+        ("List the 12 rules", 12, "List the  rules"),
+        ("What happened in the 1990s?", None, "What happened in the 1990s?"),
+        ("Which two men left?", None, "Which two men left?"),
+    ],
+)
+def test_how_many_are_asked_for(question, count, without):
+    assert (count_asked(question), without_count(question)) == (count, without)

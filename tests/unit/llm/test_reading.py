@@ -108,3 +108,56 @@ def test_a_row_of_figures_stands_under_the_names_of_its_columns() -> None:
     columns = "Model Groups Power (kW) Price (EUR)"
     assert rows[:2] == [(columns, "Falco 1 1 1.8 1,490"), (columns, "Falco 2 2 3.6 3,250")]
     assert rows[2] == ("Orders of ten machines are cheaper than these prices.",)
+
+
+def test_a_list_stands_below_its_heading() -> None:
+    text = "2. Not insured\n- damage by rust or mould;\n- boats, drones and motor cars."
+    assert sentences(text, heading="Policy > 2. Not insured") == [
+        "2. Not insured - damage by rust or mould; - boats, drones and motor cars."
+    ]
+
+
+def test_a_heading_below_a_heading_is_no_list() -> None:
+    text = "Home Contents Policy\n\n1. What is insured\n\nWe insure what is in your home."
+    assert not any("Policy" in one for one in sentences(text, heading="Home Contents Policy"))
+
+
+def test_a_list_ends_where_its_items_are_marked_otherwise() -> None:
+    text = "Ingredients:\n- 2 large onions\n- 1 litre of stock\n1. Chop both onions and cook them."
+    assert sentences(text)[0] == "Ingredients: - 2 large onions - 1 litre of stock"
+
+
+def test_the_names_of_a_tables_columns_are_no_row() -> None:
+    text = "A: in-house | B: bought in\nCost | A: in-house: 38 EUR | B: bought in: 31 EUR"
+    assert sentences(text) == ["Cost | A: in-house: 38 EUR | B: bought in: 31 EUR"]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "lead"),
+    [
+        ("Vento 1.6 petrol Vento 2.0 diesel Vento e", "Top speed (km/h) 187 205 160", True),
+        ("Segment Revenue 2025 Employees 2025", "Panels 141.5 905", True),
+        ("Total of 1,200 employees", "Panels 141.5 905", False),
+    ],
+)
+def test_columns_may_be_named_with_figures(header: str, row: str, lead: bool) -> None:
+    found = read(source(f"{header}\n{row}"), english=True).sentences
+    assert [one.lead for one in found if one.text == row] == ([(header,)] if lead else [])
+
+
+def test_a_row_whose_figures_have_units_ends_no_table() -> None:
+    text = "Model Vento Model Falco\nPower 88 110\nTank 50 l 55 l\nWeight 1,245 1,410"
+    found = read(source(text), english=True).sentences
+    assert [(one.text, bool(one.lead)) for one in found] == [
+        ("Power 88 110", True), ("Tank 50 l 55 l", True), ("Weight 1,245 1,410", True),
+    ]  # fmt: skip
+
+
+def test_years_name_the_columns_of_the_next_table() -> None:
+    text = "EUR million 2025 2024\nRevenue 412 384\nSegment Sales 2025 Staff 2025\nPanels 141 905"
+    assert read(source(text), english=True).sentences[-1].lead == ("Segment Sales 2025 Staff 2025",)
+
+
+def test_what_a_message_quotes_is_told_without_its_marks() -> None:
+    text = "From: Ann\n\n> From: Bob\n> Date: 5 May\n>\n> The roof holds 150 people at most."
+    assert sentences(text)[-1] == "The roof holds 150 people at most."

@@ -128,3 +128,31 @@ def test_rows_of_figures_are_told_from_prose(line: str, row: bool) -> None:
 def test_each_row_of_figures_is_a_sentence() -> None:
     text = "Revenue:\nHardware and all other things $ 91 $ 84\nBitcoin 45 51\nSee the notes."
     assert sentences(text) == text.split("\n")
+
+
+WIDE = "The delay of two weeks came from the supplier of the boards, who had none of them left in\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Oil can Red Oil pressure too low Stop at once and wait here",
+         "Thermometer Red Coolant too hot Stop and let the engine idle",
+         "Battery Red Not charging Drive to a workshop without a stop"],
+        ["CHE 152 Topics in Chemistry 4 Fall Dimitriou CHE 135 and a good deal more, as it is said",
+         "CHE 169 Seminar in Chemistry 3 Spring Eze CHE 152"],
+        ["From: Dmitri Volkov of the Orchard Hall Venue Team, at the reception of the first floor",
+         "Date: Mon, 5 Oct 2026"],
+    ],
+)  # fmt: skip
+def test_rows_of_words_stand_alone(lines):
+    assert sentences(f"{WIDE}store.\n\n" + "\n".join(lines))[-len(lines) :] == lines
+
+
+def test_wrapped_lines_that_begin_with_capitals_go_on():
+    text = (
+        "The board of the Norwegian Panel Company met on the third of May in Oslo with all of\n"
+        "Halvorsen Timber, which had come from Kirkholm by night with lawyers and with all the\n"
+        "Papers that Lund Panels had asked for."
+    )
+    assert len(sentences(text)) == 1

@@ -127,3 +127,15 @@ def test_a_figure_is_the_same_however_its_thousands_are_set():
         == {"1048576"}
     )
     assert figures("in 2011 300 people, 5.5 %") == {"2011", "300", "5.5"}
+
+
+@pytest.mark.parametrize(
+    ("question", "telling"),
+    [
+        ("Y a-t-il du wifi ?", [" wifi"]),
+        ("Wi-Fiはありますか。", [" wi ", " fi "]),
+        ("ありますか。", [" あり ", " りま ", " ます ", " すか "]),
+    ],
+)
+def test_what_only_asks_is_no_part_of_a_question(question, telling):
+    assert parts(question) == telling
