@@ -23,8 +23,8 @@ from app.infra.reach import current_reach
 Connection = psycopg.AsyncConnection[DictRow]
 #: Seconds the client waits beyond the statement timeout, for a server that cannot even time out.
 GRACE_S = 1.0
-#: What grows with a document, the corpus or the query log is allowed: its rows enter the vector index
-#: again, one to three milliseconds each, or all of them are read.
+#: What grows with a document, the corpus or the query log is allowed: its rows enter the vector
+#: index again, one to three milliseconds each, or all of them are read.
 LONG_S = 120.0
 #: The same for a program that nobody waits for at the other end of a request.
 PROGRAM_S = 600.0

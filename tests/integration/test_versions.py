@@ -68,8 +68,11 @@ async def test_a_large_document_has_the_time_that_its_rows_take(
 
 async def waiting_for_a_lock(shop: Workshop) -> None:
     """Return once one of the shop's connections waits for a row."""
-    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%chunks%%'"
-    while not shop.rows(query):
+    query = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND query LIKE '%%UPDATE chunks%%'"
+    )
+    while not shop.rows(query):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
 
 
