@@ -43,8 +43,9 @@ from app.ingestion.board import JobBoard
 from app.ingestion.intake import Intake
 from app.ingestion.jobs import IngestionQueue, Worker, backlog
 from app.ingestion.pipeline import Pipeline
+from app.ingestion.url_fetcher import UrlFetcher
 from app.ingestion.webhooks import Webhooks, register_webhooks
-from app.ingestion.wiring import file_limits, work_limits
+from app.ingestion.wiring import file_limits, url_fetcher, work_limits
 from app.limits.budgets import Budgets
 from app.limits.crowd import Crowd, open_crowd
 from app.limits.logins import LoginLimits
@@ -105,6 +106,7 @@ class House:
     events: EventHub
     idempotency: Idempotency
     intake: Intake
+    fetcher: UrlFetcher
     board: JobBoard
     webhooks: Webhooks
     worker: Worker
@@ -267,6 +269,7 @@ async def open_house(
             events=events,
             idempotency=Idempotency(pool),
             intake=Intake(pool, blobs, queue.defer, max_bytes=settings.max_file_bytes),
+            fetcher=url_fetcher(settings),
             board=JobBoard(pool, queue.defer, announcer),
             webhooks=Webhooks(pool, deliver, allow_private=settings.allow_private_urls),
             worker=Worker(pool, jobs, pipeline, queue, limits=work_limits(settings), tracer=tracer),

@@ -15,8 +15,11 @@ from app.infra.postgres import Connection
 
 WebhookEvent = Literal["document.ready", "document.failed"]
 DeliveryStatus = Literal["queued", "delivered", "dead"]
-#: (connection, tenant id, delivery id): records the job of a delivery in the open transaction.
-Deliver = Callable[[Connection, str, str], Awaitable[None]]
+#: (connection, tenant id, delivery id, turn): records a delivery's job in the open transaction.
+#: ``turn`` says how many of the tenant's go before it; another tenant's with fewer overtakes it.
+Deliver = Callable[[Connection, str, str, int], Awaitable[None]]
+#: Of each webhook, when a tenant's waiting deliveries are counted.
+_LOOKED_AT = 100
 _WEBHOOK = "id, url, events, created_at"
 _DELIVERY = (
     "id, webhook_id, event, status, attempts, response_status, error, created_at, delivered_at"
@@ -70,19 +73,33 @@ async def enqueue_event(
     deliver: Deliver,
 ) -> None:
     """Have the tenant's webhooks called, if the caller's transaction commits."""
+    before = await waiting_deliveries(connection, tenant_id)
     cursor = await connection.execute(
         "SELECT id FROM webhooks"
         " WHERE tenant_id = %s AND disabled_at IS NULL AND %s = ANY (events)",
         (tenant_id, event),
     )
-    for webhook in await cursor.fetchall():
+    for turn, webhook in enumerate(await cursor.fetchall(), before):
         delivery_id = new_id("dlv")
         await connection.execute(
             "INSERT INTO webhook_deliveries (id, tenant_id, webhook_id, event, payload)"
             " VALUES (%s, %s, %s, %s, %s)",
             (delivery_id, tenant_id, webhook["id"], event, Jsonb(payload)),
         )
-        await deliver(connection, tenant_id, delivery_id)
+        await deliver(connection, tenant_id, delivery_id, turn)
+
+
+async def waiting_deliveries(connection: Connection, tenant_id: str) -> int:
+    """How many deliveries of a tenant wait, of the newest few of each webhook."""
+    cursor = await connection.execute(
+        "SELECT count(*) AS waiting FROM webhooks w CROSS JOIN LATERAL"
+        " (SELECT d.status FROM webhook_deliveries d WHERE d.webhook_id = w.id"
+        " ORDER BY d.created_at DESC, d.id DESC LIMIT %s) newest"
+        " WHERE w.tenant_id = %s AND w.disabled_at IS NULL AND newest.status = 'queued'",
+        (_LOOKED_AT, tenant_id),
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row["waiting"])
 
 
 async def add_webhook(

@@ -14,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 #: What the first line and the headers may have, give or take one read of the socket. Far more than
 #: anybody sends: that a token of a megabyte is none is for the gate to say.
 MAX_HEAD_BYTES, MAX_HEADERS = 2_097_152, 1_000
+#: Bytes of a byte of content that is sent as a chunk of its own, and some more.
+_FRAMING_PER_BYTE = 8
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -24,6 +26,8 @@ class BoundedHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     #: Of the head that is being read; None between heads.
     _head_bytes: int | None = None
+    #: Of the body that is being read, what is no content: sizes of chunks, extensions, trailers.
+    _framing_bytes = 0
     #: Who reads nothing of its answer for so long is let go.
     unread_s = 30.0
     _looking: asyncio.TimerHandle | None = None
@@ -46,8 +50,12 @@ class BoundedHttp(HttpToolsProtocol):
         before = self._head_bytes
         if self._deadline is None and self._is_at_rest():
             self._close_after(self.head_s)
+        if before is None:
+            self._framing_bytes += len(data)
         super().data_received(data)
-        if before is not None and self._head_bytes == before:  # all of it is of one head
+        if before is None and self._framing_bytes > MAX_HEAD_BYTES:
+            self.transport.close()  # an answer has been given, or would be to half a request
+        elif before is not None and self._head_bytes == before:  # all of it is of one head
             self._head_bytes = before + len(data)
             if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
                 self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -55,8 +63,18 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._head_bytes = 0
+        self._head_bytes = self._framing_bytes = 0
         self._close_after(self.head_s)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what stands before a body; what follows it, trailers, nobody reads."""
+        if self._head_bytes is not None:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Content, which is bounded elsewhere; chunks of one byte each are still a body."""
+        self._framing_bytes -= _FRAMING_PER_BYTE * len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """The head has ended; what follows is the application's to read.

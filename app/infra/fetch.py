@@ -25,10 +25,13 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from app.errors import AppError, TooLarge
+from app.infra.strangers import BoundedConnector, ThreadedNames
 
 USER_AGENT = "Docent (+document fetcher)"
 MAX_URL_CHARS = 2048
 _PIECE_BYTES = 65_536
+#: Of an answer, beside its body: heads and framing, many times what they are.
+_AROUND_BYTES = 1_048_576
 _FIRST_FREE_PORT = 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: No white space, control characters or backslashes anywhere, and no userinfo or escapes in the
@@ -109,7 +112,7 @@ async def fetch(
         TooLarge: more than ``limits.max_bytes``, packed or unpacked.
     """
     target = checked_url(url, allow_private=allow_private)
-    async with _session(limits.timeout_s, allow_private, resolver, user_agent) as session:
+    async with _session(limits, allow_private, resolver, user_agent) as session:
         for _ in range(limits.max_redirects + 1):
             async with session.get(target, allow_redirects=False) as response:
                 if response.status not in _REDIRECTS:
@@ -134,7 +137,7 @@ async def post(
     """
     target = checked_url(url, allow_private=allow_private)
     async with (
-        _session(timeout_s, allow_private, None, USER_AGENT) as session,
+        _session(FetchLimits(0, timeout_s), allow_private, None, USER_AGENT) as session,
         session.post(target, data=body, headers=headers, allow_redirects=False) as response,
     ):
         return response.status
@@ -194,19 +197,20 @@ def _public_socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socke
 
 @asynccontextmanager
 async def _session(
-    timeout_s: float, allow_private: bool, resolver: AbstractResolver | None, user_agent: str
+    limits: FetchLimits, allow_private: bool, resolver: AbstractResolver | None, user_agent: str
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """One request's session, whose errors are ours; it ends within ``timeout_s``."""
-    connector = aiohttp.TCPConnector(
-        # In a thread, so that it reads what the system reads (hosts file, search list).
-        resolver=resolver or aiohttp.ThreadedResolver(),
+    """One request's session, whose errors are ours; it ends within ``limits``."""
+    connector = BoundedConnector(
+        most_bytes=limits.max_bytes + _AROUND_BYTES,
+        # As the system does (hosts file, search list).
+        resolver=resolver or ThreadedNames(),
         socket_factory=None if allow_private else _public_socket,
         use_dns_cache=False,
         force_close=True,
     )
     try:
         async with (
-            asyncio.timeout(timeout_s),
+            asyncio.timeout(limits.timeout_s),
             aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),

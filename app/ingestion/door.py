@@ -16,9 +16,9 @@ from app.documents.document import Sharing
 from app.documents.edit_schemas import MAX_TAGS, Author, SharingIn, Tags, Title
 from app.errors import InvalidRequest, WrongType
 from app.http.idempotency import Idempotency, KeyedRequest, fingerprint, idempotency_key
-from app.infra.fetch import FetchLimits, fetch
 from app.ingestion.intake import Taken, Upload
 from app.ingestion.schemas import Accepted, UrlUpload
+from app.ingestion.url_fetcher import UrlFetcher
 
 _FIELDS = frozenset({"file", "title", "author", "tags"})
 #: Of a new document only.
@@ -150,12 +150,8 @@ class Door:
             raise _first_of(error, "body") from error
 
     async def _fetched(self, asked: UrlUpload) -> Upload:
-        house = self._request.app.state.house
-        found = await fetch(
-            asked.url,
-            limits=FetchLimits(house.intake.max_bytes, house.settings.fetch_timeout_s),
-            allow_private=house.settings.allow_private_urls,
-        )
+        fetcher: UrlFetcher = self._request.app.state.house.fetcher
+        found = await fetcher.fetch(self._caller.tenant_id, asked.url)
         return Upload(
             filename=found.filename,
             content=found.content,

@@ -1,8 +1,10 @@
 """A folder's journey: every file below it is examined, and what is new or changed is ingested."""
 
 import asyncio
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,34 +87,47 @@ class Progress:
 def find_files(folder: Path) -> list[Path]:
     """Every file below ``folder`` with a known suffix, sorted; links to folders are not followed.
 
+    A folder that cannot be looked into is among them, and is then told of as an unreadable file.
+
     Raises:
         InvalidRequest: when there is no such folder.
     """
     if not folder.is_dir():
         raise InvalidRequest(f"{folder} is not a folder.")
-    found = [
-        Path(place) / name
-        for place, _, names in os.walk(folder)
-        for name in names
-        if os.path.splitext(name)[1].lower() in SUFFIXES
-    ]
+    found: list[Path] = []
+    closed: list[OSError] = []
+    for place, _, names in os.walk(folder, onerror=closed.append):
+        known = (name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)
+        found += (Path(place) / name for name in known)
+    found += (Path(error.filename) for error in closed)
     return sorted(found)
+
+
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """The bytes of a file; at most one more than ``max_bytes``, for it may grow all the time.
+
+    Raises:
+        OSError: also when it is no file: a pipe would be waited for, and a device has no end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        return file.read(max_bytes + 1)
 
 
 def examine(path: Path, *, max_bytes: int) -> Found:
     """Hash one file; blocks. A file that cannot be ingested gets a reason and no hash."""
-    source = path.resolve().as_uri()
+    source = Path(os.path.realpath(path)).as_uri()  # Path.resolve() takes a loop of links badly
     try:
-        size_bytes = path.stat().st_size
-        if size_bytes > max_bytes:
-            return Found(path, source, reason="too_large_file")
-        if not size_bytes:
-            return Found(path, source, reason="empty_file")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
+        content = read_file(path, max_bytes=max_bytes)
     except OSError as error:
         return Found(path, source, reason=f"unreadable_file ({error.strerror})")
-    return Found(path, source, sha256=digest.digest())
+    if len(content) > max_bytes:
+        return Found(path, source, reason="too_large_file")
+    if not content:
+        return Found(path, source, reason="empty_file")
+    return Found(path, source, sha256=hashlib.sha256(content).digest())
 
 
 def examine_all(paths: Sequence[Path], max_bytes: int) -> list[Found]:
@@ -155,7 +170,7 @@ async def receive(
 
 async def _add(intake: Intake, tenant_id: str, found: Found) -> Received:
     try:
-        content = await asyncio.to_thread(found.path.read_bytes)
+        content = await asyncio.to_thread(read_file, found.path, max_bytes=intake.max_bytes)
     except OSError as error:
         return Received(found.path, "failed", reason=f"unreadable_file ({error.strerror})")
     try:

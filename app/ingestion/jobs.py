@@ -57,8 +57,9 @@ _BACKLOG = """
         SELECT min(at) FROM procrastinate_events WHERE job_id = oldest)), 0)::float8 AS oldest_s
     FROM waiting
 """
-#: Webhooks called at the same time.
-WEBHOOKS_AT_ONCE = 4
+#: Webhooks called at the same time. A call is nearly all waiting; if every receiver hangs, the next
+#: tenant's turn comes within the time limit of a call.
+WEBHOOKS_AT_ONCE = 16
 #: A worker that is asked to stop gives its job so long to end; the launcher stops all within 10 s.
 STOP_AFTER_S = 3
 #: Pause after the database was found to be away.

@@ -38,6 +38,7 @@ from app.documents.webhooks import (
     list_webhooks,
     remove_webhook,
     requeue_delivery,
+    waiting_deliveries,
 )
 from app.errors import AppError, Conflict, NotFound
 from app.infra.fetch import checked_url, post
@@ -189,9 +190,9 @@ def register_webhooks(
     )
     task = app.task(name=TASK, queue=WEBHOOK_QUEUE, retry=_Pauses())(deliverer.deliver)
 
-    async def deliver(connection: Connection, tenant_id: str, delivery_id: str) -> None:
+    async def deliver(connection: Connection, tenant_id: str, delivery_id: str, turn: int) -> None:
         with driver_errors():
-            await task.configure(connection=connection).defer_async(
+            await task.configure(connection=connection, priority=-turn).defer_async(
                 tenant_id=tenant_id, delivery_id=delivery_id
             )
 
@@ -278,7 +279,8 @@ class Webhooks:
             found = await requeue_delivery(connection, webhook_id, delivery_id)
             if found is None:
                 raise DeliveryNotRetryable
-            await self._deliver(connection, tenant_id, delivery_id)
+            turn = await waiting_deliveries(connection, tenant_id)
+            await self._deliver(connection, tenant_id, delivery_id, turn)
             details = {"delivery_id": delivery_id}
             event = AuditEvent(tenant_id, "webhook.retry", by, webhook_id, details=details)
             await record(connection, event)

@@ -1,9 +1,11 @@
 """The limits of ingestion, for the page of the whole house."""
 
+from app.infra.fetch import FetchLimits
 from app.ingestion.jobs import WorkLimits
 from app.ingestion.ocr import OcrLimits
 from app.ingestion.parse import ParseLimits
 from app.ingestion.pipeline import FileLimits
+from app.ingestion.url_fetcher import UrlFetcher
 from app.settings import Settings
 
 
@@ -31,3 +33,9 @@ def file_limits(settings: Settings) -> FileLimits:
         OcrLimits(max_pages=settings.max_ocr_pages, timeout_s=settings.ocr_timeout_s),
         settings.chunk_words,
     )
+
+
+def url_fetcher(settings: Settings) -> UrlFetcher:
+    """What fetches the documents that callers name."""
+    limits = FetchLimits(settings.max_file_bytes, settings.fetch_timeout_s)
+    return UrlFetcher(limits, allow_private=settings.allow_private_urls)

@@ -236,6 +236,51 @@ async def test_a_receiver_that_hangs_is_not_waited_for(database: FreshDatabase) 
     assert (delivery.status, delivery.error) == ("dead", "The server of this URL took too long.")
 
 
+async def test_tenants_take_turns(database: FreshDatabase, receiver: Receiver) -> None:
+    async with opened(database, "many") as many, opened(database, "few") as few:
+        for name in ("a", "b"):
+            await many.webhooks.create(many.tenant_id, f"{receiver.url}/{name}", EVENTS)
+        hook, _ = await few.webhooks.create(few.tenant_id, receiver.url, EVENTS)
+        for _ in range(3):
+            await many.happen()
+        await few.happen()
+        await few.work()  # one call after the other
+        [mine] = await few.deliveries(hook.id)
+    called = [headers["Docent-Delivery"] for headers, _ in receiver.calls]
+    assert len(called) == 7
+    assert called.index(mine.id) == 1, "it goes after one of the six that came before"
+
+
+async def test_a_stop_while_a_receiver_hangs_loses_no_delivery(database: FreshDatabase) -> None:
+    called = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    patience = Patience(attempts=3, first_wait_s=0, timeout_s=60)
+    async with server, opened(database, "stopped", patience=patience) as post:
+        await post.webhooks.create(post.tenant_id, url, EVENTS)
+        await post.happen()
+        working = asyncio.create_task(
+            post.jobs.run_worker_async(
+                queues=[WEBHOOK_QUEUE],
+                install_signal_handlers=False,
+                delete_jobs="always",
+                shutdown_graceful_timeout=0.1,
+            )
+        )
+        async with asyncio.timeout(20):
+            await called.wait()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        [job] = await post.jobs.job_manager.list_jobs_async(queue=WEBHOOK_QUEUE)
+    assert job.status == "todo"
+
+
 async def test_a_removed_webhook_is_called_no_more(
     database: FreshDatabase, receiver: Receiver
 ) -> None:

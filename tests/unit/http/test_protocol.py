@@ -157,6 +157,32 @@ async def test_a_head_of_ordinary_size_is_read(there: Line) -> None:
     assert (await there.answer(large)).startswith(OK)
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [(b"2\r\nab\r\n0\r\n", b"X: y\r\n" * 40_000), (b"2;", b"y" * 250_000)],
+    ids=["trailers", "extension of a chunk"],
+)
+async def test_what_follows_a_head_and_is_no_body_is_bounded_and_not_kept(
+    start: bytes, piece: bytes
+) -> None:
+    application = Application()
+    application.may_answer.clear()
+    async with line(application) as there:
+        there.writer.write(CHUNKED + start)
+        assert await there.until_closed(piece, every_s=0) in (b"", CUT_OFF)
+        assert [name for name, _ in Hasty.last.headers] == [b"host", b"transfer-encoding"]
+
+
+async def test_a_body_in_small_chunks_with_a_trailer_is_read() -> None:
+    chunks = b"1\r\nx\r\n" * (MAX_HEAD_BYTES // 2)
+    async with line(Application(), BoundedHttp) as there:  # the hasty one waits for no such body
+        assert (await there.answer(CHUNKED + chunks + b"0\r\nX: y\r\n\r\n")).startswith(OK)
+        assert (await there.answer()).startswith(OK), "and the connection is good for another"
+
+
 async def test_an_answer_may_take_its_time() -> None:
     application = Application()
     application.may_answer.clear()
