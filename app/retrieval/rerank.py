@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.infra.language import DEFAULT, language_of
 
-#: In the order in which ``judged_candidates`` (migration 0015) gives them: its reciprocal ranks
+#: In the order in which ``judged_candidates`` (migration 0016) gives them: its reciprocal ranks
 #: fused; cosine to the question; the share of the question's words it has, weighed by rarity.
 FEATURES = ("fused", "similarity", "coverage")
 #: Models whose vectors tell little of texts that are not English.

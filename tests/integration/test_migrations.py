@@ -230,7 +230,7 @@ def test_a_graph_with_rows_keeps_its_density_until_it_is_built_anew(
     up(fresh_database, "base")
     up(fresh_database)
     assert graph(fresh_database) == (lighter, (16, 200))
-    up(fresh_database, "-1")
+    up(fresh_database, "-2")
     assert graph(fresh_database) == (denser, (32, 128))
     url = fresh_database.database_url
     add_chunk(url, "Regulus")
@@ -271,11 +271,14 @@ def test_questions_are_answered_while_an_index_that_is_built_beside_is_waited_fo
     owner_rows(url, "DROP SCHEMA beside CASCADE")
 
 
-def test_going_back_leaves_the_search_as_it_was(fresh_database: FreshDatabase) -> None:
+@pytest.mark.parametrize(("before_it", "revision"), [("0014", "0015"), ("0015", "0016")])
+def test_going_back_leaves_the_search_as_it_was(
+    fresh_database: FreshDatabase, before_it: str, revision: str
+) -> None:
     up(fresh_database, "base")
-    up(fresh_database, "0014")
+    up(fresh_database, before_it)
     before = ours(fresh_database)
-    up(fresh_database, "0015")
+    up(fresh_database, revision)
     up(fresh_database, "-1")
     after = ours(fresh_database)
     search = next(name for name in before if name.endswith(".judged_candidates"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.infra.metrics import Metrics
 from app.infra.metrics_catalogue import RECALL
+from app.infra.postgres import tenant_transaction
 from app.retrieval.passage import Scope
 from app.retrieval.recall import RecallProbe, watching_recall
 from tests.conftest import FreshDatabase
@@ -50,3 +51,18 @@ async def test_it_is_measured_beside_the_requests(database: FreshDatabase, tmp_p
     [(labels, share)] = told.of(RECALL)
     assert labels == ("10",)
     assert 0 < share <= 1
+
+
+async def test_the_beam_is_as_wide_beside_words(database: FreshDatabase) -> None:
+    """A narrower one missed the documents of a few among the many chunks of others."""
+    async with (
+        open_workshop(database, "beam") as shop,
+        tenant_transaction(shop.pool, shop.tenant_id) as connection,
+    ):
+        await connection.execute("SET LOCAL hnsw.ef_search = 400")
+        await connection.execute(
+            "SELECT search_chunks(%s, NULL, 'disk', 10, 40, NULL, NULL, NULL, 1, 20)",
+            (shop.tenant_id,),
+        )
+        cursor = await connection.execute("SELECT current_setting('hnsw.ef_search') AS beam")
+        assert await cursor.fetchone() == {"beam": "400"}
