@@ -112,6 +112,8 @@ _COMPARED = re.compile(
     r"|^(.+)\s+(?:versus|vs\.?)\s+(.+?)[\s?.!]*$",
     re.IGNORECASE,
 )
+#: Characters of a question that is looked at for it: longer ones are none, and would take long.
+_COMPARED_CHARS = 300
 _OF_BOTH = re.compile(r"^(.*\b(?:of|in|for)\s+)(?=\S)", re.IGNORECASE)
 
 
@@ -168,7 +170,7 @@ def sides_of(question: str) -> tuple[str, ...]:
 
     What is asked of both stands before the first: "Compare the price of A and B".
     """
-    if (found := _COMPARED.search(question)) is None:
+    if len(question) > _COMPARED_CHARS or (found := _COMPARED.search(question)) is None:
         return ()
     one, other = (said for said in found.groups() if said is not None)
     of_both = None if _OF_BOTH.match(other) else _OF_BOTH.match(one)

@@ -71,6 +71,12 @@ def test_what_a_question_compares(question, sides):
     assert sides_of(question) == sides
 
 
+@pytest.mark.parametrize("question", ["difference of " * 285, f"compare a and{' ' * 3900}b"])
+def test_what_is_too_long_to_be_a_comparison_is_not_looked_at(question):
+    """Four thousand characters held a worker's loop for a second."""
+    assert sides_of(question) == ()
+
+
 @pytest.mark.parametrize(
     ("question", "count", "without"),
     [
