@@ -93,7 +93,8 @@ async def waiting_deliveries(connection: Connection, tenant_id: str) -> int:
     """How many deliveries of a tenant wait, of the newest few of each webhook."""
     cursor = await connection.execute(
         "SELECT count(*) AS waiting FROM webhooks w CROSS JOIN LATERAL"
-        " (SELECT d.status FROM webhook_deliveries d WHERE d.webhook_id = w.id"
+        " (SELECT d.status FROM webhook_deliveries d"
+        " WHERE d.tenant_id = w.tenant_id AND d.webhook_id = w.id"
         " ORDER BY d.created_at DESC, d.id DESC LIMIT %s) newest"
         " WHERE w.tenant_id = %s AND w.disabled_at IS NULL AND newest.status = 'queued'",
         (_LOOKED_AT, tenant_id),
