@@ -76,8 +76,10 @@ class Pool(AsyncConnectionPool[Connection]):
         if conn.pgconn.transaction_status != TransactionStatus.IDLE:
             await conn.close()
         back = super().putconn(conn)
-        # A free lock is not waited for, so that nothing can come between.
-        await (asyncio.shield(back) if self._lock.locked() or self._waiting else back)
+        # A lock that is free and nobody's next is not waited for, so that nothing can come between.
+        # Between two owners it is free, and those who wait are before us all the same.
+        waited_for = self._lock.locked() or self._lock._waiters or self._waiting
+        await (asyncio.shield(back) if waited_for else back)
 
     async def _lend(self, timeout_s: float) -> Connection:
         """A connection, or a cancellation that came with it.

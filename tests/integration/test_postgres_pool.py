@@ -148,6 +148,28 @@ async def test_a_statement_that_takes_too_long_is_a_503_and_not_run_twice(
         assert await fetch_all(pool, "SELECT 1 AS one", {}) == [{"one": 1}]
 
 
+async def test_a_connection_comes_back_though_others_are_next_for_the_lock(pool: Pool) -> None:
+    """Between two owners the lock is free; who was cancelled there took a connection along."""
+    await fill(pool)
+
+    async def own() -> None:
+        async with pool._lock:
+            pass
+
+    connection = await pool.getconn()
+    await pool._lock.acquire()
+    following = asyncio.create_task(own())
+    await asyncio.sleep(0)
+    giving = asyncio.create_task(pool.putconn(connection))
+    asyncio.get_running_loop().call_soon(giving.cancel)
+    pool._lock.release()
+    ended = await asyncio.gather(giving, following, return_exceptions=True)
+    assert isinstance(ended[0], asyncio.CancelledError)
+    async with asyncio.timeout(5):
+        while pool.get_stats()["pool_available"] < SIZE:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+
+
 async def test_what_grows_with_the_corpus_may_take_longer(database: FreshDatabase) -> None:
     async with open_pool(
         database.database_url, size=1, timeout_s=5, statement_timeout_s=0.1
