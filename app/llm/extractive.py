@@ -83,10 +83,8 @@ class Extractive:
                 truncated=found.shortened or text != found.text,
             )
             return
-        evidence, english = (
-            gather(request.question, request.sources),
-            seems_english(request.question),
-        )
+        evidence = gather(request.question, request.sources)
+        english = seems_english(request.question)
         abstained = self._abstention.judge(request.question, evidence)
         sides = self._sides(request, evidence) if english else ()
         if abstained == "weak_match" and len(sides) > 1:
