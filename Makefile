@@ -15,8 +15,8 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 # A test that hangs ends its process, with all stacks, instead of the patience of who waits for it.
 HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
-# Tests of whole processes race with the machine they run on: one that fails there is tried once more, and
-# named in the summary either way. The nightly run gives none a second chance.
+# Tests with real servers and processes race with the machine they run on: one that fails is tried once more,
+# and the summary names it either way and says why. The nightly run gives none a second chance.
 RETRIES ?= --reruns 1 -r fER
 
 .DEFAULT_GOAL := help
@@ -156,7 +156,7 @@ migrate: setup ## Bring the database's schema up to date
 	@$(BIN)/python -m scripts.migrate
 
 test: setup-dev $(JAVASCRIPT)/installed ## Run the tests; fails under 90 % branch coverage
-	$(BIN)/python -m pytest -q $(HANGS) -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/,slow faults fuzz browser) --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q $(HANGS) $(RETRIES) -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/,slow faults fuzz browser) --cov --cov-report=term:skip-covered
 
 test-cov: test ## The same, and the report as HTML in htmlcov/
 	$(BIN)/python -m coverage html --skip-covered

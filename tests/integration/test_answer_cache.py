@@ -64,7 +64,9 @@ async def test_who_leaves_while_it_looks_keeps_nobody_waiting(
         for _ in range(turns):
             await asyncio.sleep(0)
         looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        (saw,) = await asyncio.gather(looking, return_exceptions=True)
+        if not isinstance(saw, BaseException):  # a quick Redis: it had looked before
+            await cache.let_go(key, saw)
         found = await cache.look(key)
         assert found.state == b"led", f"after {turns} turns of the loop"
         await cache.let_go(key, found)
