@@ -1,7 +1,7 @@
 """`make evaluate DATA=…`: measure retrieval and answers on questions with known answers.
 
     python scripts/evaluate.py --data DIR [--data DIR …] [--answers] [--ablation] [--together]
-        [--limit N] [--cache DIR] [--json FILE] [--calibrate FILE] [--judge N]
+        [--slips] [--limit N] [--cache DIR] [--json FILE] [--calibrate FILE] [--judge N]
 
 A DIR holds ``questions.jsonl`` beside ``pdfs/`` or ``passages.jsonl``. Everything runs through the
 product's own ingestion, search and chat, on embedded servers of its own that are thrown away after.
@@ -43,6 +43,7 @@ from scripts.evaluation.judges import has_model, verdicts  # noqa: E402
 from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E402
 from scripts.evaluation.remembered import RememberedEmbedder  # noqa: E402
 from scripts.evaluation.report import Result, tables  # noqa: E402
+from scripts.evaluation.slips import with_slips  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Options:
     ablation: bool = False
     #: All languages of a set in one corpus.
     together: bool = False
+    #: One slip of the fingers in each question.
+    slips: bool = False
     calibrate: Path | None = None
     #: So many answers of each corpus are judged by a language model.
     judge: int = 0
@@ -82,7 +85,7 @@ async def evaluate(
         statement_timeout_s=PROGRAM_S,
     ) as house:
         for folder in options.data:
-            dataset = load(folder, limit=options.limit, together=options.together)
+            dataset = _loaded(folder, options)
             for corpus in dataset.corpora:
                 name = _name(dataset, corpus)
                 say(f"{name}: ingesting")
@@ -105,6 +108,11 @@ async def evaluate(
             curve = await calibrated(house, [one for one in filled if one.corpus.lang == "en"])
             options.calibrate.write_text(curve, encoding="utf-8")
     return results
+
+
+def _loaded(folder: Path, options: Options) -> Dataset:
+    dataset = load(folder, limit=options.limit, together=options.together)
+    return with_slips(dataset) if options.slips else dataset
 
 
 def _name(dataset: Dataset, corpus: Corpus) -> str:
@@ -214,6 +222,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
     parser.add_argument("--ablation", action="store_true", help="what each technique gains")
     parser.add_argument("--together", action="store_true", help="a set's languages as one corpus")
+    parser.add_argument("--slips", action="store_true", help="misspell a word of each question")
     parser.add_argument(
         "--calibrate",
         type=Path,

@@ -8,7 +8,7 @@ when all language models are down.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -28,6 +28,7 @@ from app.llm.fit import shortened
 from app.llm.gist import gist_of
 from app.llm.markers import without_references
 from app.llm.question import count_asked, sides_of, wants_several
+from app.llm.spelling import put_right
 from app.llm.words import count_words, figures, seems_english, words
 
 EmbedSentences = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
@@ -53,9 +54,21 @@ class Extractive:
     name = "extractive"
     upstream = ""
 
-    def __init__(self, embed_sentences: EmbedSentences | None = None) -> None:
-        """``embed_sentences`` gives unit vectors, float32, (n, dim); None goes by words alone."""
+    def __init__(
+        self,
+        embed_sentences: EmbedSentences | None = None,
+        *,
+        vocabulary: Collection[str] = (),
+    ) -> None:
+        """Go by words alone, or by vectors of sentences as well.
+
+        Args:
+            embed_sentences: gives unit vectors, float32, (n, dim).
+            vocabulary: English words that are spelled right; of a question's other words, slips
+                are put right. None are where it is empty.
+        """
         self._embed = embed_sentences
+        self._vocabulary = vocabulary
         self._abstention = Abstention()
 
     def models(self) -> tuple[ModelInfo, ...]:
@@ -83,8 +96,11 @@ class Extractive:
                 truncated=found.shortened or text != found.text,
             )
             return
-        evidence = gather(request.question, request.sources)
         english = seems_english(request.question)
+        if english:
+            meant = put_right(request.question, request.sources, self._vocabulary)
+            request = replace(request, question=meant)
+        evidence = gather(request.question, request.sources)
         abstained = self._abstention.judge(request.question, evidence)
         sides = self._sides(request, evidence) if english else ()
         if abstained == "weak_match" and len(sides) > 1:

@@ -17,6 +17,7 @@ from app.llm.extractive import Extractive
 from app.llm.openai_compatible import Model, OpenAiCompatible
 from app.llm.purse import Purse
 from app.llm.router import Router, Routing
+from app.llm.spelling import vocabulary_of
 from app.settings import ModelFacts, ProviderName, Settings
 
 #: Facts about the default models, as their providers' price lists had them in July 2025.
@@ -94,7 +95,7 @@ def build_router(
 
 def _build(name: ProviderName, settings: Settings) -> Provider | None:
     if name == "extractive":
-        return Extractive()
+        return Extractive(vocabulary=vocabulary_of(settings.embedding_model_dir))
     access = _access(settings)[name]
     if access.base_url is None:
         return None

@@ -16,7 +16,9 @@ from app.infra.postgres import tenant_transaction
 from app.llm.completion import Completion, CompletionRequest, Event
 from app.llm.evidence import gather
 from app.llm.extractive import Extractive
+from app.llm.spelling import vocabulary_of
 from app.retrieval.passage import Passage, Scope
+from app.settings import MODEL_DIR
 from app.wiring import House
 from scripts.evaluation.corpus import Places
 from scripts.evaluation.dataset import Asked
@@ -174,7 +176,7 @@ async def _answered(
 ) -> tuple[str, list[tuple[str, int]], bool]:
     request = CompletionRequest((), question, as_sources(passages))
     event: Event
-    async for event in Extractive().stream(request):
+    async for event in Extractive(vocabulary=vocabulary_of(MODEL_DIR)).stream(request):
         if isinstance(event, Completion):
             list(draft.end(event))
             answer = draft.answer(event, NO_TIME)

@@ -40,6 +40,17 @@ def test_streams_and_completions_are_recorded_too(api: Api, client: httpx.Client
     assert (reply.status_code, reply.json()["code"]) == (404, "answer_not_found")
 
 
+def test_a_slip_of_the_fingers_costs_no_answer(client: httpx.Client) -> None:
+    typed = "Waht hapens to all open files on a procesor reset?"
+    answer = client.post("/api/v1/chat", json={"question": typed}).json()
+    assert (answer["status"], answer["provider"]) == ("complete", "extractive")
+    assert "On processor reset" in answer["answer"]
+    record = client.get(f"/api/v1/answers/{answer['answer_id']}").json()
+    assert record["question"] == typed
+    name = client.post("/api/v1/chat", json={"question": "What does Micrsoft do on a reset?"})
+    assert name.json()["status"] == "abstained"
+
+
 def test_an_answer_is_judged(api: Api, client: httpx.Client) -> None:
     answer = client.post("/api/v1/chat", json={"question": QUESTION}).json()
     path = f"/api/v1/answers/{answer['answer_id']}/feedback"
