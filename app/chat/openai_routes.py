@@ -17,6 +17,7 @@ from app.chat.routes import Asker, Pipeline, provider, turn_of
 from app.errors import InvalidRequest, NotFound
 from app.http.convertors import TEXT
 from app.http.departure import unless_gone
+from app.http.idempotency import DOCUMENTED_KEY
 from app.http.openai_problems import documented_openai_errors
 from app.http.sse import sse_response
 from app.llm.completion import Provider
@@ -28,7 +29,7 @@ Models = Annotated[Provider, Depends(provider)]
 _STRICT = ("pydantic-ai/", "ai/", "ai-sdk/")
 _CHUNKS: dict[str, Any] = {
     "description": 'JSON, or with `"stream": true` chunks that are deltas, then `[DONE]`.',
-    "content": {"text/event-stream": {}},
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
 
@@ -46,6 +47,7 @@ class ModelNotFound(NotFound):
         200: _CHUNKS,
         **documented_openai_errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 503),
     },
+    openapi_extra={"parameters": [DOCUMENTED_KEY]},
 )
 async def complete(
     request: Request, caller: Asker, pipeline: Pipeline, models: Models, body: CompletionIn
