@@ -29,7 +29,7 @@ Models = Annotated[Provider, Depends(provider)]
 _STRICT = ("pydantic-ai/", "ai/", "ai-sdk/")
 _CHUNKS: dict[str, Any] = {
     "description": 'JSON, or with `"stream": true` chunks that are deltas, then `[DONE]`.',
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 

@@ -48,7 +48,7 @@ AUTO_CHARS = 300
 _EVENTS: dict[str, Any] = {
     "description": "Server-sent events: meta, sources, delta, citation, reset; one done or error."
     " While a long document is read in parts also progress: how many are done, of how many.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 

@@ -42,7 +42,7 @@ _REREAD_S, _REREAD_ALONE_S = 5.0, 1.0
     operation_id="job_events",
     response_class=Response,
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"content": {"text/event-stream": {}}},
         204: NOTHING_FOLLOWS,
         **documented_problems(401, 403, 404, 422, 503),
     },

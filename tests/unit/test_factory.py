@@ -126,7 +126,7 @@ def test_clients_can_be_generated_from_the_openapi_document() -> None:
         for method, operation in methods.items()
         for reply in operation["responses"].values()
         for kind, content in reply.get("content", {}).items()
-        if not content.get("schema")
+        if not content.get("schema") and kind != "text/event-stream"  # no schema says what that is
     ]
     assert bare == []
 
