@@ -1,15 +1,19 @@
 """From the characters PDFium gives to the text people read and quote, with each word's origin.
 
-Imported by the child process: the standard library's ``re`` only.
+Imported by the child process: the standard library only.
 """
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the child's start
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    from app.ingestion.pdf_child import Pdfium
 
     Spans: TypeAlias = list[tuple[int, int]]
 
@@ -51,6 +55,21 @@ BLANK_LINES = re.compile("\n{3,}")
 MIN_BROKEN = 4
 #: Right halves that follow a real hyphen even in documents whose typesetter adds its own.
 COMPOUND = re.compile("(based|specific|level|driven|like|time|term|oriented|defined|free|party)\\b")
+
+
+def raw_text(pdfium: Pdfium, text_page: int, count: int) -> str:
+    """Return the page's characters so that ``raw[i]`` is PDFium's character ``i``.
+
+    ``FPDFText_GetText`` is one call but leaves out characters beyond U+FFFF and excluded ones;
+    where its length differs, the characters are fetched one by one.
+    """
+    buffer = ctypes.create_string_buffer(2 * count + 2)
+    written = pdfium.text(text_page, 0, count, buffer)
+    raw = buffer.raw[: 2 * max(0, written - 1)].decode("utf-16-le", "surrogatepass")
+    if len(raw) == count:
+        return raw
+    codes = (pdfium.unicode(text_page, index) for index in range(count))
+    return "".join(chr(c) if c <= sys.maxunicode else "\ufffd" for c in codes).replace("\2", HYPHEN)
 
 
 def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:

@@ -144,6 +144,53 @@ async def test_what_was_typed_into_a_form_is_text() -> None:
     assert (await parse_pdf(data)).pages[0].text.split() == ["Name", "typed"]
 
 
+def filled_form(printed: str, *fields: tuple[int, int, str]) -> bytes:
+    """A page with a field for each (left, bottom, what was typed), 120 by 16 points large."""
+    kids = " ".join(
+        f"<< /Type /Annot /Subtype /Widget /FT /Tx /T (f{n}) /F 4 "
+        f"/Rect [{x} {y} {x + 120} {y + 16}] /AP << /N {n} 0 R >> >>"
+        for n, (x, y, _) in enumerate(fields, 7)
+    )
+    looks = "".join(
+        f"{n} 0 obj\n<< /Type /XObject /Subtype /Form /BBox [0 0 120 16] /Length {len(text) + 31} "
+        "/Resources << /Font << /F 5 0 R >> >> >>\nstream\n"
+        f"BT /F 10 Tf 2 4 Td ({text}) Tj ET    \nendstream\nendobj\n"
+        for n, (_, _, text) in enumerate(fields, 7)
+    )
+    return (
+        make_pdf(printed, page=f"/Annots [{kids}]")
+        .replace(b"/Catalog", b"/Catalog /AcroForm << /Fields [] >>")
+        .replace(b"trailer", looks.encode("latin-1") + b"trailer")
+    )
+
+
+FORM_OF_TWO = (
+    "BT /F 10 Tf 60 750 Td (Name:) Tj 170 0 Td (Date:) Tj -170 -20 Td (Reason) Tj "
+    "0 -60 Td (Witness) Tj 170 0 Td (Born) Tj -170 -80 Td (Signed.) Tj ET"
+)
+
+
+async def test_what_was_typed_stands_in_the_line_it_was_typed_for() -> None:
+    data = filled_form(
+        FORM_OF_TWO,
+        (95, 746, "Ada Moreau"), (260, 746, "3 May"), (60, 710, "Birth of a child"),
+        (60, 650, "Louis"), (230, 650, "1976"), (60, 630, "Manon"), (230, 630, "1979"),
+    )  # fmt: skip
+    page = (await parse_pdf(data)).pages[0]
+    assert page.text.splitlines() == [
+        "Name: Ada Moreau Date: 3 May", "Reason Birth of a child", "Witness Louis Born 1976",
+        "Manon 1979", "Signed.",
+    ]  # fmt: skip
+    lefts = {page.text[int(row[0]) : int(row[1])]: round(float(row[2])) for row in page.words}
+    assert 230 <= lefts["Date:"] <= 232, "a word keeps its place on the paper"
+    assert 260 <= lefts["3"] <= 264
+
+
+async def test_a_form_that_lies_on_its_side_is_left_as_it_is() -> None:
+    data = filled_form("BT /F 10 Tf 0 1 -1 0 300 60 Tm (Name:) Tj ET", (95, 746, "Ada Moreau"))
+    assert (await parse_pdf(data)).pages[0].text.split() == ["Name:", "Ada", "Moreau"]
+
+
 async def test_the_same_bytes_give_the_same_pages() -> None:
     data = STORAGE.read_bytes()
     first, second = await asyncio.gather(parse_pdf(data), parse_pdf(data))
