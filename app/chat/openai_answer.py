@@ -16,7 +16,7 @@ FinishReason = Literal["stop", "length", "content_filter"]
 class AnnotationOut(BaseModel):
     """Where the message cites, and the exact text on the page that it cites."""
 
-    type: Literal["file_citation"] = "file_citation"
+    type: Literal["file_citation", "url_citation"] = "file_citation"
     file_id: str = Field(description="The document.", examples=["doc_ks2v7m4q6x3y5z7a2b4c6d8e9f"])
     filename: str
     quote: str
@@ -28,13 +28,29 @@ class AnnotationOut(BaseModel):
     verified: bool
 
 
+class UrlCitationOut(BaseModel):
+    """The one kind of citation that OpenAI's own schema has for a message."""
+
+    start_index: int
+    end_index: int
+    title: str
+    url: str = Field(description="The document's own, or the path of the page in this API.")
+
+
+class LinkedAnnotationOut(AnnotationOut):
+    """The same for clients that check an annotation by OpenAI's schema (ADR 0048)."""
+
+    type: Literal["file_citation", "url_citation"] = "url_citation"
+    url_citation: UrlCitationOut
+
+
 class MessageOut(BaseModel):
     """The answer; each marker `[n]` in it has an annotation."""
 
     role: Literal["assistant"] = "assistant"
     content: str = Field(examples=["The limit is 10 MB [1]."])
     refusal: None = None
-    annotations: list[AnnotationOut]
+    annotations: list[LinkedAnnotationOut | AnnotationOut]
 
 
 class ChoiceOut(BaseModel):
@@ -101,9 +117,10 @@ class CompletionOut(BaseModel):
     docent: DocentOut
 
     @classmethod
-    def of(cls, answer: Answer, model: str) -> "CompletionOut":
+    def of(cls, answer: Answer, model: str, *, linked: bool = False) -> "CompletionOut":
         """The wire shape of ``answer``, given to somebody who asked for ``model``."""
-        message = MessageOut.model_construct(content=answer.text, annotations=annotations(answer))
+        found = annotations(answer, linked=linked)
+        message = MessageOut.model_construct(content=answer.text, annotations=found)
         choice = ChoiceOut.model_construct(message=message, finish_reason=finish_reason(answer))
         return cls.model_construct(
             id=answer.answer_id,
@@ -122,11 +139,14 @@ def finish_reason(answer: Answer) -> FinishReason:
     return "length" if answer.status == "incomplete" else "stop"
 
 
-def annotations(answer: Answer) -> list[AnnotationOut]:
+def annotations(
+    answer: Answer, *, linked: bool = False
+) -> list[LinkedAnnotationOut | AnnotationOut]:
     """One for each marker in the text, in its order."""
     cited = {str(citation.marker): citation for citation in answer.citations}
+    make = _linked if linked else _annotation
     return [
-        _annotation(cited[found[1]], found.start(), found.end())
+        make(cited[found[1]], found.start(), found.end())
         for found in GIVEN.finditer(answer.text)
         if found[1] in cited
     ]
@@ -144,3 +164,12 @@ def _annotation(citation: Citation, start: int, end: int) -> AnnotationOut:
         title=citation.title,
         verified=citation.verified,
     )
+
+
+def _linked(citation: Citation, start: int, end: int) -> LinkedAnnotationOut:
+    page = f"/api/v1/docs/{citation.document_id}/pages/{citation.page}?version={citation.version}"
+    link = UrlCitationOut.model_construct(
+        start_index=start, end_index=end, title=citation.title, url=citation.url or page
+    )
+    told = {**dict(_annotation(citation, start, end)), "type": "url_citation"}
+    return LinkedAnnotationOut.model_construct(**told, url_citation=link)

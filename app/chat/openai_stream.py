@@ -76,7 +76,10 @@ class Sent:
 class Chunks:
     """Encodes the chunks of one completion; what they share is encoded once."""
 
-    def __init__(self, answer_id: str, model: str, *, include_usage: bool) -> None:
+    def __init__(
+        self, answer_id: str, model: str, *, include_usage: bool, linked: bool = False
+    ) -> None:
+        self._linked = linked
         self._shared: dict[str, Any] = {
             "id": answer_id,
             "object": "chat.completion.chunk",
@@ -103,7 +106,7 @@ class Chunks:
 
     def end(self, answer: Answer) -> bytes:
         """Everything after the text."""
-        found = [annotation.model_dump() for annotation in annotations(answer)]
+        found = [annotation.model_dump() for annotation in annotations(answer, linked=self._linked)]
         docent = DocentOut.of(answer).model_dump()
         chunks = [
             self.delta({"annotations": found}) if found else b"",
@@ -164,6 +167,7 @@ async def tell(
     model: str,
     *,
     include_usage: bool,
+    linked: bool = False,
     turn: Turn | None = None,
     stops: Sequence[str] = (),
 ) -> AsyncGenerator[bytes]:
@@ -177,7 +181,7 @@ async def tell(
     async with aclosing(events):
         begun = await anext(events)
         assert isinstance(begun, Begun)  # noqa: S101 - as every stream begins
-        chunks = Chunks(begun.answer_id, model, include_usage=include_usage)
+        chunks = Chunks(begun.answer_id, model, include_usage=include_usage, linked=linked)
         telling, told = Telling(chunks, stops), list[bytes]()
         try:
             async for event in events:

@@ -27,7 +27,14 @@ from app.chat.schemas import (
     RetrieveOut,
 )
 from app.http.departure import unless_gone
-from app.http.idempotency import Idempotency, KeyedRequest, Turn, fingerprint, idempotency_key
+from app.http.idempotency import (
+    DOCUMENTED_KEY,
+    Idempotency,
+    KeyedRequest,
+    Turn,
+    fingerprint,
+    idempotency_key,
+)
 from app.http.problems import documented_problems
 from app.http.sse import NOTHING_FOLLOWS, sse_response
 from app.llm.completion import Provider
@@ -72,6 +79,7 @@ Told = Annotated[Recordings, Depends(recordings)]
     operation_id="chat",
     response_model=AnswerOut,
     responses={200: _EVENTS, **documented_problems(401, 402, 403, 409, 413, 415, 422, 503)},
+    openapi_extra={"parameters": [DOCUMENTED_KEY]},
 )
 async def chat(request: Request, caller: Asker, body: ChatIn) -> Response:
     """Answer a question from the caller's documents, every claim with its page.

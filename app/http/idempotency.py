@@ -23,6 +23,19 @@ from app.infra.postgres import DatabaseUnavailable, Pool, tenant_transaction
 log = structlog.get_logger(__name__)
 #: Design: contract, Conventions.
 MAX_KEY = 255
+#: A route that takes a key says so in the OpenAPI document: it is no parameter that FastAPI knows.
+DOCUMENTED_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same request under the same key within 24 hours gets the first answer.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_KEY,
+        "pattern": "^[!-~]([ -~]*[!-~])?$",
+    },
+}
 #: A maker that has not renewed its lease for so long is gone.
 LEASE_S, RENEWED_EVERY_S = 10.0, 3.0
 #: Headers that are part of the answer.

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.types import Scope
 
-from app.errors import AppError
+from app.errors import AppError, NotFound
 
 _TYPES = {
     401: "authentication_error",
@@ -22,6 +22,11 @@ def speaks_openai(scope: Scope) -> bool:
     """Whether the request came by the OpenAI dialect; decides on nothing but an error's shape."""
     path: str = scope.get("path", "")
     return path == "/v1" or path.startswith("/v1/")
+
+
+def no_such_route() -> NotFound:
+    """What many clients ask for unless told otherwise, ``/v1/responses`` first, is not here."""
+    return NotFound("Of OpenAI's API, /v1/chat/completions and /v1/models are here.")
 
 
 def openai_error(error: AppError) -> dict[str, str | None]:

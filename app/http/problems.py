@@ -27,9 +27,12 @@ from app.errors import (
     WrongType,
 )
 from app.http.oauth_problems import oauth_error, speaks_oauth
-from app.http.openai_problems import openai_error, speaks_openai
+from app.http.openai_problems import no_such_route, openai_error, speaks_openai
 
 log = structlog.get_logger(__name__)
+
+#: Where a field may have been sent, as FastAPI begins its location.
+_PLACES = (("body",), ("query",), ("path",))
 
 
 def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
@@ -112,7 +115,9 @@ def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
     location: Sequence[Any] = item.get("loc", ())
     if item.get("type") == "json_invalid":
         location = location[:1]  # what follows is the position in the text
-    field = ".".join(str(part) for part in location if part not in ("body", "query", "path"))
+    # The first says where it was sent; a field may be called "query" as well.
+    named = location[1:] if location[:1] in _PLACES else location
+    field = ".".join(str(part) for part in named)
     return {
         "field": field[:200] or str(location[0] if location else "body"),
         "message": str(item.get("msg", "not valid"))[:300],
@@ -125,15 +130,22 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, AppError):
         # FastAPI makes a 400 of whatever reading the body raised, the body limit's 413 included.
         return problem_response(error.__cause__, request.scope)
-    known: dict[int, type[AppError]] = {404: NotFound, 405: MethodNotAllowed}
-    kind = known.get(error.status_code)
-    translated = kind() if kind else InvalidRequest("The request could not be read.")
-    response = problem_response(translated, request.scope)
+    response = problem_response(_translated(error.status_code, request), request.scope)
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     if error.status_code == 405:  # noqa: PLR2004 - Starlette names the first route's methods only
         response.headers["Allow"] = ", ".join(_allowed(request))
     return response
+
+
+def _translated(status: int, request: Request) -> AppError:
+    if status == 404:  # noqa: PLR2004
+        return no_such_route() if speaks_openai(request.scope) else NotFound()
+    if status == 405:  # noqa: PLR2004
+        return MethodNotAllowed()
+    if "content-encoding" in request.headers:
+        return WrongType("Send the body without Content-Encoding: no compression is undone here.")
+    return InvalidRequest("The request could not be read.")
 
 
 def _allowed(request: Request) -> list[str]:

@@ -6,8 +6,11 @@ accepted is never forgotten, and what was not leaves at most bytes that nothing 
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from app.auth.audit import OPERATOR, AuditEvent, Origin, record
 from app.auth.workspaces.store import hold_workspace
@@ -33,6 +36,8 @@ from app.ingestion.formats import detect
 Defer = Callable[[Connection, str, str, int], Awaitable[None]]
 #: PostgreSQL's and every file system's idea of a long name.
 MAX_FILENAME = 255
+#: A name as it stands in a URL, in which a space is "%20".
+_ESCAPED = re.compile("(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
 
 
 class EmptyFile(InvalidRequest):
@@ -231,7 +236,13 @@ class Intake:
 
 
 def clean_filename(name: str) -> str:
-    """The last part of ``name`` without control characters; names are shown, never opened."""
+    """The last part of ``name`` without control characters; names are shown, never opened.
+
+    Clients that write it as in a URL are read so: aiohttp does, and browsers for quotation marks.
+    """
+    if _ESCAPED.fullmatch(name):
+        with suppress(UnicodeDecodeError):
+            name = unquote(name, errors="strict")
     base = name.replace("\\", "/").rpartition("/")[2]
     printable = "".join(c for c in base if c.isprintable()).strip()
     clean = printable.encode("utf-8", "replace").decode()

@@ -19,7 +19,6 @@ from __future__ import annotations
 import codecs
 import ctypes
 import struct
-import sys
 from array import array
 from itertools import chain
 
@@ -28,7 +27,8 @@ from app.infra.confinement import Refused, settings_of, work_confined
 from app.ingestion.pdf_bidi import boxes_from_right, lines_from_right
 from app.ingestion.pdf_hidden import Words, hidden_words
 from app.ingestion.pdf_scan import is_scanned
-from app.ingestion.pdf_text import HYPHEN, JUNK, assemble, without
+from app.ingestion.pdf_text import JUNK, assemble, raw_text, without
+from app.ingestion.pdf_typed import lines_with_fields, load_page
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ PAGE = struct.Struct("<6fBBIII")
 MAX_PAGE_CHARS = 1 << 24
 #: FPDF_GetLastError (fpdfview.h): 4 password, 5 unsupported security handler.
 ENCRYPTED_ERRORS = (4, 5)
-#: FPDF_ANNOT_FREETEXT and _WIDGET (fpdf_annot.h): annotations in which people write.
-TYPED = (3, 20)
 
 
 class Pdfium:
@@ -110,21 +108,6 @@ class Pdfium:
         bind("FPDF_InitLibraryWithConfig", None, ctypes.c_char_p)(config)
 
 
-def raw_text(pdfium: Pdfium, text_page: int, count: int) -> str:
-    """Return the page's characters so that ``raw[i]`` is PDFium's character ``i``.
-
-    ``FPDFText_GetText`` is one call but leaves out characters beyond U+FFFF and excluded ones;
-    where its length differs, the characters are fetched one by one.
-    """
-    buffer = ctypes.create_string_buffer(2 * count + 2)
-    written = pdfium.text(text_page, 0, count, buffer)
-    raw = buffer.raw[: 2 * max(0, written - 1)].decode("utf-16-le", "surrogatepass")
-    if len(raw) == count:
-        return raw
-    codes = (pdfium.unicode(text_page, index) for index in range(count))
-    return "".join(chr(c) if c <= sys.maxunicode else "\ufffd" for c in codes).replace("\2", HYPHEN)
-
-
 def boxes(pdfium: Pdfium, text_page: int, origins: Spans) -> bytes:
     """Return each word's box: float64 rows of left, top, right, bottom; zeros where none is known.
 
@@ -159,26 +142,6 @@ def unite(rects: list[list[float]]) -> list[ctypes.c_double | float]:
     return [min(lefts), max(tops), max(rights), min(bottoms)]
 
 
-def load_page(pdfium: Pdfium, document: int, index: int, *, typed: bool) -> int | None:
-    """Return the page's handle; if ``typed``, with what was typed into its fields made its text."""
-    page: int | None = pdfium.load_page(document, index)
-    if page and typed and any(kind in TYPED for kind in note_kinds(pdfium, page)):
-        pdfium.flatten(page)
-        pdfium.close_page(page)
-        page = pdfium.load_page(document, index)
-    return page
-
-
-def note_kinds(pdfium: Pdfium, page: int) -> Iterator[int]:
-    """Yield the subtype of each of the page's first thousand annotations."""
-    for index in range(min(1000, pdfium.count_notes(page))):
-        note = pdfium.note(page, index)
-        if note:
-            kind = pdfium.note_kind(note)
-            pdfium.close_note(note)
-            yield kind
-
-
 def read_page(
     pdfium: Pdfium, document: int, index: int, *, hyphenated: bool, typed: bool
 ) -> bytes | None:
@@ -187,7 +150,7 @@ def read_page(
     Raises:
         Refused: ``too_large_text`` when the page has more characters than offsets can count.
     """
-    page = load_page(pdfium, document, index, typed=typed)
+    page, printed = load_page(pdfium, document, index, typed=typed)
     if not page:
         return None
     box = (ctypes.c_float * 4)(0, 792, 612, 0)
@@ -199,7 +162,9 @@ def read_page(
     text, rows, hidden = "", b"", 0
     text_page = pdfium.load_text(page)
     if text_page:
-        text, rows, hidden = read_text(pdfium, page, text_page, visible, hyphenated=hyphenated)
+        text, rows, hidden = read_text(
+            pdfium, page, text_page, visible, hyphenated=hyphenated, printed=printed
+        )
         pdfium.close_text(text_page)
     scanned = is_scanned(pdfium, page, text, visible)
     pdfium.close_page(page)
@@ -209,7 +174,13 @@ def read_page(
 
 
 def read_text(
-    pdfium: Pdfium, page: int, text_page: int, visible: Box, *, hyphenated: bool
+    pdfium: Pdfium,
+    page: int,
+    text_page: int,
+    visible: Box,
+    *,
+    hyphenated: bool,
+    printed: str | None,
 ) -> tuple[str, bytes, int]:
     """Return a page's text, the rows of its words, and how many characters nobody sees.
 
@@ -222,6 +193,7 @@ def read_text(
     if count <= 0:
         return "", b"", 0
     raw, hidden = raw_text(pdfium, text_page, count), 0
+    fields = printed is not None and raw.startswith(printed)
     text, spans, origins = assemble(raw, hyphenated=hyphenated)
     places = boxes(pdfium, text_page, origins)
     words = Words(raw, origins, array("d", places))
@@ -230,7 +202,10 @@ def read_text(
         raw = without(raw, [origins[index] for index in unseen])
         text, spans, origins = assemble(raw, hyphenated=hyphenated)
         places = boxes(pdfium, text_page, origins)
-    if ordered := lines_from_right(pdfium, text_page, raw):
+    ordered = lines_from_right(pdfium, text_page, raw)
+    if fields and not ordered:
+        ordered = lines_with_fields(pdfium, text_page, raw, len(printed or ""))
+    if ordered:
         text, spans, origins = assemble(ordered[0], hyphenated=hyphenated)
         places = boxes_from_right(pdfium, text_page, origins, ordered[1])
     return text, array("I", chain.from_iterable(spans)).tobytes() + places, hidden

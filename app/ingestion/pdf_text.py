@@ -1,15 +1,19 @@
 """From the characters PDFium gives to the text people read and quote, with each word's origin.
 
-Imported by the child process: the standard library's ``re`` only.
+Imported by the child process: the standard library only.
 """
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the child's start
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    from app.ingestion.pdf_child import Pdfium
 
     Spans: TypeAlias = list[tuple[int, int]]
 
@@ -33,6 +37,14 @@ ODD = re.compile(f"[{SPACES}{SYMBOLS}]")
 LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl"}
 )
+#: TeX's bitmap fonts do not say what their glyphs are, so PDFium gives the font's own codes: those
+#: of the encoding OT1, whose "fl" is a carriage return, or of T1. Beside a letter they are that.
+TEX_LIGATURE = re.compile(
+    "[\x0b\x0c\x0e\x0f\x1b-\x1f](?=[a-z])|(?<=[a-z])[\x0b\x0c\x0e\x0f\x1b-\x1f]|\r(?=[a-z])"
+)
+TEX = str.maketrans("\x0b\x0c\r\x0e\x0f\x1b\x1c\x1d\x1e\x1f", "\ufb00\ufb01\ufb02\ufb03\ufb04" * 2)
+#: T1's quotation marks and dashes, where there are its ligatures: without them "3-5" would be "35".
+TEX_MARKS = str.maketrans("\x10\x11\x15\x16", "\u201c\u201d\u2013\u2014")
 #: What changes a word's length, so that the page must be put together word by word.
 UNEVEN = re.compile("[\u00ad\ufb00-\ufb04]|(?!\n)" + JUNK.pattern)
 WIDE_SPACES = re.compile("  +")
@@ -43,6 +55,21 @@ BLANK_LINES = re.compile("\n{3,}")
 MIN_BROKEN = 4
 #: Right halves that follow a real hyphen even in documents whose typesetter adds its own.
 COMPOUND = re.compile("(based|specific|level|driven|like|time|term|oriented|defined|free|party)\\b")
+
+
+def raw_text(pdfium: Pdfium, text_page: int, count: int) -> str:
+    """Return the page's characters so that ``raw[i]`` is PDFium's character ``i``.
+
+    ``FPDFText_GetText`` is one call but leaves out characters beyond U+FFFF and excluded ones;
+    where its length differs, the characters are fetched one by one.
+    """
+    buffer = ctypes.create_string_buffer(2 * count + 2)
+    written = pdfium.text(text_page, 0, count, buffer)
+    raw = buffer.raw[: 2 * max(0, written - 1)].decode("utf-16-le", "surrogatepass")
+    if len(raw) == count:
+        return raw
+    codes = (pdfium.unicode(text_page, index) for index in range(count))
+    return "".join(chr(c) if c <= sys.maxunicode else "\ufffd" for c in codes).replace("\2", HYPHEN)
 
 
 def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
@@ -58,6 +85,8 @@ def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
     Returns:
         The text; each word's start and end in it; each word's start and end in ``raw``.
     """
+    if TEX_LIGATURE.search(raw):
+        raw = with_tex_glyphs(raw)
     raw = raw.replace("\r", " ")
     if ODD.search(raw):
         raw = raw.translate(SINGLES)
@@ -68,6 +97,15 @@ def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
     # Only the gaps have changed, so the same words are found in both, in the same order.
     word = word_pattern(raw)
     return text, [m.span() for m in word.finditer(text)], [m.span() for m in word.finditer(raw)]
+
+
+def with_tex_glyphs(raw: str) -> str:
+    """Return the characters with those in place of codes that TeX's encodings have for them.
+
+    Codes as frequent as spaces are left: somebody else's font has its spaces there.
+    """
+    told, found = TEX_LIGATURE.subn(lambda code: code[0].translate(TEX), raw)
+    return told.translate(TEX_MARKS) if found < raw.count(" ") else raw
 
 
 def word_pattern(raw: str) -> re.Pattern[str]:

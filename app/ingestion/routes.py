@@ -11,6 +11,7 @@ from app.auth.gate import require
 from app.documents.document import Visibility
 from app.documents.edit_schemas import Author, Tags, Title, WorkspaceId
 from app.documents.routes import ArchiveHere, By, DocumentId, Reader, Writer
+from app.http.idempotency import DOCUMENTED_KEY
 from app.http.problems import documented_problems
 from app.ingestion.board import JobBoard
 from app.ingestion.door import Door
@@ -97,7 +98,7 @@ DoorHere = Annotated[Door, Depends(door)]
     status_code=202,
     response_model=None,
     responses={**_ACCEPTED, **_REFUSED},
-    openapi_extra=_BODY_OR_URL,
+    openapi_extra={**_BODY_OR_URL, "parameters": [DOCUMENTED_KEY]},
 )
 async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere, by: By) -> Response:
     """Upload a file, or name a URL to fetch.
@@ -120,7 +121,7 @@ async def upload_document(caller: Writer, door: DoorHere, intake: IntakeHere, by
     status_code=202,
     response_model=None,
     responses={**_ACCEPTED, **_REFUSED},
-    openapi_extra=_BODY,
+    openapi_extra={**_BODY, "parameters": [DOCUMENTED_KEY]},
 )
 async def replace_document(
     caller: Writer,

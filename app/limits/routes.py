@@ -10,7 +10,7 @@ from app.http.problems import documented_problems
 from app.limits.budgets import Budgets
 from app.limits.ledger import Spending
 from app.limits.money import Month, usd
-from app.limits.schemas import KeySpending, SpendingOut, UsageOut, UsageQuery
+from app.limits.schemas import KeySpending, SpendingOut, TenantUsage, UsageQuery
 from app.limits.store import budgets_of
 
 router = APIRouter(prefix="/api/v1/admin", tags=["admin"])
@@ -21,7 +21,7 @@ async def usage(
     request: Request,
     caller: Annotated[Caller, Depends(require("admin"))],
     query: Annotated[UsageQuery, Query()],
-) -> UsageOut:
+) -> TenantUsage:
     """List what the tenant and each of its keys spent this month, and may spend."""
     budgets: Budgets = request.app.state.house.budgets
     pool = request.app.state.house.pool
@@ -38,7 +38,7 @@ async def usage(
         for key in keys[: query.limit]
     ]
     has_more = len(keys) > query.limit
-    return UsageOut(
+    return TenantUsage(
         tenant=SpendingOut(**_spending(month, total, budgets.tenant_budget_usd(tenant.usd))),
         items=items,
         has_more=has_more,

@@ -34,7 +34,7 @@ class KeySpending(SpendingOut):
     name: str
 
 
-class UsageOut(BaseModel):
+class TenantUsage(BaseModel):
     """What the tenant spent, and one page of its keys."""
 
     tenant: SpendingOut

@@ -262,6 +262,12 @@ async def test_a_file_that_cannot_be_read_is_refused(
         ("", "unnamed"),
         ("/", "unnamed"),
         ("é" * 300 + ".pdf", "é" * 239 + ".pdf"),
+        ("%C3%A7%20d.md", "ç d.md"),
+        ("quo%22te.md", 'quo"te.md'),
+        ("..%2F..%2fetc%2Fpasswd%00", "passwd"),
+        ("100%.md", "100%.md"),
+        ("50%20 off.md", "50%20 off.md"),
+        ("%FF.md", "%FF.md"),
     ],
 )
 def test_a_filename_is_its_last_part(name: str, clean: str) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
 
 from app.chat.answer import ABSTENTION, Answer, Timings
 from app.chat.openai_answer import CompletionOut, annotations, finish_reason
@@ -32,6 +33,25 @@ def test_every_marker_has_an_annotation_where_it_stands() -> None:
             cited.document_id, cited.quote, cited.page, "guide.pdf",
         )  # fmt: skip
     assert {annotation.page for annotation in found} == {4, 12}
+
+
+def test_linked_annotations_are_what_openais_own_schema_asks_for() -> None:
+    shape = CompletionOut.of(answered(), "docent", linked=True).model_dump_json()
+    checked = ChatCompletion.model_validate_json(shape)  # as pydantic-ai checks it
+    [annotation] = checked.choices[0].message.annotations or []
+    assert annotation.url_citation.model_dump() == {
+        "start_index": 19, "end_index": 22, "title": "Guide",
+        "url": "/api/v1/docs/doc_1/pages/12?version=3",
+    }  # fmt: skip
+    assert (annotation.model_extra or {})["quote"] == "The limit is 10 MB"
+
+
+def test_the_link_of_a_document_that_came_from_one_is_its_own() -> None:
+    answer = answered()
+    [citation] = answer.citations
+    fetched = dataclasses.replace(citation, url="https://example.com/guide.pdf")
+    [annotation] = annotations(dataclasses.replace(answer, citations=(fetched,)), linked=True)
+    assert annotation.model_dump()["url_citation"]["url"] == "https://example.com/guide.pdf"
 
 
 def test_a_bracket_that_is_no_citation_is_not_annotated() -> None:

@@ -74,6 +74,42 @@ async def test_a_stream() -> None:
     assert reply.text.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [({}, "file_citation"), ({"User-Agent": "OpenAI/Python 3.3.0"}, "file_citation"),
+     ({"User-Agent": "pydantic-ai/2.38.0"}, "url_citation"),
+     ({"User-Agent": "ai/6.0.326 ai-sdk/provider-utils/4.0.66 runtime/node.js/v20"},
+      "url_citation"),
+     ({"X-Docent-Annotations": "url_citation"}, "url_citation"),
+     ({"X-Docent-Annotations": "file_citation", "User-Agent": "ai/6.0"}, "file_citation")],
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+async def test_annotations_are_of_the_kind_that_the_client_reads(
+    headers: dict[str, str], kind: str, stream: bool
+) -> None:
+    async with over(saying()) as client:
+        reply = await client.post(
+            "/v1/chat/completions", json={**ASKED, "stream": stream}, headers={**KEY, **headers}
+        )
+    kinds = [each for each in ("file_citation", "url_citation") if f'"type":"{each}"' in reply.text]
+    assert kinds == [kind]
+
+
+async def test_a_kind_of_annotation_that_is_none() -> None:
+    headers = {**KEY, "X-Docent-Annotations": "footnotes"}
+    async with over(saying()) as client:
+        reply = await client.post("/v1/chat/completions", json=ASKED, headers=headers)
+    assert reply.status_code == 422
+    assert "X-Docent-Annotations" in reply.json()["error"]["message"]
+
+
+async def test_what_openai_has_besides_is_said_not_to_be_here() -> None:
+    async with client_of(made()) as client:
+        reply = await client.post("/v1/responses", json={"input": "x"}, headers=KEY)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+    assert "/v1/chat/completions" in reply.json()["error"]["message"]
+
+
 async def test_an_unknown_model_is_not_found_before_anything_is_searched() -> None:
     retriever = FixedRetriever(passage())
     async with over(saying(), retriever) as client:

@@ -1,5 +1,6 @@
 """Errors become RFC 9457 problems that tell the caller what it may know, and nothing else."""
 
+import gzip
 from collections.abc import AsyncIterator
 
 import httpx
@@ -93,6 +94,21 @@ async def test_an_invalid_body_names_the_field_and_not_its_value(client: httpx.A
     assert all(item.keys() == {"field", "message", "type"} for item in body["errors"])
     assert "api_base" in body["detail"]
     assert SECRET not in reply.text
+
+
+@pytest.mark.parametrize("name", ["query", "path", "body"])
+async def test_an_unknown_field_is_named_whatever_it_is_called(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    reply = await client.post("/body", json={"size": 1, name: "x"})
+    assert [item["field"] for item in reply.json()["errors"]] == [name]
+
+
+async def test_a_compressed_body_is_said_to_be_one(client: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    reply = await client.post("/body", content=gzip.compress(b'{"size": 1}'), headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(

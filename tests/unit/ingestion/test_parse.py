@@ -144,6 +144,53 @@ async def test_what_was_typed_into_a_form_is_text() -> None:
     assert (await parse_pdf(data)).pages[0].text.split() == ["Name", "typed"]
 
 
+def filled_form(printed: str, *fields: tuple[int, int, str]) -> bytes:
+    """A page with a field for each (left, bottom, what was typed), 120 by 16 points large."""
+    kids = " ".join(
+        f"<< /Type /Annot /Subtype /Widget /FT /Tx /T (f{n}) /F 4 "
+        f"/Rect [{x} {y} {x + 120} {y + 16}] /AP << /N {n} 0 R >> >>"
+        for n, (x, y, _) in enumerate(fields, 7)
+    )
+    looks = "".join(
+        f"{n} 0 obj\n<< /Type /XObject /Subtype /Form /BBox [0 0 120 16] /Length {len(text) + 31} "
+        "/Resources << /Font << /F 5 0 R >> >> >>\nstream\n"
+        f"BT /F 10 Tf 2 4 Td ({text}) Tj ET    \nendstream\nendobj\n"
+        for n, (_, _, text) in enumerate(fields, 7)
+    )
+    return (
+        make_pdf(printed, page=f"/Annots [{kids}]")
+        .replace(b"/Catalog", b"/Catalog /AcroForm << /Fields [] >>")
+        .replace(b"trailer", looks.encode("latin-1") + b"trailer")
+    )
+
+
+FORM_OF_TWO = (
+    "BT /F 10 Tf 60 750 Td (Name:) Tj 170 0 Td (Date:) Tj -170 -20 Td (Reason) Tj "
+    "0 -60 Td (Witness) Tj 170 0 Td (Born) Tj -170 -80 Td (Signed.) Tj ET"
+)
+
+
+async def test_what_was_typed_stands_in_the_line_it_was_typed_for() -> None:
+    data = filled_form(
+        FORM_OF_TWO,
+        (95, 746, "Ada Moreau"), (260, 746, "3 May"), (60, 710, "Birth of a child"),
+        (60, 650, "Louis"), (230, 650, "1976"), (60, 630, "Manon"), (230, 630, "1979"),
+    )  # fmt: skip
+    page = (await parse_pdf(data)).pages[0]
+    assert page.text.splitlines() == [
+        "Name: Ada Moreau Date: 3 May", "Reason Birth of a child", "Witness Louis Born 1976",
+        "Manon 1979", "Signed.",
+    ]  # fmt: skip
+    lefts = {page.text[int(row[0]) : int(row[1])]: round(float(row[2])) for row in page.words}
+    assert 230 <= lefts["Date:"] <= 232, "a word keeps its place on the paper"
+    assert 260 <= lefts["3"] <= 264
+
+
+async def test_a_form_that_lies_on_its_side_is_left_as_it_is() -> None:
+    data = filled_form("BT /F 10 Tf 0 1 -1 0 300 60 Tm (Name:) Tj ET", (95, 746, "Ada Moreau"))
+    assert (await parse_pdf(data)).pages[0].text.split() == ["Name:", "Ada", "Moreau"]
+
+
 async def test_the_same_bytes_give_the_same_pages() -> None:
     data = STORAGE.read_bytes()
     first, second = await asyncio.gather(parse_pdf(data), parse_pdf(data))
@@ -195,6 +242,26 @@ def test_a_page_that_breaks_words_is_hyphenated_whoever_made_it() -> None:
     joined_within = f"{lines} well-known pre-tax non-linear four-way up-to-date"
     kept, _, _ = assemble(joined_within, hyphenated=False)
     assert "regu-lations" in kept
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["the \x1dow o\x1bshore E\x1ecient \x1cnch wa\x1fe of 3\x155 \x10eggs\x11",
+     "the \row o\x0bshore E\x0ecient \x0cnch wa\x0fe of 3\u20135 \u201ceggs\u201d"],
+    ids=["T1", "OT1"],
+)  # fmt: skip
+def test_ligatures_of_tex_are_read_though_its_bitmap_fonts_name_none(raw: str) -> None:
+    text, spans, origins = assemble(raw, hyphenated=False)
+    assert text == "the flow offshore Efficient finch waffle of 3\u20135 \u201ceggs\u201d"
+    assert [raw[start:end] for start, end in origins] == raw.split(" ")
+    assert [text[start:end] for start, end in spans] == text.split(" ")
+
+
+def test_codes_that_stand_for_spaces_or_for_nothing_are_no_ligatures() -> None:
+    text, _, _ = assemble("every\x1fword\x1fis set\x1fapart\x1fso", hyphenated=False)
+    assert text == "every word is set apart so"
+    text, _, _ = assemble("Space\t\r \xa0Flight \x1c 12\x1f13 Center", hyphenated=False)
+    assert text == "Space Flight 12 13 Center"
 
 
 @given(
