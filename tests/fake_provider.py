@@ -739,7 +739,8 @@ async def _main(port: int, behaviour: str | None, control: bool) -> None:
         await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--behaviour", help="for every model, such as ok:200")
@@ -747,3 +748,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_main(options.port, options.behaviour, options.control))
+
+
+if __name__ == "__main__":
+    main()

@@ -76,6 +76,10 @@ class RedisAway(Exception):
     """Redis does not answer, or did not a moment ago; never reaches a caller of the API."""
 
 
+class RedisLeftAlone(RedisAway):
+    """Redis did not answer a moment ago, and nothing was sent."""
+
+
 class RedisFull(RedisAway):
     """Redis answers, but has no room for what was to be kept."""
 
@@ -105,13 +109,14 @@ class Guarded:
         """What ``command`` returns.
 
         Raises:
-            RedisAway: it failed, or Redis is being left alone.
+            RedisAway: it failed; what was sent may have been carried out.
+            RedisLeftAlone: Redis is being left alone.
             RedisFull: there is no room for it.
         """
         now = asyncio.get_running_loop().time()
         if now < self._closed_until:
             self._metrics.redis_away("skipped")
-            raise RedisAway
+            raise RedisLeftAlone
         if self._closed_until:
             self._closed_until = now + self._left_alone_s
         try:

@@ -1,4 +1,4 @@
-"""What a server that a caller chose may cost the process that asks it.
+"""What a server that is not ours may cost the process that asks it.
 
 How long it may take is for whoever asks to say. Here are the threads that look up its name, and the
 bytes that are parsed of what it sends.
@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.http_exceptions import HttpProcessingError
 
 #: Bytes before a body: one read of the socket (256 KiB) and one more. Answers that are none, such
 #: as 103 without end, cost a hundred times what the bytes of a body do.
@@ -83,24 +83,33 @@ def _settle(found: asyncio.Future[list[Any]], outcome: list[Any] | Exception) ->
 class BoundedConnector(aiohttp.TCPConnector):
     """Connections that are cut off when a server sends more than was ever asked for."""
 
-    def __init__(self, *, most_bytes: int, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        """``most_bytes`` of one connection are parsed, heads and framing included."""
+    def __init__(self, *, most_bytes: float, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        """``most_bytes`` of one connection are parsed, heads and framing included.
+
+        Infinity leaves the bodies of answers to their readers; heads are bounded for each answer.
+        """
         super().__init__(**options)
         self._factory = partial(_BoundedAnswer, self._loop, most_bytes=most_bytes)  # type: ignore[assignment]
 
 
 class _BoundedAnswer(ResponseHandler):
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, most_bytes: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, most_bytes: float) -> None:
         super().__init__(loop)
         self._left_bytes = most_bytes
         self._head_left_bytes = MAX_HEAD_BYTES
 
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        """Begin the next answer on this connection."""
+        self._head_left_bytes = MAX_HEAD_BYTES
+        super().set_response_params(**params)
+
     def data_received(self, data: bytes) -> None:
-        """Parse on, within bounds; the reader learns that the connection is lost."""
+        """Parse on, within bounds; the reader learns that this is no answer."""
         self._left_bytes -= len(data)
-        if self._payload is None or self._payload is EMPTY_PAYLOAD:
+        if self._payload is None or self._payload.is_eof():
             self._head_left_bytes -= len(data)
         if min(self._left_bytes, self._head_left_bytes) >= 0:
             super().data_received(data)
         elif self.transport is not None:
+            self.set_exception(HttpProcessingError(message="it says more than it was asked for"))
             self.transport.abort()

@@ -3,18 +3,18 @@
 All workers count in one Redis, so that together they never reserve more than a budget has left.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Protocol
 
 import structlog
 
 from app.errors import AppError, Unavailable
-from app.infra.redis import Guarded, RedisAway
-from app.limits.ledger import Charge, Ledger, Limits, Refusal, Spending
+from app.infra.redis import LEFT_ALONE_S, Guarded, RedisAway, RedisLeftAlone
+from app.limits.ledger import Charge, Ledger, Limits, Refusal, Spending, new_hold
 from app.limits.money import Month, budget_micros, cost_micros, usd
 
 log = structlog.get_logger(__name__)
@@ -84,6 +84,7 @@ class Budgets:
         self._hold_s = hold_s
         self._clock = clock
         self._owed: deque[Charge] = deque(maxlen=MAX_OWED)
+        self._payer: asyncio.Task[None] | None = None
 
     async def reserve(self, account: Account, cost_usd: float) -> "Hold":
         """Put ``cost_usd``, the most an attempt may cost, aside.
@@ -105,14 +106,20 @@ class Budgets:
         if not wanted.micros or limits == Limits(None, None):
             return Hold(self._settle, wanted)
         await self._pay()
+        wanted = replace(wanted, hold=new_hold(account.key_id, wanted.micros))
         try:
-            held = await self._ledger.hold(wanted, token_hex(8), limits, hold_s=self._hold_s)
-        except RedisAway as error:
+            held = await self._ledger.hold(wanted, limits, hold_s=self._hold_s)
+        except RedisLeftAlone as error:
             raise BudgetUnknown from error
+        except (RedisAway, asyncio.CancelledError) as error:
+            # It may be held all the same, and nobody would settle it.
+            await self._settle(replace(wanted, micros=0))
+            if isinstance(error, RedisAway):
+                raise BudgetUnknown from error
+            raise
         if isinstance(held, Refusal):
             raise _spent(held, limits, wanted)
-        hold, expires_ms = held
-        return Hold(self._settle, replace(wanted, hold=hold, expires_ms=expires_ms))
+        return Hold(self._settle, replace(wanted, expires_ms=held))
 
     def tenant_budget_usd(self, own_usd: float | None) -> float | None:
         """What a tenant may spend in a month, given its own budget."""
@@ -137,7 +144,10 @@ class Budgets:
 
     async def close(self) -> None:
         """Count what is owed, if Redis is there."""
-        await self._pay()
+        if self._payer is not None:
+            self._payer.cancel()
+            await asyncio.wait({self._payer})
+        await self._send()
         if self._owed:
             log.error(
                 "costs_lost", answers=len(self._owed), usd=usd(sum(c.micros for c in self._owed))
@@ -149,6 +159,20 @@ class Budgets:
             await self._pay()
 
     async def _pay(self) -> None:
+        """Send what is owed; what cannot be sent now is sent when Redis is back."""
+        try:
+            await self._send()
+        finally:
+            if self._owed and (self._payer is None or self._payer.done()):
+                self._payer = asyncio.create_task(self._keep_sending())
+
+    async def _keep_sending(self) -> None:
+        # Who asks next may ask another worker, to which what is owed here is not told.
+        while self._owed:
+            await asyncio.sleep(LEFT_ALONE_S)
+            await self._send()
+
+    async def _send(self) -> None:
         """Send what is owed, oldest first, until Redis is away."""
         while self._owed:
             cost = self._owed.popleft()

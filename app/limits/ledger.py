@@ -13,6 +13,7 @@ gives one to the month before.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
+from secrets import token_hex
 from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
@@ -46,7 +47,7 @@ if spent then return {'tenant', tonumber(spent)} end
 spent = refuses(ARGV[6], key_id, key_held)
 if spent then return {'key', tonumber(spent)} end
 local expires = now + ARGV[4]
-redis.call('ZADD', KEYS[1], expires, ARGV[2] .. ' ' .. key_id .. ' ' .. ARGV[3])
+redis.call('ZADD', KEYS[1], expires, ARGV[3])
 return {'', expires}
 """
 # A charge that was sent again and whose hold is gone before its time had arrived the first time.
@@ -87,6 +88,11 @@ class Charge:
     again: bool = False
 
 
+def new_hold(key_id: str, micros: int) -> str:
+    """What a hold is called, which says whose it is and of how much."""
+    return f"{micros} {key_id} {token_hex(8)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Whose budget a cost does not fit into, and what has been spent of it."""
@@ -113,19 +119,17 @@ class Ledger:
     def __init__(self, redis: Guarded) -> None:
         self._redis = redis
 
-    async def hold(
-        self, wanted: Charge, hold_id: str, limits: Limits, *, hold_s: float
-    ) -> tuple[str, int] | Refusal:
-        """Reserve ``wanted``; the hold and when it lapses, or why it does not fit."""
+    async def hold(self, wanted: Charge, limits: Limits, *, hold_s: float) -> int | Refusal:
+        """Reserve ``wanted`` as its ``hold``; when that lapses, or why it does not fit."""
         holds, month, _ = _keys(wanted.tenant_id, wanted.month)
         budgets = ["" if b is None else b for b in (limits.tenant_micros, limits.key_micros)]
-        values = (wanted.key_id, wanted.micros, hold_id, round(hold_s * 1000), *budgets)
+        values = (wanted.key_id, wanted.micros, wanted.hold, round(hold_s * 1000), *budgets)
         refuses, number = await self._redis.run(
             lambda redis: _run(redis, _HOLD, (holds, month), values)
         )
         if refuses:
             return Refusal(cast("Payer", refuses.decode()), number)
-        return f"{wanted.micros} {wanted.key_id} {hold_id}", number
+        return cast("int", number)
 
     async def charge(self, cost: Charge) -> None:
         """Count a cost and give its hold back, whether that has lapsed or not."""

@@ -218,5 +218,7 @@ class _Tally:
         if hop.is_builtin or not (self._said_bytes or self.outcome in _HAD_THE_PROMPT):
             return Usage()
         prompt, said = prompt_tokens(self._request), -(-self._said_bytes // BYTES_PER_TOKEN)
+        # Rather too many are estimated, but more than it was allowed nobody bills.
+        said = min(said, self._request.max_tokens or said)
         price = hop.model.price
         return Usage(prompt, said, price.cost_usd(prompt, said) if price else None)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,6 +17,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from app.infra.strangers import BoundedConnector
 from app.llm.answer import Answer
 from app.llm.body import drain, left_to_the_kernel, pieces
 from app.llm.clock import Clock, Timeouts
@@ -192,7 +194,7 @@ class OpenAiCompatible:
             self._session = aiohttp.ClientSession(
                 # No limit: a request that waits for another one's connection would be taken for a
                 # provider that is late.
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=BoundedConnector(most_bytes=inf, limit=0),
                 # What is set for one caller, maybe with a key of theirs, is not sent for the next.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # The transport's own limit: connecting, names included; the rest is Clock's.
@@ -255,7 +257,11 @@ def _proxy(url: URL) -> str | None:
 
 
 def _fault(error: Exception) -> Fault:
-    """Whether the connection was there and broke, or never came about."""
+    """Whether the connection was there and broke, or never came about, or speaks no HTTP."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return "connect_failed"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "not_an_api"
     broke = isinstance(
         error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionResetError
     )

@@ -80,7 +80,7 @@ class ScriptedProvider:
 
     def __init__(self, behaviour: str = "ok") -> None:
         self.program = Program(
-            [sys.executable, "-m", "tests.fake_provider", "--control", "--behaviour", behaviour],
+            [sys.executable, "-m", "tests.lying_provider", "--control", "--behaviour", behaviour],
             dict(os.environ),
         )
         control = self.program.until_line("/control")

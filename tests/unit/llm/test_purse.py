@@ -60,6 +60,13 @@ async def test_a_stream_that_breaks_off_is_paid_by_what_came(build):
     assert 0 < purse.settled[0] < purse.reserved[0]
 
 
+async def test_what_broke_off_costs_no_more_than_was_put_aside(build):
+    purse = Purse()
+    router = build("cut:9", "ok", purse=purse, facts={"price": PRICE})
+    await ask(router, request(account=PAYER, max_tokens=2))
+    assert purse.settled[0] == purse.reserved[0]
+
+
 @pytest.mark.parametrize("model", ["slow_headers", "stall"])
 async def test_a_client_that_leaves_settles_once(build, fake, model):
     purse = Purse()
