@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.errors import AppError  # noqa: E402 - needs the line above
 from app.http.protocol import BoundedHttp  # noqa: E402
+from app.http.websocket_protocol import BoundedWebSocket  # noqa: E402
 from app.settings import load_settings  # noqa: E402
 from scripts.metrics_folder import VARIABLE, MetricsFolder  # noqa: E402
 
@@ -64,7 +65,7 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
         "http": BoundedHttp,
-        "ws": "websockets-sansio",
+        "ws": BoundedWebSocket,
         "ws_max_size": 65_536,
         "ws_per_message_deflate": False,
         "access_log": False,  # the application writes its own
