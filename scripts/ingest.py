@@ -38,8 +38,11 @@ async def ingest(settings: Settings, folder: Path, tenant: str, console: Console
         statement_timeout_s=PROGRAM_S,
     ) as house:
         received: list[Received] = []
-        async for batch in take_in(house.pool, house.intake, tenant_id, files):
-            received += batch
+        with _bar(console, transient=True) as bar:
+            task = bar.add_task("Taking in", total=len(files))
+            async for batch in take_in(house.pool, house.intake, tenant_id, files):
+                received += batch
+                bar.update(task, completed=len(received))
         waited = {
             (item.document_id, item.version): item
             for item in received
@@ -49,22 +52,26 @@ async def ingest(settings: Settings, folder: Path, tenant: str, console: Console
     return _report(console, folder, received, last)
 
 
-async def _work(
-    house: House, tenant_id: str, versions: list[tuple[str, int]], console: Console
-) -> Watched | None:
-    """Run jobs here, beside any worker that runs elsewhere, until all ``versions`` are settled."""
-    working = asyncio.create_task(house.worker.run())
-    bar = Progress(
+def _bar(console: Console, *, transient: bool = False) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("files"),
         TimeElapsedColumn(),
         console=console,
+        transient=transient,
     )
+
+
+async def _work(
+    house: House, tenant_id: str, versions: list[tuple[str, int]], console: Console
+) -> Watched | None:
+    """Run jobs here, beside any worker that runs elsewhere, until all ``versions`` are settled."""
+    working = asyncio.create_task(house.worker.run())
     last: Watched | None = None
     try:
-        with bar:
+        with _bar(console) as bar:
             task = bar.add_task("Ingesting", total=len(versions))
             async for last in watch(house.pool, tenant_id, versions):
                 pages = f"page {last.pages_done} of {last.pages_total}"

@@ -8,7 +8,7 @@ import stat
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from app.documents.job_store import outcomes
 from app.documents.version_store import deleted_sources, newest_by_source
@@ -191,12 +191,16 @@ async def watch(
     pool: Pool, tenant_id: str, versions: Sequence[tuple[str, int]]
 ) -> AsyncIterator[Progress]:
     """Report on ``versions`` until all of them are settled, whoever works on them."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    open_versions = list(versions)
     while True:
         async with tenant_transaction(pool, tenant_id) as connection:
-            rows = await outcomes(connection, versions)
-        finished = [row for row in rows.values() if row["status"] not in ("queued", "processing")]
+            rows |= await outcomes(connection, open_versions)
+        # What is settled is not looked at again: of a large folder each look would be at all of it.
+        settled = {key for key in rows if rows[key]["status"] not in ("queued", "processing")}
+        open_versions = [version for version in open_versions if version not in settled]
         yield Progress(
-            done=len(finished),
+            done=len(settled),
             total=len(versions),
             pages_done=sum(row["pages_done"] for row in rows.values()),
             pages_total=sum(row["page_count"] or 0 for row in rows.values()),
@@ -208,6 +212,6 @@ async def watch(
                 if row["status"] in ("failed", "cancelled", "dead")
             },
         )
-        if len(finished) == len(versions):
+        if not open_versions:
             return
         await asyncio.sleep(POLL_S)

@@ -7,10 +7,11 @@ import pytest
 
 from app.documents.corpus import SAMPLES, check_corpus
 from app.documents.job import JobStatus
-from app.documents.job_store import list_jobs
+from app.documents.job_store import list_jobs, outcomes
 from app.infra.postgres import Connection, tenant_transaction
+from app.ingestion import folder
 from tests.conftest import FreshDatabase
-from tests.integration.workshop import Workshop, open_workshop, write_book
+from tests.integration.workshop import BOOK, Workshop, open_workshop, write_book
 
 MANY, PAGE = 2_000, 20
 _VERSIONS = """
@@ -84,3 +85,26 @@ async def test_a_check_of_the_corpus_brings_what_it_shows(
         assert broken.found == len(ids) == 3 * SAMPLES
         assert list(broken.samples) == sorted(row["id"] for row in ids)[:SAMPLES]
         assert max(fetched) <= SAMPLES
+
+
+async def test_what_is_settled_is_not_waited_for_again(
+    database: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at twenty thousand files was at all of them, four times a second."""
+    looked_at: list[int] = []
+
+    async def counted(connection: Connection, versions: list[tuple[str, int]]) -> object:
+        looked_at.append(len(versions))
+        return await outcomes(connection, versions)
+
+    monkeypatch.setattr(folder, "outcomes", counted)
+    async with open_workshop(database, "waited for") as shop:
+        done = await shop.ingest(write_book(tmp_path / "a.pdf"))
+        [late] = await shop.receive(write_book(tmp_path / "b.pdf", [["Of little use."]]))
+        versions = [(one.document_id or "", 1) for one in (*done, late)]
+        reports = []
+        async for report in folder.watch(shop.pool, shop.tenant_id, versions):
+            reports.append((report.done, report.pages_done))
+            await shop.worker.run(until_empty=True)
+    pages = len(BOOK)
+    assert (reports, looked_at) == ([(1, pages), (2, pages + 1)], [2, 1])
