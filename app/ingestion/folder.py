@@ -148,7 +148,10 @@ async def take_in(
 async def receive(
     pool: Pool, intake: Intake, tenant_id: str, files: Sequence[Found]
 ) -> list[Received]:
-    """Take in a batch; nothing is written for files that are answered from as they are."""
+    """Take in a batch; nothing is written for files that are answered from as they are.
+
+    Nor for those that wait for their turn, as most do when a large folder is begun again.
+    """
     sources = [found.source for found in files if found.reason is None]
     async with tenant_transaction(pool, tenant_id) as connection:
         newest = await newest_by_source(connection, tenant_id, sources)
@@ -163,6 +166,8 @@ async def receive(
         elif known is not None and known.sha256 == found.sha256 and known.status == "ready":
             # Also when an older version was gone back to: the folder says nothing new.
             received.append(Received(found.path, "unchanged", known.document_id))
+        elif known is not None and known.sha256 == found.sha256 and known.unfinished:
+            received.append(_awaited(found.path, known.document_id, known.version))
         else:
             received.append(await _add(intake, tenant_id, found))
     return received
@@ -183,8 +188,11 @@ async def _add(intake: Intake, tenant_id: str, found: Found) -> Received:
         return Received(found.path, "failed", reason=error.code)
     if taken.job_id is None:
         return Received(found.path, "unchanged", taken.document_id)
-    verdict: Verdict = "new" if taken.version == 1 else "changed"
-    return Received(found.path, verdict, taken.document_id, taken.version)
+    return _awaited(found.path, taken.document_id, taken.version)
+
+
+def _awaited(path: Path, document_id: str, version: int) -> Received:
+    return Received(path, "new" if version == 1 else "changed", document_id, version)
 
 
 async def watch(

@@ -11,7 +11,7 @@ from app.documents.job_store import list_jobs, outcomes
 from app.infra.postgres import Connection, tenant_transaction
 from app.ingestion import folder
 from tests.conftest import FreshDatabase
-from tests.integration.workshop import BOOK, Workshop, open_workshop, write_book
+from tests.integration.workshop import BOOK, Workshop, changed, open_workshop, write_book
 
 MANY, PAGE = 2_000, 20
 _VERSIONS = """
@@ -108,3 +108,21 @@ async def test_what_is_settled_is_not_waited_for_again(
             await shop.worker.run(until_empty=True)
     pages = len(BOOK)
     assert (reports, looked_at) == ([(1, pages), (2, pages + 1)], [2, 1])
+
+
+async def test_what_waits_already_is_not_taken_in_again(
+    database: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun again after a Ctrl-C, a folder of thousands took as long as the first time."""
+    async with open_workshop(database, "waits") as shop:
+        path = write_book(tmp_path / "a.pdf")
+        await shop.ingest(path)
+        write_book(path, changed(BOOK, 2, "The downlink sends twenty packets."))
+        paths = path, write_book(tmp_path / "b.pdf", [["Of little use."]])
+        first = await shop.receive(*paths)
+        assert [one.verdict for one in first] == ["changed", "new"]
+        with monkeypatch.context() as without:
+            without.delattr(type(shop.intake), "add")
+            assert await shop.receive(*paths) == first
+        await shop.worker.run(until_empty=True)
+        assert [one.verdict for one in await shop.receive(*paths)] == ["unchanged", "unchanged"]
