@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
+from http.client import HTTPException
 from typing import Any
 
 from app.errors import AppError, ConfigurationError
@@ -33,14 +34,40 @@ def answer(settings: Settings, key: str, question: str, session_id: str) -> dict
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
-            return dict(json.load(reply))
+            told = json.load(reply)
+            return {name: told[name] for name in ("answer", "citations")}
     except urllib.error.HTTPError as error:
-        detail = json.load(error).get("detail", error.reason)
+        detail = _detail(error.read()) or error.reason
         raise ConfigurationError(f"The API answers {error.code}: {detail}") from error
     except OSError as error:
         raise ConfigurationError(
             f"Nothing answers on port {settings.port}: start it with `make run`."
         ) from error
+    except (HTTPException, ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"Something else answers on port {settings.port}.") from error
+
+
+def _detail(body: bytes) -> str | None:
+    """What a problem says; None when it is none, as another server's page is."""
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def key_of(settings: Settings, given: str | None) -> str:
+    """The key that was given, or the development key.
+
+    Raises:
+        ConfigurationError: there is none, or it is none.
+    """
+    try:
+        key = given or (settings.docent_home / "dev.key").read_text().strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError("There is no development key here: give KEY=...") from error
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError("That is no API key.")
+    return key
 
 
 def shown(told: dict[str, Any]) -> str:
@@ -60,10 +87,7 @@ def main() -> int:
     session_id = f"make-chat-{uuid.uuid4().hex}"
     try:
         settings = load_settings()
-        kept = settings.docent_home / "dev.key"
-        if not options.key and not kept.is_file():
-            raise ConfigurationError("There is no development key here: give KEY=...")
-        key = options.key or kept.read_text().strip()
+        key = key_of(settings, options.key)
         questions = [options.question] if options.question else iter(lambda: input("> "), "")
         for question in questions:
             print(shown(answer(settings, key, question, session_id)))

@@ -9,8 +9,9 @@ import sys
 from app.auth.caller import ALL_SCOPES
 from app.auth.keys import create_key, secret_of, set_tenant_budget
 from app.errors import AppError
-from app.infra.servers import owner_url, servers
+from app.infra.servers import owner_url
 from app.settings import load_settings
+from scripts.prepare import prepared_servers
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        with servers(settings):
+        with prepared_servers(settings):
             if hasattr(options, "tenant_budget_usd"):
                 set_tenant_budget(owner_url(settings), options.tenant, options.tenant_budget_usd)
             key = create_key(

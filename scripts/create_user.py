@@ -14,8 +14,9 @@ from app.auth.passwords import Passwords
 from app.auth.people.registration import add_by_operator
 from app.errors import AppError
 from app.infra.postgres import open_pool
-from app.infra.servers import owner_url, servers, urls_of
+from app.infra.servers import owner_url, urls_of
 from app.settings import Settings, load_settings
+from scripts.prepare import prepared_servers
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        with servers(settings):
+        with prepared_servers(settings):
             password = asyncio.run(create_user(settings, options))
     except AppError as error:
         sys.stderr.write(f"docent: {error.detail}\n")

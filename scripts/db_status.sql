@@ -1,5 +1,9 @@
 -- What `make db-status` shows.
 SET search_path = public, jobs;
+SELECT to_regclass('public.alembic_version') IS NULL AS nothing \gset
+\if :nothing
+\echo The database holds no Docent yet; make run and make migrate make one.
+\else
 \echo Schema
 SELECT version_num AS migration, embedding_model, dimension, current_setting('server_version') AS postgres,
        pg_size_pretty(pg_database_size(current_database())) AS size
@@ -16,3 +20,4 @@ GROUP BY queue_name, status ORDER BY queue_name, status;
 \echo Connections
 SELECT state, count(*), max(now() - state_change) AS longest FROM pg_stat_activity
 WHERE datname = current_database() GROUP BY state;
+\endif

@@ -25,9 +25,8 @@ sys.path.insert(0, str(ROOT))
 from app.auth.keys import tenant_named  # noqa: E402 - needs the line above
 from app.errors import AppError  # noqa: E402
 from app.infra.logging import configure_logging  # noqa: E402
-from app.infra.migrations import migrate  # noqa: E402
 from app.infra.postgres import PROGRAM_S, tenant_transaction  # noqa: E402
-from app.infra.servers import owner_url, servers  # noqa: E402
+from app.infra.servers import owner_url  # noqa: E402
 from app.llm.completion import Provider  # noqa: E402
 from app.llm.providers import build_router  # noqa: E402
 from app.retrieval.models import build_embedder  # noqa: E402
@@ -44,6 +43,7 @@ from scripts.evaluation.rankings import MODES, averaged, judge, rank  # noqa: E4
 from scripts.evaluation.remembered import RememberedEmbedder  # noqa: E402
 from scripts.evaluation.report import Result, tables  # noqa: E402
 from scripts.evaluation.slips import with_slips  # noqa: E402
+from scripts.prepare import prepared_servers  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -186,12 +186,7 @@ def run(options: Options) -> list[Result]:
     configure_logging("WARNING", as_json=False)
     with tempfile.TemporaryDirectory(prefix="docent-evaluate-") as home:
         settings = throw_away(load_settings(), Path(home))
-        with servers(settings):
-            migrate(
-                owner_url(settings),
-                embedding_model=settings.embedding_model,
-                embedding_dimension=settings.embedding_dimension,
-            )
+        with prepared_servers(settings):
             return asyncio.run(_judged(settings, options))
 
 

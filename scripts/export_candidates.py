@@ -21,11 +21,12 @@ import psycopg
 
 from app.errors import AppError, NotFound
 from app.infra.masking import mask
-from app.infra.postgres import PROGRAM_S, open_pool, tenant_transaction
+from app.infra.postgres import PROGRAM_S, open_pool, tenant_transaction, translated
 from app.infra.reach import EVERYTHING, reaching
-from app.infra.servers import owner_url, servers, urls_of
+from app.infra.servers import owner_url, urls_of
 from app.settings import Settings, load_settings
 from scripts.evaluation.dataset import page_place
+from scripts.prepare import prepared_servers
 
 #: One reader who says that an answer is wrong outweighs those who do not.
 _JUDGED = """
@@ -89,7 +90,7 @@ def tenant_called(settings: Settings, name: str) -> str:
     Raises:
         NotFound: there is none of that name.
     """
-    with psycopg.connect(owner_url(settings)) as connection:
+    with translated(), psycopg.connect(owner_url(settings), connect_timeout=5) as connection:
         row = connection.execute("SELECT id FROM tenants WHERE name = %s", (name,)).fetchone()
     if row is None:
         raise NotFound(f"There is no tenant '{name}'.")
@@ -104,14 +105,17 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        with servers(settings):
+        with prepared_servers(settings):
             tenant_id = tenant_called(settings, options.tenant)
             lines = asyncio.run(candidates(settings, tenant_id))
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        options.out.write_text(text, encoding="utf-8")
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)
         return 1
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    options.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"docent: {options.out} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
     print(f"{len(lines)} questions written to {options.out}")
     return 0
 

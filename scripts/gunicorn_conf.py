@@ -11,8 +11,10 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.errors import AppError  # noqa: E402 - needs the line above
 from app.http.protocol import BoundedHttp  # noqa: E402
+from app.http.websocket_protocol import BoundedWebSocket  # noqa: E402
 from app.settings import load_settings  # noqa: E402
 from scripts.metrics_folder import VARIABLE, MetricsFolder  # noqa: E402
 
@@ -34,6 +37,8 @@ gc.disable()  # a sixth of the CPU of the application's import; on again once a 
 GATE_VARIABLE = "DOCENT_GATE_FD"
 #: Streams may finish for so long after SIGTERM; the launcher stops everything within 10 s.
 DRAIN_S = 5
+#: Connections are open files. Shells allow 1,024, and who came after was cut off without a word.
+OPEN_FILES = 65_536
 #: A request on a connection accepted just before arrives within so long.
 ARRIVAL_S = 0.5
 
@@ -64,7 +69,7 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
         "http": BoundedHttp,
-        "ws": "websockets-sansio",
+        "ws": BoundedWebSocket,
         "ws_max_size": 65_536,
         "ws_per_message_deflate": False,
         "access_log": False,  # the application writes its own
@@ -83,6 +88,16 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
+def allow_open_files() -> None:
+    """Take as many as the system lets us have without asking its administrator."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # macOS has another limit beside
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+allow_open_files()
 _host = f"[{settings.bind_address}]" if ":" in settings.bind_address else settings.bind_address
 bind = f"{_host}:{settings.port}"
 workers = settings.workers

@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from http import HTTPStatus
+from http.client import HTTPException
 
 from app.errors import AppError
 from app.settings import load_settings
@@ -20,10 +21,10 @@ def ask(url: str) -> tuple[int, str]:
     """Status and body of what answers; 0 and a sentence when nothing does."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - our own URL
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(errors="replace")
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         return 0, f"nothing answers at {url} ({error})"
 
 

@@ -20,11 +20,12 @@ from app.auth.keys import tenant_named
 from app.errors import AppError
 from app.infra.logging import configure_logging
 from app.infra.postgres import PROGRAM_S
-from app.infra.servers import owner_url, servers
+from app.infra.servers import owner_url
 from app.ingestion.folder import Progress as Watched
 from app.ingestion.folder import Received, find_files, take_in, watch
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
+from scripts.prepare import prepared_servers
 
 
 async def ingest(settings: Settings, folder: Path, tenant: str, console: Console) -> int:
@@ -37,8 +38,11 @@ async def ingest(settings: Settings, folder: Path, tenant: str, console: Console
         statement_timeout_s=PROGRAM_S,
     ) as house:
         received: list[Received] = []
-        async for batch in take_in(house.pool, house.intake, tenant_id, files):
-            received += batch
+        with _bar(console, transient=True) as bar:
+            task = bar.add_task("Taking in", total=len(files))
+            async for batch in take_in(house.pool, house.intake, tenant_id, files):
+                received += batch
+                bar.update(task, completed=len(received))
         waited = {
             (item.document_id, item.version): item
             for item in received
@@ -48,22 +52,26 @@ async def ingest(settings: Settings, folder: Path, tenant: str, console: Console
     return _report(console, folder, received, last)
 
 
-async def _work(
-    house: House, tenant_id: str, versions: list[tuple[str, int]], console: Console
-) -> Watched | None:
-    """Run jobs here, beside any worker that runs elsewhere, until all ``versions`` are settled."""
-    working = asyncio.create_task(house.worker.run())
-    bar = Progress(
+def _bar(console: Console, *, transient: bool = False) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("files"),
         TimeElapsedColumn(),
         console=console,
+        transient=transient,
     )
+
+
+async def _work(
+    house: House, tenant_id: str, versions: list[tuple[str, int]], console: Console
+) -> Watched | None:
+    """Run jobs here, beside any worker that runs elsewhere, until all ``versions`` are settled."""
+    working = asyncio.create_task(house.worker.run())
     last: Watched | None = None
     try:
-        with bar:
+        with _bar(console) as bar:
             task = bar.add_task("Ingesting", total=len(versions))
             async for last in watch(house.pool, tenant_id, versions):
                 pages = f"page {last.pages_done} of {last.pages_total}"
@@ -105,10 +113,17 @@ def _report(console: Console, folder: Path, received: list[Received], last: Watc
     return 1 if failed else 0
 
 
+def named_folder(text: str) -> Path:
+    """A path as it was typed; nothing is no folder, and not the one that the command runs in."""
+    if not text:
+        raise ValueError("no folder was named")
+    return Path(text)
+
+
 def main(arguments: list[str]) -> int:
     """Ingest a folder; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=named_folder)
     parser.add_argument("--tenant", default="default", help="made if it is new")
     options = parser.parse_args(arguments)
     console = Console()
@@ -116,7 +131,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load_settings()
         configure_logging("WARNING", as_json=settings.log_json)
-        with servers(settings):
+        with prepared_servers(settings):
             return asyncio.run(ingest(settings, options.folder, options.tenant, console))
     except AppError as error:
         sys.stderr.write(f"docent: {error.detail}\n")

@@ -14,10 +14,11 @@ from typing import get_args
 from app.auth.keys import tenant_named
 from app.documents.job import JobStatus
 from app.errors import AppError
-from app.infra.servers import owner_url, servers
+from app.infra.servers import owner_url
 from app.ingestion.board import JobNotRetryable
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
+from scripts.prepare import prepared_servers
 
 PAGE = 100
 
@@ -58,7 +59,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = load_settings()
-        with servers(settings):
+        with prepared_servers(settings):
             asyncio.run(run(settings, options))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)

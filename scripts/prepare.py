@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -9,8 +11,10 @@ import psycopg
 from app.auth.keys import ensure_dev_key, secret_of
 from app.errors import AppError
 from app.infra.migrations import migrate
+from app.infra.postgres import translated
 from app.infra.servers import owner_url, servers
 from app.settings import Settings, load_settings
+from scripts.archives.database import has_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The tenant of the development key and of `make ingest` when it names none.
@@ -20,17 +24,38 @@ TENANT = "default"
 def prepare(settings: Settings, *, with_samples: bool) -> int:
     """Prepare; the exit code. Nothing is written when there is nothing to do."""
     url = owner_url(settings)
-    migrate(
-        url,
-        embedding_model=settings.embedding_model,
-        embedding_dimension=settings.embedding_dimension,
-    )
+    _migrate(settings)
     if settings.database_url is None:
         ensure_dev_key(url, secret_of(settings), settings.docent_home, tenant=TENANT)
     if with_samples and _is_empty(url):
         command = [sys.executable, "-m", "scripts.ingest", "docs/samples", "--tenant", TENANT]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
     return 0
+
+
+@contextmanager
+def prepared_servers(settings: Settings) -> Iterator[None]:
+    """The servers, with a schema: operators' commands may be the first that a home ever sees.
+
+    A schema that is there stays as it is: bringing it up to date is for a start, or `make migrate`.
+
+    Raises:
+        AppError: a server cannot be started or reached, or the database refuses its schema.
+    """
+    with servers(settings):
+        with translated(), psycopg.connect(owner_url(settings), connect_timeout=5) as connection:
+            new = not has_schema(connection)
+        if new:
+            _migrate(settings)
+        yield
+
+
+def _migrate(settings: Settings) -> None:
+    migrate(
+        owner_url(settings),
+        embedding_model=settings.embedding_model,
+        embedding_dimension=settings.embedding_dimension,
+    )
 
 
 def _is_empty(url: str) -> bool:

@@ -31,9 +31,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from app.auth.keys import tenant_named
 from app.errors import AppError, ConfigurationError, Unavailable
 from app.infra.logging import configure_logging
-from app.infra.migrations import migrate
 from app.infra.postgres import PROGRAM_S, open_pool
-from app.infra.servers import owner_url, servers, urls_of
+from app.infra.servers import owner_url, urls_of
 from app.retrieval.embedding import Embedder
 from app.retrieval.models import build_embedder, next_settings
 from app.settings import Settings, load_settings
@@ -41,6 +40,7 @@ from app.wiring import open_house
 from scripts.evaluate import throw_away
 from scripts.evaluation.corpus import fill as fill_corpus
 from scripts.evaluation.dataset import load
+from scripts.prepare import prepared_servers
 from scripts.reindexing.comparison import Compared, compare, logged_questions, table_of
 from scripts.reindexing.filling import catch_up_and_switch, fill, insist
 from scripts.reindexing.tables import (
@@ -236,12 +236,7 @@ def golden(
     with tempfile.TemporaryDirectory(prefix="docent-compare-") as home:
         # The house has the one model; the other is asked beside it.
         own = throw_away(settings, Path(home))
-        with servers(own):
-            migrate(
-                owner_url(own),
-                embedding_model=own.embedding_model,
-                embedding_dimension=own.embedding_dimension,
-            )
+        with prepared_servers(own):
             return asyncio.run(compare_golden(own, folder, limit, console))
 
 
@@ -300,7 +295,7 @@ def main(arguments: list[str]) -> int:
             results = golden(settings, options.data, options.limit, console)
             tell_comparison(results, options.json, console)
             return 0
-        with servers(settings):
+        with prepared_servers(settings):
             asyncio.run(run(settings, options, console))
     except AppError as error:
         sys.stderr.write(f"docent: {error.detail}\n")

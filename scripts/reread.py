@@ -16,9 +16,10 @@ from app.auth.keys import tenant_named
 from app.documents.store import Listing
 from app.errors import AppError
 from app.infra.reach import EVERYTHING, reaching
-from app.infra.servers import owner_url, servers
+from app.infra.servers import owner_url
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
+from scripts.prepare import prepared_servers
 
 PAGE = 100
 
@@ -66,7 +67,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = load_settings()
-        with servers(settings):
+        with prepared_servers(settings):
             return asyncio.run(run(settings, options))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)

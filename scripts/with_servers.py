@@ -15,6 +15,7 @@ from app.errors import AppError
 from app.infra.servers import owner_url, servers
 from app.settings import load_settings
 from scripts.archives.database import client
+from scripts.prepare import prepared_servers
 
 
 def main(arguments: list[str]) -> int:
@@ -22,10 +23,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's
     try:
         settings = load_settings()
-        with servers(settings):
-            if arguments[:1] == ["--psql"]:
-                with client("psql", owner_url(settings)) as (program, environment):
-                    return _run([program, "-X", *arguments[1:]], environment)
+        if arguments[:1] == ["--psql"]:  # to look at the database as it is
+            with servers(settings), client("psql", owner_url(settings)) as (program, environment):
+                return _run([program, "-X", *arguments[1:]], environment)
+        with prepared_servers(settings):
             return _run(arguments, dict(os.environ))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)

@@ -75,10 +75,16 @@ def serve(listening: socket.socket) -> None:
     import uvloop
 
     from app.http.protocol import BoundedHttp
+    from app.http.websocket_protocol import BoundedWebSocket
     from app.main import app
 
     config = uvicorn.Config(
-        app, http=BoundedHttp, log_config=None, access_log=False, server_header=False
+        app,
+        http=BoundedHttp,
+        ws=BoundedWebSocket,
+        log_config=None,
+        access_log=False,
+        server_header=False,
     )
     uvloop.run(uvicorn.Server(config).serve(sockets=[listening]))
 

@@ -96,9 +96,7 @@ def create_key(
             f"Unknown scope {', '.join(sorted(unknown)) or '(none given)'}; "
             f"there are {', '.join(ALL_SCOPES)}."
         )
-    for what, text in (("tenant", tenant), ("name", name)):
-        if not 1 <= len(text.strip()) <= 128 or not text.isprintable():  # noqa: PLR2004
-            raise InvalidRequest(f"The {what} must have 1 to 128 printable characters.")
+    _check_name("name", name)
     _check_budget(budget_usd)
     key = new_key()
     digest = hash_key(key, secret)
@@ -174,13 +172,20 @@ def tenant_named(owner_url: str, tenant: str) -> str:
     """The id of the tenant called ``tenant``, which is made if it is new; blocks, as the owner.
 
     Raises:
+        InvalidRequest: an empty or overlong name.
         DatabaseUnavailable: when the database cannot be reached.
     """
     with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
         return _tenant(connection, tenant)
 
 
+def _check_name(what: str, text: str) -> None:
+    if not 1 <= len(text.strip()) <= 128 or not text.isprintable():  # noqa: PLR2004
+        raise InvalidRequest(f"The {what} must have 1 to 128 printable characters.")
+
+
 def _tenant(connection: psycopg.Connection[Any], tenant: str) -> str:
+    _check_name("tenant", tenant)
     found = connection.execute("SELECT id FROM tenants WHERE name = %s", (tenant.strip(),))
     row = found.fetchone()
     if row is None:

@@ -76,6 +76,11 @@ CHECKS = {
         WHERE t.id = current_setting('app.tenant')
           AND (t.chunk_count, t.lexeme_total) IS DISTINCT FROM (found.chunks, found.lexemes)""",
 }
+#: A check, of which only so much leaves the database as is shown.
+_COUNTED = f"""
+    WITH wrong AS MATERIALIZED ({{statement}})
+    SELECT (SELECT count(*) FROM wrong) AS found,
+           ARRAY(SELECT id FROM wrong ORDER BY id COLLATE "C" LIMIT {SAMPLES}) AS samples"""  # noqa: S608 - constants only
 
 
 class Cites(Protocol):
@@ -117,8 +122,9 @@ async def _check(
     findings = []
     async with tenant_transaction(pool, tenant_id, allow_s=LONG_S) as connection:
         for name, statement in CHECKS.items():
-            cursor = await connection.execute(statement)
-            findings.append(_finding(name, [str(row["id"]) for row in await cursor.fetchall()]))
+            cursor = await connection.execute(_COUNTED.format(statement=statement))
+            row = await cursor.fetchone() or {}
+            findings.append(Finding(name, row["found"], tuple(row["samples"])))
         wanted = await _wanted(connection, tenant_id)
     kept = {blob.sha256 async for blob in blobs.list(tenant_id)}
     missing, orphans = wanted - kept, kept - wanted

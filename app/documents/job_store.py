@@ -69,12 +69,14 @@ async def list_jobs(
 
     None come after a job that is not there.
     """
+    narrowed = "" if status is None else " AND v.status = %(status)s"
+    if after is not None:
+        narrowed += (
+            " AND (v.created_at, v.job_id) < (SELECT a.created_at, a.job_id"
+            " FROM document_versions a WHERE a.tenant_id = %(tenant)s AND a.job_id = %(after)s)"
+        )
     cursor = await connection.execute(
-        f"SELECT {JOB} FROM document_versions v WHERE v.tenant_id = %(tenant)s"  # noqa: S608
-        " AND (%(status)s::text IS NULL OR v.status = %(status)s)"
-        " AND (%(after)s::text IS NULL OR (v.created_at, v.job_id) <"
-        " (SELECT a.created_at, a.job_id FROM document_versions a"
-        " WHERE a.tenant_id = %(tenant)s AND a.job_id = %(after)s))"
+        f"SELECT {JOB} FROM document_versions v WHERE v.tenant_id = %(tenant)s{narrowed}"  # noqa: S608
         " ORDER BY v.created_at DESC, v.job_id DESC LIMIT %(limit)s + 1",
         {
             "tenant": tenant_id,

@@ -3,7 +3,8 @@
 By itself it takes headers without end, and waits for them without end: a stranger, who has shown no
 credential yet, could fill the memory with one connection and hold the others with a byte now and
 then. Bodies are bounded in ``middleware.py``. It also waits without end for a client to read its
-answer, even after it has closed the connection.
+answer, even after it has closed the connection. And it makes requests of all that one read of the
+socket brings, before the first is answered: 256 KiB of them were 170 MB.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 #: What the first line and the headers may have, give or take one read of the socket. Far more than
 #: anybody sends: that a token of a megabyte is none is for the gate to say.
 MAX_HEAD_BYTES, MAX_HEADERS = 2_097_152, 1_000
+#: Read on in pieces of so much, while no request waits for the answer to another.
+PIECE_BYTES = 2_048
 #: Bytes of a byte of content that is sent as a chunk of its own, and some more.
 _FRAMING_PER_BYTE = 8
 
@@ -36,6 +39,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
+        #: What has come and waits for the answers to the requests before it.
+        self._incoming = bytearray()
         super().connection_made(transport)
         self._close_after(self.head_s)
 
@@ -46,7 +51,22 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; bytes that belong to no request are not waited for without end either."""
+        """Read on, unless requests wait already."""
+        self._incoming += data
+        self._read_on()
+
+    def _read_on(self) -> None:
+        while self._incoming and not (self.pipeline or self.transport.is_closing()):
+            # The parser joins the pieces of a header anew with each: a long one has fewer.
+            size = min(max(self._head_bytes or 0, PIECE_BYTES), 8 * PIECE_BYTES)
+            piece = bytes(self._incoming[:size])
+            del self._incoming[:size]
+            self._read(piece)
+        if self._incoming:
+            self.flow.pause_reading()
+
+    def _read(self, data: bytes) -> None:
+        """Read a piece; bytes that belong to no request are not waited for without end either."""
         before = self._head_bytes
         if self._deadline is None and self._is_at_rest():
             self._close_after(self.head_s)
@@ -99,6 +119,7 @@ class BoundedHttp(HttpToolsProtocol):
         """The connection is another protocol's from now on."""
         self._close_after(None)
         self._stop_looking()
+        self._incoming.clear()  # a client speaks it when it is told that it may
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
@@ -112,9 +133,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread_bytes = None
 
     def on_response_complete(self) -> None:
-        """All is written; its rest may still wait to be read."""
+        """All is written; its rest may still wait to be read, and the next request to be made."""
         super().on_response_complete()
         self._look_again()
+        self._read_on()
 
     def _look_again(self) -> None:
         if self._looking is None and self.transport.get_write_buffer_size():

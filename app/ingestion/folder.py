@@ -8,7 +8,7 @@ import stat
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from app.documents.job_store import outcomes
 from app.documents.version_store import deleted_sources, newest_by_source
@@ -148,7 +148,10 @@ async def take_in(
 async def receive(
     pool: Pool, intake: Intake, tenant_id: str, files: Sequence[Found]
 ) -> list[Received]:
-    """Take in a batch; nothing is written for files that are answered from as they are."""
+    """Take in a batch; nothing is written for files that are answered from as they are.
+
+    Nor for those that wait for their turn, as most do when a large folder is begun again.
+    """
     sources = [found.source for found in files if found.reason is None]
     async with tenant_transaction(pool, tenant_id) as connection:
         newest = await newest_by_source(connection, tenant_id, sources)
@@ -163,6 +166,8 @@ async def receive(
         elif known is not None and known.sha256 == found.sha256 and known.status == "ready":
             # Also when an older version was gone back to: the folder says nothing new.
             received.append(Received(found.path, "unchanged", known.document_id))
+        elif known is not None and known.sha256 == found.sha256 and known.unfinished:
+            received.append(_awaited(found.path, known.document_id, known.version))
         else:
             received.append(await _add(intake, tenant_id, found))
     return received
@@ -183,20 +188,27 @@ async def _add(intake: Intake, tenant_id: str, found: Found) -> Received:
         return Received(found.path, "failed", reason=error.code)
     if taken.job_id is None:
         return Received(found.path, "unchanged", taken.document_id)
-    verdict: Verdict = "new" if taken.version == 1 else "changed"
-    return Received(found.path, verdict, taken.document_id, taken.version)
+    return _awaited(found.path, taken.document_id, taken.version)
+
+
+def _awaited(path: Path, document_id: str, version: int) -> Received:
+    return Received(path, "new" if version == 1 else "changed", document_id, version)
 
 
 async def watch(
     pool: Pool, tenant_id: str, versions: Sequence[tuple[str, int]]
 ) -> AsyncIterator[Progress]:
     """Report on ``versions`` until all of them are settled, whoever works on them."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    open_versions = list(versions)
     while True:
         async with tenant_transaction(pool, tenant_id) as connection:
-            rows = await outcomes(connection, versions)
-        finished = [row for row in rows.values() if row["status"] not in ("queued", "processing")]
+            rows |= await outcomes(connection, open_versions)
+        # What is settled is not looked at again: of a large folder each look would be at all of it.
+        settled = {key for key in rows if rows[key]["status"] not in ("queued", "processing")}
+        open_versions = [version for version in open_versions if version not in settled]
         yield Progress(
-            done=len(finished),
+            done=len(settled),
             total=len(versions),
             pages_done=sum(row["pages_done"] for row in rows.values()),
             pages_total=sum(row["page_count"] or 0 for row in rows.values()),
@@ -208,6 +220,6 @@ async def watch(
                 if row["status"] in ("failed", "cancelled", "dead")
             },
         )
-        if len(finished) == len(versions):
+        if not open_versions:
             return
         await asyncio.sleep(POLL_S)

@@ -228,7 +228,7 @@ def test_a_graph_with_rows_keeps_its_density_until_it_is_built_anew(
 ) -> None:
     lighter, denser = ["ef_construction=200", "m=16"], ["ef_construction=128", "m=32"]
     up(fresh_database, "base")
-    up(fresh_database)
+    up(fresh_database, "0016")
     assert graph(fresh_database) == (lighter, (16, 200))
     up(fresh_database, "-2")
     assert graph(fresh_database) == (denser, (32, 128))

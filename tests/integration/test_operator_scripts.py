@@ -5,6 +5,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from app.auth.caller import Caller
 from app.auth.keys import KeyRing
 from app.chat.turn import Cite, Turn
@@ -145,3 +148,56 @@ def test_a_program_runs_beside_the_servers(database: FreshDatabase, tmp_path: Pa
     assert (wrong.returncode, 'relation "nowhere" does not exist' in wrong.stderr) == (1, True)
     kept = run(database, tmp_path, "scripts.with_servers", sys.executable, "-c", "exit(7)")
     assert kept.returncode == 7
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["scripts.ingest", "docs/samples/none"], "is not a folder"),
+        (["scripts.create_key", "--tenant", "t", "--name", "n"], "Key 'n' of tenant 't'"),
+        (
+            ["scripts.create_user", "--tenant", "t", "--email", "a@b.example"],
+            "of tenant 't', owner",
+        ),
+        (["scripts.reread"], "0 documents queued"),
+        (["scripts.jobs"], ""),
+        (["scripts.reindex", "prepare"], "name no other model"),
+        (["scripts.export_candidates", "--tenant", "t", "--out", "x"], "no tenant 't'"),
+        (["scripts.verify_corpus"], "0 tenants checked"),
+        (["scripts.purge", "--deleted-before-days", "1"], "0 documents"),
+        (["scripts.backup", "x.tar"], "nothing to back up"),
+        (["scripts.with_servers", "--psql", "-f", "scripts/db_status.sql"], "no Docent yet"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_may_be_the_first_that_a_database_sees(
+    fresh_database: FreshDatabase, tmp_path: Path, command: list[str], said: str
+) -> None:
+    with psycopg.connect(fresh_database.database_url, autocommit=True) as owner:
+        owner.execute("DROP SCHEMA IF EXISTS beside, jobs, public CASCADE; CREATE SCHEMA public")
+    told = run(fresh_database, tmp_path, *command)
+    assert said in told.stdout + told.stderr
+    assert ("Traceback" in told.stderr, "ERROR" in told.stderr) == (False, False)
+
+
+def test_what_cannot_be_is_said_in_one_sentence(database: FreshDatabase, tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "none" / "x.jsonl")
+    user = ("scripts.create_user", "--email", "x@b.example", "--tenant")
+    for command, said in (
+        (("scripts.ingest", ""), "invalid named_folder value"),
+        (("scripts.ingest", str(tmp_path), "--tenant", "\t"), "1 to 128 printable"),
+        ((*user, ""), "1 to 128 printable"),
+        ((*user, "a\x1bb"), "1 to 128 printable"),
+        (("scripts.create_key", "--tenant", "there", "--name", "n"), ""),
+        (("scripts.export_candidates", "--tenant", "there", "--out", nowhere), "cannot be written"),
+    ):
+        told = run(database, tmp_path, *command)
+        assert said in told.stderr, command
+        assert ("Traceback" in told.stderr, told.returncode == 0) == (False, not said), command
+    away = environment(database, tmp_path, DATABASE_URL="postgresql://u@127.0.0.1:1/x")
+    for command in (
+        ("scripts.export_candidates", "--tenant", "t", "--out", "x"),
+        ("scripts.jobs",),
+    ):
+        told = forks.run(*command, env=away)
+        assert told.stderr == "docent: The database is not answering; try again shortly.\n"

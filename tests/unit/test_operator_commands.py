@@ -1,6 +1,7 @@
 """`make health-check` and `make chat` against servers that say what a real one may say."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.settings import Settings
-from scripts.ask import answer, shown
+from scripts.ask import answer, key_of, shown
 from scripts.health import ask, verdict
 
 
@@ -92,3 +93,57 @@ def test_a_refusal_is_one_sentence(tmp_path: Path) -> None:
         answer(settings(port, tmp_path), "dk_wrong", "q", "s")
     with pytest.raises(ConfigurationError, match="make run"):
         answer(settings(port, tmp_path), "dk_1", "q", "s")
+
+
+@contextmanager
+def saying_bytes(reply: bytes) -> Iterator[int]:
+    """A server of something else, which answers one connection; its port."""
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            thread.join()
+
+
+PAGE = b"HTTP/1.1 %d x\r\ncontent-length: 7\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"SSH-2.0-x\r\n", PAGE % 200 + b"a page\n", PAGE % 200 + b"[1, 22]", PAGE % 200 + b'{"a":1}'],
+)
+def test_a_server_of_something_else_is_told_in_one_sentence(reply: bytes, tmp_path: Path) -> None:
+    with (
+        saying_bytes(reply) as port,
+        pytest.raises(ConfigurationError, match=f"Something else answers on port {port}"),
+    ):
+        answer(settings(port, tmp_path), "dk_1", "q", "s")
+    with saying_bytes(reply) as port:
+        assert verdict(*ask(f"http://127.0.0.1:{port}/health")) == 1
+
+
+def test_a_refusal_of_something_else_keeps_its_status(tmp_path: Path) -> None:
+    with (
+        saying_bytes(PAGE % 502 + b"a page\n") as port,
+        pytest.raises(ConfigurationError, match="answers 502"),
+    ):
+        answer(settings(port, tmp_path), "dk_1", "q", "s")
+
+
+def test_a_key_is_given_or_lies_in_the_home(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no development key"):
+        key_of(settings(1, tmp_path), None)
+    (tmp_path / "dev.key").write_text("dk_mine\n")
+    assert key_of(settings(1, tmp_path), None) == "dk_mine"
+    for wrong in ("dk_\u0142", "dk_1\r\nX-Else: 1"):
+        with pytest.raises(ConfigurationError, match="no API key"):
+            key_of(settings(1, tmp_path), wrong)

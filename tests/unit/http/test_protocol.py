@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from app.http.protocol import MAX_HEAD_BYTES, BoundedHttp
+from app.http.protocol import MAX_HEAD_BYTES, PIECE_BYTES, BoundedHttp
 
 HEAD_S = 0.2
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -181,6 +181,21 @@ async def test_a_body_in_small_chunks_with_a_trailer_is_read() -> None:
     async with line(Application(), BoundedHttp) as there:  # the hasty one waits for no such body
         assert (await there.answer(CHUNKED + chunks + b"0\r\nX: y\r\n\r\n")).startswith(OK)
         assert (await there.answer()).startswith(OK), "and the connection is good for another"
+
+
+@pytest.mark.parametrize("begin", [b"", CHUNKED + b"3\r\nabc\r\n0\r\n\r\n"])
+async def test_many_requests_at_once_are_answered_and_few_of_them_kept(begin: bytes) -> None:
+    """One read of the socket brought nine thousand, and each was 20 KB before it was its turn."""
+    application, many = Application(), 5_000
+    application.may_answer.clear()
+    async with line(application) as there:
+        there.writer.write(begin + REQUEST * many)
+        await there.writer.drain()
+        await asyncio.sleep(0.1)
+        assert 0 < len(Hasty.last.pipeline) <= PIECE_BYTES / len(REQUEST)
+        application.may_answer.set()
+        for _ in range(many + bool(begin)):
+            assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
 
 
 async def test_an_answer_may_take_its_time() -> None:
