@@ -15,8 +15,8 @@ PIP := -m pip --disable-pip-version-check -qq install --no-compile --no-deps --r
 TEST_WORKERS ?= 2
 # A test that hangs ends its process, with all stacks, instead of the patience of who waits for it.
 HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
-# Tests with real servers and processes race with the machine they run on: one that fails is tried once more,
-# and the summary names it either way and says why. The nightly run gives none a second chance.
+# Tests with real servers and processes, all but tests/unit, race with the machine they run on: one that fails is
+# tried once more, and the summary names it either way and says why. The nightly run gives none a second chance.
 RETRIES ?= --reruns 1 -r fER
 
 .DEFAULT_GOAL := help

@@ -89,8 +89,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files with the longest tests begin first, or one of them ends the suite alone."""
+    """Let the files with the longest tests begin first, or one of them ends the suite alone.
+
+    Unit tests race with nobody: there is no second try for them.
+    """
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "unit"):
+            item.add_marker(pytest.mark.flaky(reruns=0))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

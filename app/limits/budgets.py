@@ -85,6 +85,7 @@ class Budgets:
         self._clock = clock
         self._owed: deque[Charge] = deque(maxlen=MAX_OWED)
         self._payer: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def reserve(self, account: Account, cost_usd: float) -> "Hold":
         """Put ``cost_usd``, the most an attempt may cost, aside.
@@ -144,6 +145,7 @@ class Budgets:
 
     async def close(self) -> None:
         """Count what is owed, if Redis is there."""
+        self._closed = True
         if self._payer is not None:
             self._payer.cancel()
             await asyncio.wait({self._payer})
@@ -163,7 +165,8 @@ class Budgets:
         try:
             await self._send()
         finally:
-            if self._owed and (self._payer is None or self._payer.done()):
+            waited_for = self._payer is not None and not self._payer.done()
+            if self._owed and not (waited_for or self._closed):
                 self._payer = asyncio.create_task(self._keep_sending())
 
     async def _keep_sending(self) -> None:

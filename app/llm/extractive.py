@@ -64,8 +64,8 @@ class Extractive:
 
         Args:
             embed_sentences: gives unit vectors, float32, (n, dim).
-            vocabulary: English words that are spelled right; of a question's other words, slips
-                are put right. None are where it is empty.
+            vocabulary: English words that are spelled right; in a question's other words slips
+                are put right. Without any, nothing is.
         """
         self._embed = embed_sentences
         self._vocabulary = vocabulary

@@ -1,30 +1,44 @@
 """What a question means by a misspelled word: the word that the sources have in its place.
 
-One slip of the fingers is put right: a letter left out, doubled or wrong, or two that changed
-places. Names are left as they are, for one letter makes another name of them, and so is what is
-spelled right: asked for a statue, the sources are not to be quoted on a state (ADR 0049).
+One slip of the fingers is put right, where it is clearly one. What is spelled right is left, and so
+are names, for one letter makes another name of them, and what may be a rare word: asked for nitrite
+or for strcpy, the sources are not to be quoted on nitrate or strncpy (ADR 0049).
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from string import ascii_lowercase
 
 from app.llm.completion import Source
-from app.llm.words import FILLER, stem, words
+from app.llm.words import FILLER, stem
 
-#: A word in small letters that is long enough to be told from others by one slip, and its like in
-#: the sources.
-_WORD = re.compile(r"(?<![\w'\u2019-])[a-z]{4,}(?![\w'\u2019-])")
-#: What a question begins with: a small word, if it is a slip, for it may be a name.
-_FIRST = re.compile(r"^\W*([A-Z][a-z]{3,})(?![\w'\u2019-])")
-_LEAST_LETTERS = 5
-#: Words of a question that are looked at: one of 4,000 characters would take 60 ms.
-_MOST_SLIPS = 12
+#: A word in small letters that a slip can be told in.
+_WORD = re.compile(r"(?<![\w'\u2019-])[a-z]{4,24}(?![\w'\u2019-])")
+#: What a question begins with: a small word or a name.
+_FIRST = re.compile(r"^\W*([A-Z][a-z]{3,23})(?![\w'\u2019-])")
+#: Words of a question that are looked at.
+_MOST_SLIPS = 8
 #: Small words that questions are made of: "waht", "whcih", "thier".
-_SMALL = sorted(word for word in FILLER if len(word) >= 4)  # noqa: PLR2004 - as above
+_SMALL = {word for word in FILLER if len(word) >= 4}  # noqa: PLR2004 - as above
+#: Letters that a typed word has at least.
+_LEAST_LETTERS = 5
+#: The first two letters are taken as they are ("adsorption", "absorption").
+_BEGINNING = 2
+#: Before its last so many letters a word may have a wrong vowel; in them that makes another word
+#: ("nitrite", "nitrate").
+_END = 3
+_VOWELS = frozenset("aeiou")
+_KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+#: A letter → those beside it on the keyboard.
+_BESIDE = {
+    letter: frozenset(keys[max(at - 1, 0) : at + 2]) - {letter}
+    for keys in _KEYS
+    for at, letter in enumerate(keys)
+}
 
 
 @cache
@@ -37,6 +51,8 @@ def vocabulary_of(model_dir: Path) -> frozenset[str]:
         told = json.loads((model_dir / "tokenizer.json").read_bytes())["model"]["vocab"]
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
+    if not isinstance(told, dict):  # of another kind: a list of pieces
+        return frozenset()
     return frozenset(word for word in told if _WORD.fullmatch(word))
 
 
@@ -47,47 +63,68 @@ def put_right(question: str, sources: Sequence[Source], vocabulary: Collection[s
     meant first, then the most frequent one of the sources that the question has not got already.
     """
     first = [found[1]] if (found := _FIRST.match(question)) else []
-    doubtful = [
-        word
-        for word in [*first, *_WORD.findall(question)]
-        if word.lower() not in vocabulary and stem(word)
-    ][:_MOST_SLIPS]
+    written = dict.fromkeys([*first, *_WORD.findall(question)])
+    doubtful = [word for word in written if word.lower() not in vocabulary and stem(word)]
     if not doubtful or not vocabulary:
         return question
-    told = Counter(word for source in sources for word in words(_text(source)))
-    known = set(map(stem, told))
-    there = set(map(stem, words(question)))
-    likely = [
-        word
-        for word, _ in told.most_common()
-        if len(word) >= _LEAST_LETTERS and stem(word) not in there
-    ]
-    for word in dict.fromkeys(doubtful):
-        if stem(word) not in known:
-            meant = [small.capitalize() for small in _SMALL] if word in first else _SMALL + likely
-            right = next((other for other in meant if is_slip(word, other)), word)
-            question = re.sub(rf"\b{word}\b", right, question)
+    told = _told({word[0].lower() for word in doubtful}, sources)
+    known, there = set(map(stem, told)), set(map(stem, written))
+    for word in doubtful[:_MOST_SLIPS]:
+        small = word.lower()
+        if stem(small) in known:
+            continue
+        near = {*_turned(small), *(() if word in first else _without_one(small))}
+        meant = sorted(near & _SMALL)
+        if not meant and word not in first and len(word) >= _LEAST_LETTERS:
+            near = {one for one in _meant(word) if stem(one) not in there}
+            meant = sorted(near & told.keys(), key=lambda one: (-told[one], one))
+        if meant:
+            right = meant[0].capitalize() if word in first else meant[0]
+            question = re.sub(rf"(?<![\w'\u2019-]){word}(?![\w'\u2019-])", right, question)
     return question
 
 
-def _text(source: Source) -> str:
-    return f"{source.title} {source.heading} {source.text}".casefold()
+def _told(letters: Collection[str], sources: Sequence[Source]) -> Counter[str]:
+    """How often ``sources`` have each word that begins with one of ``letters``."""
+    begun = re.compile(rf"(?<![^\W\d_])[{''.join(sorted(letters))}][a-z]+(?![^\W\d_])")
+    texts = (f"{source.title} {source.heading} {source.text}" for source in sources)
+    return Counter(word for text in texts for word in begun.findall(text.casefold()))
 
 
-def is_slip(word: str, other: str) -> bool:
-    """Whether two words differ by one letter, or by two neighbours that changed places.
+def _meant(word: str) -> Iterator[str]:
+    """What may be meant by ``word``, of which one slip made it; most of it is no word."""
+    yield from _turned(word)
+    yield from _doubled(word)
+    if _VOWELS.isdisjoint(word):
+        return  # an identifier or an abbreviation: "strcpy"
+    for at in range(_BEGINNING, len(word)):
+        before, letter, behind = word[:at], word[at], word[at + 1 :]
+        yield before + behind
+        yield from (before + one + letter + behind for one in ascii_lowercase)
+        vowel = letter in _VOWELS
+        yield from (
+            before + one + behind for one in _BESIDE[letter] - (_VOWELS if vowel else set())
+        )
+        if vowel and len(behind) >= _END:
+            yield from (before + one + behind for one in _VOWELS)
+    yield from (word + one for one in ascii_lowercase)
 
-    They begin with the same letter: hardly anybody misses that one.
-    """
-    short, long = sorted((word, other), key=len)
-    if word == other or word[0] != other[0] or len(long) - len(short) > 1:
-        return False
-    same = 0
-    while same < len(short) and short[same] == long[same]:
-        same += 1
-    if len(short) < len(long):
-        return short[same:] == long[same + 1 :]
-    turned = long[same : same + 2][::-1]
-    return short[same + 1 :] == long[same + 1 :] or (
-        short[same : same + 2] == turned and short[same + 2 :] == long[same + 2 :]
-    )
+
+def _turned(word: str) -> Iterator[str]:
+    """``word`` with two neighbours in each other's places, the first letter in its own."""
+    for at in range(1, len(word) - 1):
+        yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+
+
+def _doubled(word: str) -> Iterator[str]:
+    """``word`` with a letter twice that it has once, or once that it has twice."""
+    for at in range(1, len(word)):
+        yield word[:at] + word[at] + word[at:]
+        if word[at] == word[at - 1] and at > 1:
+            yield word[:at] + word[at + 1 :]
+
+
+def _without_one(word: str) -> Iterator[str]:
+    """What ``word`` may be if a letter of it is missing."""
+    for at in range(1, len(word) + 1):
+        yield from (word[:at] + one + word[at:] for one in ascii_lowercase)

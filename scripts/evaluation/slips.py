@@ -29,8 +29,9 @@ def _with_slip(asked: Asked) -> Asked:
     if not telling:
         return asked
     found = chance.choice(telling)
-    text = asked.text[: found.start()] + _misspelled(found[0], chance) + asked.text[found.end() :]
-    return replace(asked, text=text)
+    while (typed := _misspelled(found[0], chance)) == found[0]:
+        pass  # of a double letter two changed places
+    return replace(asked, text=asked.text[: found.start()] + typed + asked.text[found.end() :])
 
 
 def _misspelled(word: str, chance: random.Random) -> str:

@@ -21,6 +21,7 @@ from tests.faults.provider_faults import ScriptedProvider, scripted_provider
 from tests.faults.running import QUESTION, Docent, copy_of_docent, frozen, kill, until
 
 WORKERS = 4
+CHANCE = random.Random(1)
 ASKED, ROOM = 200, 10
 #: What an answer may use, and what it is billed by.
 MOST_TOKENS, USD_PER_TOKEN = 100, 0.001
@@ -105,7 +106,7 @@ class Fleet:
                     told.note(*await _asked(client, surface))
                     return
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(random.uniform(0, leaves_within_s)):
+                    async with asyncio.timeout(CHANCE.uniform(0, leaves_within_s)):
                         told.note(*await _asked(client, surface))
                         return
                 told.results[LEFT] += 1

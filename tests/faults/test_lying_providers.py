@@ -49,8 +49,9 @@ ODD = (
     'used:{"prompt_tokens":-5,"completion_tokens":1e300,"cost":"7"}',
     'used:"none"',
 )
-#: A loop that is held up longer is taken for dead by whoever looks at it.
-MOST_SILENT_S = 0.9
+#: A loop that is held up longer is taken for dead by whoever looks at it. What a lie costs it is
+#: told more exactly where nobody else runs (tests/unit/llm/test_lying_transport.py).
+MOST_SILENT_S = 2.0
 #: What all askers' answers may take at once: 4 MB a document, parsed; and what Python keeps of it.
 MOST_MB = 150
 

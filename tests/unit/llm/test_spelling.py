@@ -1,38 +1,68 @@
 import json
-import string
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.llm.spelling import is_slip, put_right, vocabulary_of
+from app.llm.extractive import Extractive
+from app.llm.spelling import put_right, vocabulary_of
 from app.settings import MODEL_DIR
-from tests.unit.llm.asking import source
+from tests.unit.llm.asking import ask, request, source
 
 VOCABULARY = vocabulary_of(MODEL_DIR)
-LETTERS = st.text(string.ascii_lowercase, min_size=2, max_size=12)
 QUOTA = source(
     "A quota is the disk space that a department may occupy. Quotas are raised by the "
     "administrator once the statue in the palace of Zamosc was characterised."
 )
+SLIPS = (
+    "quoat quota;admnistrator administrator;departnent department;seperate separate;"
+    "definately definitely;recieve receive;insurence insurance;"
+    "warrenty warranty;comittee committee;"
+    "temparature temperature;buidling building;acces access;pasword password;instal install;"
+    "retun return;invioce invoice;packkets packets;procesor processor;charecterized characterized"
+)
+#: Words that are none of the vocabulary either, and what else the sources may speak of.
+RARE = (
+    "nitrite nitrate;sulfite sulfate;chlorate chlorite;ethene ethane;propene propane;"
+    "lessor lessee;licensee licensed;grantor grantee;mortgagee mortgagor;strcpy strncpy;"
+    "sscanf scanf;hypotension hypertension;adsorption absorption;thiamine thymine;kubectx kubectl"
+)
+
+
+def pairs(of: str) -> list[list[str]]:
+    return [pair.split() for pair in of.split(";")]
+
+
+@pytest.mark.parametrize(("typed", "meant"), pairs(SLIPS))
+def test_a_slip_is_put_right(typed: str, meant: str) -> None:
+    told = [source(f"It says something of the {meant} here.")]
+    assert put_right(f"What of the {typed} then?", told, VOCABULARY) == f"What of the {meant} then?"
+
+
+@pytest.mark.parametrize(("rare", "told"), pairs(RARE))
+async def test_what_may_be_a_rare_word_is_not_answered_with_another(rare: str, told: str) -> None:
+    sources = [source(f"The rule says that {told} is at most 50 mg per litre.")]
+    question = f"What does the rule say about {rare}?"
+    assert put_right(question, sources, VOCABULARY) == question
+    cautious, plain = Extractive(vocabulary=VOCABULARY), Extractive()
+    assert (await ask(cautious, request(question, *sources)))[0] == (
+        await ask(plain, request(question, *sources))
+    )[0]
 
 
 @pytest.mark.parametrize(
     ("question", "meant"),
     [
-        ("Who raises a quoat?", "Who raises a quota?"),
-        ("Who is the admnistrator?", "Who is the administrator?"),
-        ("Who is the administtrator?", "Who is the administrator?"),
-        ("Which departnent is it?", "Which department is it?"),
-        ("waht may a department occupy, and wich quota?", None),
+        (
+            "waht may a department occupy, and wich quota?",
+            "what may a department occupy, and which",
+        ),
         ("Waht is a quota?", "What is a quota?"),
         ("\u00bfWhcih department is it?", "\u00bfWhich department is it?"),
-        ("How was it charecterised?", "How was it characterised?"),
+        ("Who owns the X-quoat and the quoat?", "Who owns the X-quoat and the quota?"),
     ],
 )
-def test_a_slip_is_put_right(question: str, meant: str | None) -> None:
-    meant = meant or "what may a department occupy, and which quota?"
-    assert put_right(question, [QUOTA], VOCABULARY) == meant
+def test_small_words_are_put_right_and_parts_of_others_left(question: str, meant: str) -> None:
+    told = [source("The disk space that a department may occupy is raised."), source("Its quota")]
+    assert put_right(question, told, VOCABULARY).startswith(meant)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +73,12 @@ def test_a_slip_is_put_right(question: str, meant: str | None) -> None:
         "Who is Admnistrator Quoat?",  # one letter makes another name
         "Quoat is what?",  # so it may
         "Zamocs is where?",
+        "Thea was hired when?",  # not "them"
+        "Willa earns how much?",
+        "Havel, Morel and Sameh are who?",
         "Who raises a qouat?",  # two slips
         "Who pays for kubernetes?",  # nothing near it is told
-        "What is a X-quoat or a quoat's?",  # parts of other words
+        "What is a quoat's?",
         "Whose quota is a quoat?",  # it is there already
         "",
     ],
@@ -60,30 +93,18 @@ def test_without_a_vocabulary_nothing_is() -> None:
 
 
 def test_the_most_frequent_of_several_is_meant() -> None:
-    told = [source("Of Gordon, his garden and other gardens, above all the garden of Kent.")]
-    assert put_right("What of the gorden?", told, VOCABULARY) == "What of the garden?"
+    told = [source("Of barns and their barrns, above all the barons, and the barons of Kent.")]
+    assert put_right("What of the barrons?", told, VOCABULARY) == "What of the barons?"
 
 
 def test_a_vocabulary_is_read_from_the_models_folder(tmp_path) -> None:
     assert {"statue", "state", "palaces", "department"} <= VOCABULARY
     assert not {"charecterised", "departnent", "the", "Zamosc"} & VOCABULARY
     assert vocabulary_of(tmp_path) == frozenset()
-    for damaged in (b"{", b"[]", json.dumps({"model": {}}).encode()):
-        folder = tmp_path / str(len(damaged))
+    unigram = {"model": {"type": "Unigram", "vocab": [["<s>", 0.0], ["word", -1.5]]}}
+    others = (unigram, {"model": {}}, {"model": {"vocab": None}}, [], 1)
+    for number, damaged in enumerate(["{", "\u00e9", *map(json.dumps, others)]):
+        folder = tmp_path / str(number)
         folder.mkdir()
-        (folder / "tokenizer.json").write_bytes(damaged)
+        (folder / "tokenizer.json").write_text(damaged, encoding="latin-1")
         assert vocabulary_of(folder) == frozenset()
-
-
-@given(LETTERS, st.data())
-def test_one_slip_is_one_and_two_words_agree_on_it(word: str, data: st.DataObject) -> None:
-    at = data.draw(st.integers(1, len(word) - 1))
-    letter = data.draw(st.sampled_from(string.ascii_lowercase))
-    for other in (
-        word[:at] + word[at + 1 :],
-        word[:at] + letter + word[at:],
-        word[:at] + letter + word[at + 1 :],
-        word[:at] + word[at : at + 2][::-1] + word[at + 2 :],
-    ):
-        assert is_slip(word, other) is is_slip(other, word) is (word != other)
-    assert not is_slip(word, "".join(reversed(word)) + "xx")
