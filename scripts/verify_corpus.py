@@ -20,7 +20,7 @@ from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, urls_of
 from app.retrieval.cited import QuotedPlaces
 from app.settings import Settings, load_settings
-from scripts.prepare import prepared_servers
+from scripts.prepare import known_servers
 
 #: Nobody waits for an answer here.
 REDIS_TIMEOUT_S = 5
@@ -62,7 +62,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = load_settings()
-        with prepared_servers(settings):
+        with known_servers(settings):
             return asyncio.run(verify(settings, options.tenant))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)
