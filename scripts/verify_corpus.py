@@ -2,7 +2,8 @@
 
     python -m scripts.verify_corpus [--tenant NAME]
 
-Checks every tenant, or one. Exit code 0 when everything is whole, 1 when anything was found.
+Checks every tenant, or one. Exit code 0 when everything is whole, 1 when anything was found,
+2 when it could not be checked.
 """
 
 import argparse

@@ -114,7 +114,7 @@ def with_ligatures(raw: str, codes: str) -> str:
     frequent.
     """
     small = "a-z\xdf-\xff"
-    before = r"(?<![\d_])(?<![^\w\s(\[\"'`\\\x10\u2018\u201c/-])"  # a letter, or a word begins
+    before = r"(?<!\d)(?<![^\w\s(\[\"'`\\\x10\u2018\u201c/-])"  # a letter, or a word begins
     ligature = re.compile(
         f"{before}[{codes}](?=[{small}{HYPHEN}])|(?<=[{small}]){codes[0]}(?!\\w)"  # as in "off"
     )
