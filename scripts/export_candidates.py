@@ -26,7 +26,7 @@ from app.infra.reach import EVERYTHING, reaching
 from app.infra.servers import owner_url, urls_of
 from app.settings import Settings, load_settings
 from scripts.evaluation.dataset import page_place
-from scripts.prepare import prepared_servers
+from scripts.prepare import known_servers
 
 #: One reader who says that an answer is wrong outweighs those who do not.
 _JUDGED = """
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        with prepared_servers(settings):
+        with known_servers(settings):
             tenant_id = tenant_called(settings, options.tenant)
             lines = asyncio.run(candidates(settings, tenant_id))
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

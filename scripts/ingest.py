@@ -116,7 +116,7 @@ def _report(console: Console, folder: Path, received: list[Received], last: Watc
 def named_folder(text: str) -> Path:
     """A path as it was typed; nothing is no folder, and not the one that the command runs in."""
     if not text:
-        raise ValueError("no folder was named")
+        raise argparse.ArgumentTypeError("no folder was named")
     return Path(text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from app.auth.keys import ensure_dev_key, secret_of
-from app.errors import AppError
+from app.errors import AppError, ConfigurationError
 from app.infra.migrations import migrate
 from app.infra.postgres import translated
 from app.infra.servers import owner_url, servers
@@ -35,7 +35,7 @@ def prepare(settings: Settings, *, with_samples: bool) -> int:
 
 @contextmanager
 def prepared_servers(settings: Settings) -> Iterator[None]:
-    """The servers, with a schema: operators' commands may be the first that a home ever sees.
+    """The servers, with a schema: what puts something in may be the first that a home ever sees.
 
     A schema that is there stays as it is: bringing it up to date is for a start, or `make migrate`.
 
@@ -43,11 +43,27 @@ def prepared_servers(settings: Settings) -> Iterator[None]:
         AppError: a server cannot be started or reached, or the database refuses its schema.
     """
     with servers(settings):
-        with translated(), psycopg.connect(owner_url(settings), connect_timeout=5) as connection:
-            new = not has_schema(connection)
-        if new:
+        if not _has_schema(settings):
             _migrate(settings)
         yield
+
+
+@contextmanager
+def known_servers(settings: Settings) -> Iterator[None]:
+    """The servers, for commands that only look or take away: nothing is made in a wrong database.
+
+    Raises:
+        AppError: a server cannot be started or reached, or the database holds no Docent.
+    """
+    with servers(settings):
+        if not _has_schema(settings):
+            raise ConfigurationError("There is no Docent in this database yet.")
+        yield
+
+
+def _has_schema(settings: Settings) -> bool:
+    with translated(), psycopg.connect(owner_url(settings), connect_timeout=5) as connection:
+        return has_schema(connection)
 
 
 def _migrate(settings: Settings) -> None:

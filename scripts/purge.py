@@ -24,7 +24,7 @@ from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, urls_of
 from app.retrieval.cited import QuotedPlaces
 from app.settings import Settings, load_settings
-from scripts.prepare import prepared_servers
+from scripts.prepare import known_servers
 
 #: Longer than any upload takes from its bytes to its version.
 BLOB_AGE = datetime.timedelta(hours=1)
@@ -128,7 +128,7 @@ def main() -> int:
     days, really = max(options.deleted_before_days, 0.0), options.yes
     try:
         settings = load_settings()
-        with prepared_servers(settings):
+        with known_servers(settings):
             documents = purge_rows(settings, options.tenant, days, really=really)
             count, size = asyncio.run(purge_bytes(settings, options.tenant, really=really))
             answers = asyncio.run(purge_quotes(settings, options.tenant, really=really))

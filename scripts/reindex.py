@@ -40,7 +40,7 @@ from app.wiring import open_house
 from scripts.evaluate import throw_away
 from scripts.evaluation.corpus import fill as fill_corpus
 from scripts.evaluation.dataset import load
-from scripts.prepare import prepared_servers
+from scripts.prepare import known_servers, prepared_servers
 from scripts.reindexing.comparison import Compared, compare, logged_questions, table_of
 from scripts.reindexing.filling import catch_up_and_switch, fill, insist
 from scripts.reindexing.tables import (
@@ -295,7 +295,7 @@ def main(arguments: list[str]) -> int:
             results = golden(settings, options.data, options.limit, console)
             tell_comparison(results, options.json, console)
             return 0
-        with prepared_servers(settings):
+        with known_servers(settings):
             asyncio.run(run(settings, options, console))
     except AppError as error:
         sys.stderr.write(f"docent: {error.detail}\n")

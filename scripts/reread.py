@@ -19,7 +19,7 @@ from app.infra.reach import EVERYTHING, reaching
 from app.infra.servers import owner_url
 from app.settings import Settings, load_settings
 from app.wiring import House, open_house
-from scripts.prepare import prepared_servers
+from scripts.prepare import known_servers
 
 PAGE = 100
 
@@ -67,7 +67,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = load_settings()
-        with prepared_servers(settings):
+        with known_servers(settings):
             return asyncio.run(run(settings, options))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)

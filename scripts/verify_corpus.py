@@ -2,7 +2,8 @@
 
     python -m scripts.verify_corpus [--tenant NAME]
 
-Checks every tenant, or one. Exit code 0 when everything is whole, 1 when anything was found.
+Checks every tenant, or one. Exit code 0 when everything is whole, 1 when anything was found,
+2 when it could not be checked.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from app.infra.redis import Guarded, open_redis
 from app.infra.servers import owner_url, urls_of
 from app.retrieval.cited import QuotedPlaces
 from app.settings import Settings, load_settings
-from scripts.prepare import prepared_servers
+from scripts.prepare import known_servers
 
 #: Nobody waits for an answer here.
 REDIS_TIMEOUT_S = 5
@@ -62,7 +63,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = load_settings()
-        with prepared_servers(settings):
+        with known_servers(settings):
             return asyncio.run(verify(settings, options.tenant))
     except AppError as error:
         print(f"docent: {error.detail}", file=sys.stderr)

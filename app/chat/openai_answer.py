@@ -1,7 +1,7 @@
 """An answer as OpenAI's clients read it: a message with annotations (ADR 0010)."""
 
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -13,10 +13,9 @@ from app.llm.markers import GIVEN
 FinishReason = Literal["stop", "length", "content_filter"]
 
 
-class AnnotationOut(BaseModel):
+class CitedOut(BaseModel):
     """Where the message cites, and the exact text on the page that it cites."""
 
-    type: Literal["file_citation", "url_citation"] = "file_citation"
     file_id: str = Field(description="The document.", examples=["doc_ks2v7m4q6x3y5z7a2b4c6d8e9f"])
     filename: str
     quote: str
@@ -28,6 +27,12 @@ class AnnotationOut(BaseModel):
     verified: bool
 
 
+class AnnotationOut(CitedOut):
+    """An annotation as all clients get it that do not ask for the other."""
+
+    type: Literal["file_citation"] = "file_citation"
+
+
 class UrlCitationOut(BaseModel):
     """The one kind of citation that OpenAI's own schema has for a message."""
 
@@ -37,11 +42,15 @@ class UrlCitationOut(BaseModel):
     url: str = Field(description="The document's own, or the path of the page in this API.")
 
 
-class LinkedAnnotationOut(AnnotationOut):
+class LinkedAnnotationOut(CitedOut):
     """The same for clients that check an annotation by OpenAI's schema (ADR 0048)."""
 
-    type: Literal["file_citation", "url_citation"] = "url_citation"
+    type: Literal["url_citation"] = "url_citation"
     url_citation: UrlCitationOut
+
+
+#: Its type says which.
+Annotation = Annotated[LinkedAnnotationOut | AnnotationOut, Field(discriminator="type")]
 
 
 class MessageOut(BaseModel):
@@ -50,7 +59,7 @@ class MessageOut(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str = Field(examples=["The limit is 10 MB [1]."])
     refusal: None = None
-    annotations: list[LinkedAnnotationOut | AnnotationOut]
+    annotations: list[Annotation]
 
 
 class ChoiceOut(BaseModel):
@@ -139,9 +148,7 @@ def finish_reason(answer: Answer) -> FinishReason:
     return "length" if answer.status == "incomplete" else "stop"
 
 
-def annotations(
-    answer: Answer, *, linked: bool = False
-) -> list[LinkedAnnotationOut | AnnotationOut]:
+def annotations(answer: Answer, *, linked: bool = False) -> list[Annotation]:
     """One for each marker in the text, in its order."""
     cited = {str(citation.marker): citation for citation in answer.citations}
     make = _linked if linked else _annotation

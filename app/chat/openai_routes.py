@@ -33,6 +33,18 @@ _CHUNKS: dict[str, Any] = {
 }
 
 
+_KINDS = ("file_citation", "url_citation")
+#: No parameter that FastAPI knows: errors in it are told in OpenAI's shape.
+_DOCUMENTED_KIND: dict[str, Any] = {
+    "name": "X-Docent-Annotations",
+    "in": "header",
+    "required": False,
+    "description": "The type of the annotations; without it, clients known to be strict get"
+    " `url_citation` and all others `file_citation`.",
+    "schema": {"type": "string", "enum": list(_KINDS)},
+}
+
+
 class ModelNotFound(NotFound):
     """There is no such model; GET /v1/models lists those that can be asked for."""
 
@@ -47,7 +59,7 @@ class ModelNotFound(NotFound):
         200: _CHUNKS,
         **documented_openai_errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 503),
     },
-    openapi_extra={"parameters": [DOCUMENTED_KEY]},
+    openapi_extra={"parameters": [DOCUMENTED_KEY, _DOCUMENTED_KIND]},
 )
 async def complete(
     request: Request, caller: Asker, pipeline: Pipeline, models: Models, body: CompletionIn
@@ -88,7 +100,7 @@ def wants_links(request: Request) -> bool:
     wanted = request.headers.get("x-docent-annotations")
     if wanted is None:
         return request.headers.get("user-agent", "").startswith(_STRICT)
-    if wanted not in ("file_citation", "url_citation"):
+    if wanted not in _KINDS:
         raise InvalidRequest("X-Docent-Annotations must be file_citation or url_citation.")
     return wanted == "url_citation"
 

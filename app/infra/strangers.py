@@ -111,5 +111,5 @@ class _BoundedAnswer(ResponseHandler):
         if min(self._left_bytes, self._head_left_bytes) >= 0:
             super().data_received(data)
         elif self.transport is not None:
-            self.set_exception(HttpProcessingError(message="it says more than it was asked for"))
+            self.set_exception(HttpProcessingError(message="its head or its body is too large"))
             self.transport.abort()

@@ -70,7 +70,8 @@ def lines_from_right(pdfium: Pdfium, text_page: int, raw: str) -> tuple[str, arr
         raw: One character per PDFium character.
 
     Returns:
-        The characters, and for each of them the index of PDFium's; of white space it means nothing.
+        The characters, and for each of them the index of PDFium's. A space or newline that
+        was added has the index 0, which is not its own.
     """
     if raw.isascii() or len(raw) > MAX_GLYPHS:
         return None

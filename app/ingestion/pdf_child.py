@@ -27,7 +27,7 @@ from app.infra.confinement import Refused, settings_of, work_confined
 from app.ingestion.pdf_bidi import boxes_from_right, lines_from_right
 from app.ingestion.pdf_hidden import Words, hidden_words
 from app.ingestion.pdf_scan import is_scanned
-from app.ingestion.pdf_text import JUNK, assemble, raw_text, without
+from app.ingestion.pdf_text import JUNK, assemble, raw_text, with_tex_glyphs, without
 from app.ingestion.pdf_typed import lines_with_fields, load_page
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the start
@@ -194,6 +194,7 @@ def read_text(
         return "", b"", 0
     raw, hidden = raw_text(pdfium, text_page, count), 0
     fields = printed is not None and raw.startswith(printed)
+    raw = with_tex_glyphs(raw)  # before lines are told apart: a code of theirs is a line's end
     text, spans, origins = assemble(raw, hyphenated=hyphenated)
     places = boxes(pdfium, text_page, origins)
     words = Words(raw, origins, array("d", places))

@@ -38,13 +38,12 @@ LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl"}
 )
 #: TeX's bitmap fonts do not say what their glyphs are, so PDFium gives the font's own codes: those
-#: of the encoding OT1, whose "fl" is a carriage return, or of T1. Beside a letter they are that.
-TEX_LIGATURE = re.compile(
-    "[\x0b\x0c\x0e\x0f\x1b-\x1f](?=[a-z])|(?<=[a-z])[\x0b\x0c\x0e\x0f\x1b-\x1f]|\r(?=[a-z])"
-)
-TEX = str.maketrans("\x0b\x0c\r\x0e\x0f\x1b\x1c\x1d\x1e\x1f", "\ufb00\ufb01\ufb02\ufb03\ufb04" * 2)
+#: of the encodings OT1, whose "fl" is a carriage return, and T1. Most are spaces in other fonts.
+OT1, T1 = "\x0b\x0c\r\x0e\x0f", "\x1b\x1c\x1d\x1e\x1f"
+TEX = str.maketrans(OT1 + T1, "\ufb00\ufb01\ufb02\ufb03\ufb04" * 2)
+TEX_CODE = re.compile("[\x0b\x0c\x0e\x0f\x1b-\x1f]|\r(?!\n)")
 #: T1's quotation marks and dashes, where there are its ligatures: without them "3-5" would be "35".
-TEX_MARKS = str.maketrans("\x10\x11\x15\x16", "\u201c\u201d\u2013\u2014")
+T1_MARKS = str.maketrans("\x10\x11\x15\x16", "\u201c\u201d\u2013\u2014")
 #: What changes a word's length, so that the page must be put together word by word.
 UNEVEN = re.compile("[\u00ad\ufb00-\ufb04]|(?!\n)" + JUNK.pattern)
 WIDE_SPACES = re.compile("  +")
@@ -85,8 +84,6 @@ def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
     Returns:
         The text; each word's start and end in it; each word's start and end in ``raw``.
     """
-    if TEX_LIGATURE.search(raw):
-        raw = with_tex_glyphs(raw)
     raw = raw.replace("\r", " ")
     if ODD.search(raw):
         raw = raw.translate(SINGLES)
@@ -100,12 +97,35 @@ def assemble(raw: str, *, hyphenated: bool) -> tuple[str, Spans, Spans]:
 
 
 def with_tex_glyphs(raw: str) -> str:
-    """Return the characters with those in place of codes that TeX's encodings have for them.
+    """Return the page's characters, one for one, with TeX's ligatures in place of their codes."""
+    if TEX_CODE.search(raw):
+        raw = with_ligatures(raw, OT1)
+        told = with_ligatures(raw, T1)
+        raw = raw if told == raw else told.translate(T1_MARKS)
+    return raw
 
-    Codes as frequent as spaces are left: somebody else's font has its spaces there.
+
+def with_ligatures(raw: str, codes: str) -> str:
+    """Return the characters with ligatures in place of an encoding's codes, or as they are.
+
+    A ligature that is not read costs a word; a space that is read as one costs two. So the page
+    has to show that it is TeX's: each code that may be a space stands where a ligature may, two
+    different ones do, one after a space, where there is no need of another, and spaces are more
+    frequent.
     """
-    told, found = TEX_LIGATURE.subn(lambda code: code[0].translate(TEX), raw)
-    return told.translate(TEX_MARKS) if found < raw.count(" ") else raw
+    small = "a-z\xdf-\xff"
+    before = r"(?<!\d)(?<![^\w\s(\[\"'`\\\x10\u2018\u201c/-])"  # a letter, or a word begins
+    ligature = re.compile(
+        f"{before}[{codes}](?=[{small}{HYPHEN}])|(?<=[{small}]){codes[0]}(?!\\w)"  # as in "off"
+    )
+    found = ligature.findall(raw)
+    if len(set(found)) < 2 or len(found) >= raw.count(" "):  # noqa: PLR2004
+        return raw
+    told = ligature.sub(lambda code: code[0].translate(TEX), raw)
+    left = told.replace("\r\n", "")
+    if any(code in left for code in codes if code.isspace()):
+        return raw
+    return told if re.search(f" [{codes}][{small}]", raw) else raw
 
 
 def word_pattern(raw: str) -> re.Pattern[str]:

@@ -76,7 +76,8 @@ def lines_with_fields(
         printed: How many of them, at the beginning, were not typed.
 
     Returns:
-        The characters, and for each of them the index of PDFium's; of white space it means nothing.
+        The characters, and for each of them the index of PDFium's. A space or newline that
+        was added has the index 0, which is not its own.
     """
     if not raw[printed:].strip() or len(raw) > MAX_GLYPHS:
         return None

@@ -159,12 +159,6 @@ def test_a_program_runs_beside_the_servers(database: FreshDatabase, tmp_path: Pa
             ["scripts.create_user", "--tenant", "t", "--email", "a@b.example"],
             "of tenant 't', owner",
         ),
-        (["scripts.reread"], "0 documents queued"),
-        (["scripts.jobs"], ""),
-        (["scripts.reindex", "prepare"], "name no other model"),
-        (["scripts.export_candidates", "--tenant", "t", "--out", "x"], "no tenant 't'"),
-        (["scripts.verify_corpus"], "0 tenants checked"),
-        (["scripts.purge", "--deleted-before-days", "1"], "0 documents"),
         (["scripts.backup", "x.tar"], "nothing to back up"),
         (["scripts.with_servers", "--psql", "-f", "scripts/db_status.sql"], "no Docent yet"),
     ],
@@ -180,11 +174,37 @@ def test_a_command_may_be_the_first_that_a_database_sees(
     assert ("Traceback" in told.stderr, "ERROR" in told.stderr) == (False, False)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["scripts.verify_corpus"],
+        ["scripts.purge", "--deleted-before-days", "1", "--yes"],
+        ["scripts.jobs"],
+        ["scripts.reread"],
+        ["scripts.reindex", "status"],
+        ["scripts.export_candidates", "--tenant", "t", "--out", "x"],
+    ],
+    ids=lambda command: str(command[0]),
+)
+def test_what_only_looks_or_takes_away_writes_nothing_into_an_empty_database(
+    fresh_database: FreshDatabase, tmp_path: Path, command: list[str]
+) -> None:
+    with psycopg.connect(fresh_database.database_url, autocommit=True) as owner:
+        owner.execute("DROP SCHEMA IF EXISTS beside, jobs, public CASCADE; CREATE SCHEMA public")
+        told = run(fresh_database, tmp_path, *command)
+        assert (told.returncode > 0, told.stdout) == (True, "")
+        assert told.stderr == "docent: There is no Docent in this database yet.\n"
+        [tables] = owner.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        assert tables == (0,)
+
+
 def test_what_cannot_be_is_said_in_one_sentence(database: FreshDatabase, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "none" / "x.jsonl")
     user = ("scripts.create_user", "--email", "x@b.example", "--tenant")
     for command, said in (
-        (("scripts.ingest", ""), "invalid named_folder value"),
+        (("scripts.ingest", ""), "no folder was named"),
         (("scripts.ingest", str(tmp_path), "--tenant", "\t"), "1 to 128 printable"),
         ((*user, ""), "1 to 128 printable"),
         ((*user, "a\x1bb"), "1 to 128 printable"),

@@ -141,6 +141,20 @@ def test_what_can_be_sent_again_says_so_in_the_openapi_document() -> None:
     assert keyed == {"chat", "create_chat_completion", "replace_document", "upload_document"}
 
 
+def test_annotations_are_told_apart_in_the_openapi_document() -> None:
+    """Clients that are generated from it have to know which of the two classes to read into."""
+    document = made().openapi()
+    operation = document["paths"]["/v1/chat/completions"]["post"]
+    [kind] = [told for told in operation["parameters"] if told["name"] == "X-Docent-Annotations"]
+    assert (kind["in"], kind["required"]) == ("header", False)
+    schemas = document["components"]["schemas"]
+    told_by = schemas["MessageOut"]["properties"]["annotations"]["items"]["discriminator"]
+    assert told_by["propertyName"] == "type"
+    assert sorted(told_by["mapping"]) == sorted(kind["schema"]["enum"])
+    for value, name in told_by["mapping"].items():
+        assert schemas[name.rpartition("/")[2]]["properties"]["type"]["const"] == value
+
+
 def all_routes(app: FastAPI) -> set[tuple[str, str]]:
     """Every path and method that answers, however deep its router was included."""
     found = set()

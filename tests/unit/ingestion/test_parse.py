@@ -244,26 +244,6 @@ def test_a_page_that_breaks_words_is_hyphenated_whoever_made_it() -> None:
     assert "regu-lations" in kept
 
 
-@pytest.mark.parametrize(
-    "raw",
-    ["the \x1dow o\x1bshore E\x1ecient \x1cnch wa\x1fe of 3\x155 \x10eggs\x11",
-     "the \row o\x0bshore E\x0ecient \x0cnch wa\x0fe of 3\u20135 \u201ceggs\u201d"],
-    ids=["T1", "OT1"],
-)  # fmt: skip
-def test_ligatures_of_tex_are_read_though_its_bitmap_fonts_name_none(raw: str) -> None:
-    text, spans, origins = assemble(raw, hyphenated=False)
-    assert text == "the flow offshore Efficient finch waffle of 3\u20135 \u201ceggs\u201d"
-    assert [raw[start:end] for start, end in origins] == raw.split(" ")
-    assert [text[start:end] for start, end in spans] == text.split(" ")
-
-
-def test_codes_that_stand_for_spaces_or_for_nothing_are_no_ligatures() -> None:
-    text, _, _ = assemble("every\x1fword\x1fis set\x1fapart\x1fso", hyphenated=False)
-    assert text == "every word is set apart so"
-    text, _, _ = assemble("Space\t\r \xa0Flight \x1c 12\x1f13 Center", hyphenated=False)
-    assert text == "Space Flight 12 13 Center"
-
-
 @given(
     st.text(
         st.sampled_from("aZ\xe9 \r\n\t\xa0\x00\x02\xad\ufb01\ufffe\uf0b7\u4e2d\ud800-"), max_size=80
