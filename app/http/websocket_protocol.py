@@ -23,7 +23,7 @@ MAX_CONTROL_FRAMES, MAX_FRAGMENTS = 1_000, 1_000
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Reads on when what it read is dealt with, and lets go who floods or does not read."""
 
-    #: Who reads nothing of what waits for so long is let go.
+    #: Who reads nothing of what waits is let go after one to two times so long.
     unread_s = 30.0
     #: At the last look; infinite: some was read since.
     _unread_bytes: float = inf
@@ -61,8 +61,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def _is_busy(self) -> bool:
-        """Whether a message waits for the application, or an answer for its reader."""
-        return self.read_paused or not self.writable.is_set()
+        """Whether the application has yet to accept, or to hear a message, or a client to read."""
+        is_asked = self.handshake_initiated and not self.handshake_complete
+        return is_asked or self.read_paused or not self.writable.is_set()
 
     async def receive(self) -> Any:  # noqa: ANN401 - ASGI's
         """A message; the next may be read then."""
@@ -71,10 +72,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - ASGI's
-        """Send a message; after the last one only the client's goodbye is waited for."""
+        """Send a message; after the first frames are read, after the last only a goodbye."""
         await super().send(message)
-        if self.close_sent:
-            self._read_on()
+        self._read_on()
 
     def handle_ping(self) -> None:
         """Answer; so many are none."""
