@@ -18,6 +18,11 @@ from websockets.frames import CloseCode, Frame
 PIECE_BYTES = 2_048
 #: Pings and pongs between two keepalives of ours, and fragments of a message. Nobody needs as many.
 MAX_CONTROL_FRAMES, MAX_FRAGMENTS = 1_000, 1_000
+#: To a head that HTTP allows and the handshake does not: more than 128 headers, a line of 8 KiB.
+_NO_HANDSHAKE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"connection: close\r\ncontent-length: 0\r\n\r\n"
+)
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
@@ -53,6 +58,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             piece = bytes(self._incoming[:PIECE_BYTES])
             del self._incoming[:PIECE_BYTES]
             super().data_received(piece)
+            if self.conn.handshake_exc is not None and not self.handshake_initiated:
+                self.transport.write(_NO_HANDSHAKE)  # uvicorn says nothing, and waits for ever
+                self.transport.close()
         if self.transport.is_closing():
             self._incoming.clear()
         elif self._incoming or self._is_busy():

@@ -88,7 +88,7 @@ def told(opcode: int, payload: bytes) -> bytes:
 
 @asynccontextmanager
 async def connected(
-    application: Echo, early: bytes = b""
+    application: Echo, early: bytes = b"", headers: bytes = b"", status: int = 101
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     config = uvicorn.Config(
         application, http=BoundedHttp, ws=Watched, lifespan="off", log_config=None
@@ -98,15 +98,16 @@ async def connected(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     reader, writer = await asyncio.open_connection(*listening.getsockname())
     try:
-        writer.write(HANDSHAKE)
+        writer.write(HANDSHAKE[:-2] + headers + b"\r\n")
         if early:
             application.may_accept.clear()
             await application.asked.wait()
             # What the loop would call with what it read: the pause of reading is no part of it.
             Watched.last.data_received(early)
             application.may_accept.set()
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         async with asyncio.timeout(20):
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 %d " % status)
             yield reader, writer
     finally:
         application.may_hear.set()
@@ -198,3 +199,9 @@ async def test_who_does_not_read_is_not_answered_either() -> None:
         answer, heard = told(0xA, b"p" * 100), b""
         while answer not in heard:
             heard = heard[-len(answer) :] + await reader.read(2**20)
+
+
+@pytest.mark.parametrize("headers", [b"X: " + b"y" * 9_000 + b"\r\n", b"X: y\r\n" * 200])
+async def test_a_head_that_is_no_handshake_is_answered_and_not_kept(headers: bytes) -> None:
+    async with connected(Echo(), headers=headers, status=431) as (reader, _):
+        assert await reader.read() == b""
