@@ -31,7 +31,7 @@ class BoundedHttp(HttpToolsProtocol):
     _head_bytes: int | None = None
     #: Of the body that is being read, what is no content: sizes of chunks, extensions, trailers.
     _framing_bytes = 0
-    #: Who reads nothing of its answer for so long is let go.
+    #: Who reads nothing of its answer is let go after one to two times so long.
     unread_s = 30.0
     _looking: asyncio.TimerHandle | None = None
     #: Of the answer, at the last look; None: some was read since.
@@ -64,6 +64,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._read(piece)
         if self._incoming:
             self.flow.pause_reading()
+        if self.pipeline:
+            self._close_after(None)  # the rest of a head may be here, and is not read yet
+        elif self._head_bytes is not None and self._deadline is None:
+            self._close_after(self.head_s)
 
     def _read(self, data: bytes) -> None:
         """Read a piece; bytes that belong to no request are not waited for without end either."""

@@ -18,12 +18,17 @@ from websockets.frames import CloseCode, Frame
 PIECE_BYTES = 2_048
 #: Pings and pongs between two keepalives of ours, and fragments of a message. Nobody needs as many.
 MAX_CONTROL_FRAMES, MAX_FRAGMENTS = 1_000, 1_000
+#: To a head that HTTP allows and the handshake does not: more than 128 headers, a line of 8 KiB.
+_NO_HANDSHAKE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"connection: close\r\ncontent-length: 0\r\n\r\n"
+)
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Reads on when what it read is dealt with, and lets go who floods or does not read."""
 
-    #: Who reads nothing of what waits for so long is let go.
+    #: Who reads nothing of what waits is let go after one to two times so long.
     unread_s = 30.0
     #: At the last look; infinite: some was read since.
     _unread_bytes: float = inf
@@ -53,6 +58,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             piece = bytes(self._incoming[:PIECE_BYTES])
             del self._incoming[:PIECE_BYTES]
             super().data_received(piece)
+            if self.conn.handshake_exc is not None and not self.handshake_initiated:
+                self.transport.write(_NO_HANDSHAKE)  # uvicorn says nothing, and waits for ever
+                self.transport.close()
         if self.transport.is_closing():
             self._incoming.clear()
         elif self._incoming or self._is_busy():
@@ -61,8 +69,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def _is_busy(self) -> bool:
-        """Whether a message waits for the application, or an answer for its reader."""
-        return self.read_paused or not self.writable.is_set()
+        """Whether the application has yet to accept, or to hear a message, or a client to read."""
+        is_asked = self.handshake_initiated and not self.handshake_complete
+        return is_asked or self.read_paused or not self.writable.is_set()
 
     async def receive(self) -> Any:  # noqa: ANN401 - ASGI's
         """A message; the next may be read then."""
@@ -71,10 +80,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - ASGI's
-        """Send a message; after the last one only the client's goodbye is waited for."""
+        """Send a message; after the first frames are read, after the last only a goodbye."""
         await super().send(message)
-        if self.close_sent:
-            self._read_on()
+        self._read_on()
 
     def handle_ping(self) -> None:
         """Answer; so many are none."""

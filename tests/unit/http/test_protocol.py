@@ -27,10 +27,17 @@ class Hasty(BoundedHttp):
     head_s = unread_s = HEAD_S
     last: ClassVar["Hasty"]
     lost: ClassVar[asyncio.Event]
+    #: A request waits for the answer to another.
+    waiting: ClassVar[asyncio.Event] = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         Hasty.last, Hasty.lost = self, asyncio.Event()
+
+    def _read_on(self) -> None:
+        super()._read_on()
+        if self.pipeline:
+            Hasty.waiting.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -99,6 +106,11 @@ class Line:
         async with asyncio.timeout(20):
             return await self.reader.readuntil(b"\r\n\r\n")
 
+    async def stays_silent(self) -> None:
+        """For longer than any deadline nothing is said, and the connection stays."""
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.reader.read(1), HEAD_S * 3)
+
 
 @asynccontextmanager
 async def line(
@@ -108,6 +120,7 @@ async def line(
         application, http=protocol, ws="websockets-sansio", lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
+    Hasty.waiting = asyncio.Event()
     listening = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
@@ -191,11 +204,27 @@ async def test_many_requests_at_once_are_answered_and_few_of_them_kept(begin: by
     async with line(application) as there:
         there.writer.write(begin + REQUEST * many)
         await there.writer.drain()
-        await asyncio.sleep(0.1)
+        await Hasty.waiting.wait()
+        await there.stays_silent()
         assert 0 < len(Hasty.last.pipeline) <= PIECE_BYTES / len(REQUEST)
         application.may_answer.set()
         for _ in range(many + bool(begin)):
             assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
+
+
+@pytest.mark.parametrize("rest", [REQUEST[20:], b""], ids=["comes", "does not come"])
+async def test_the_rest_of_a_head_is_waited_for_when_it_may_be_read(rest: bytes) -> None:
+    application = Application()
+    application.may_answer.clear()
+    async with line(application) as there:
+        there.writer.write(REQUEST * 2 + REQUEST[:20])
+        await Hasty.waiting.wait()
+        there.writer.write(rest)
+        await there.stays_silent()
+        application.may_answer.set()
+        for _ in range(3 if rest else 2):
+            assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
+        assert (await there.until_closed()).startswith(b"" if rest else b"HTTP/1.1 408 ")
 
 
 async def test_an_answer_may_take_its_time() -> None:
@@ -203,8 +232,7 @@ async def test_an_answer_may_take_its_time() -> None:
     application.may_answer.clear()
     async with line(application) as there:
         there.writer.write(REQUEST)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(there.reader.read(1), HEAD_S * 3)
+        await there.stays_silent()
         application.may_answer.set()
         assert (await there.reader.readuntil(b"\r\n\r\n")).startswith(OK)
         assert (await there.answer()).startswith(OK), "and the connection is good for another"
@@ -218,8 +246,7 @@ async def test_a_websocket_may_be_silent(there: Line) -> None:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
     assert shaken.startswith(b"HTTP/1.1 101 ")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(there.reader.read(1), HEAD_S * 3)
+    await there.stays_silent()
     there.writer.write(b"\x81\x82\0\0\0\0hi")
     assert await there.reader.readexactly(12) == b"\x81\x0astill here"
 

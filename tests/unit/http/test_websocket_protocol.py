@@ -29,10 +29,12 @@ class Watched(BoundedWebSocket):
     last: ClassVar["Watched"]
     lost: ClassVar[asyncio.Event]
     paused: ClassVar[asyncio.Event]
+    heard: ClassVar[asyncio.Event]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        Watched.last, Watched.lost = self, asyncio.Event()
+        Watched.paused, Watched.heard = asyncio.Event(), asyncio.Event()
         super().connection_made(transport)
-        Watched.last, Watched.lost, Watched.paused = self, asyncio.Event(), asyncio.Event()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -42,6 +44,10 @@ class Watched(BoundedWebSocket):
         super().pause_writing()
         Watched.paused.set()
 
+    def send_receive_event_to_app(self) -> None:
+        super().send_receive_event_to_app()
+        Watched.heard.set()
+
 
 class Echo:
     """Says what it hears, as soon as it may."""
@@ -49,10 +55,14 @@ class Echo:
     def __init__(self) -> None:
         self.may_hear = asyncio.Event()
         self.may_hear.set()
+        self.asked, self.may_accept = asyncio.Event(), asyncio.Event()
+        self.may_accept.set()
         self.most_waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
+        self.asked.set()
+        await self.may_accept.wait()
         await send({"type": "websocket.accept"})
         while True:
             await self.may_hear.wait()
@@ -78,7 +88,7 @@ def told(opcode: int, payload: bytes) -> bytes:
 
 @asynccontextmanager
 async def connected(
-    application: Echo,
+    application: Echo, early: bytes = b"", headers: bytes = b"", status: int = 101
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     config = uvicorn.Config(
         application, http=BoundedHttp, ws=Watched, lifespan="off", log_config=None
@@ -88,12 +98,20 @@ async def connected(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     reader, writer = await asyncio.open_connection(*listening.getsockname())
     try:
-        writer.write(HANDSHAKE)
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.write(HANDSHAKE[:-2] + headers + b"\r\n")
+        if early:
+            application.may_accept.clear()
+            await application.asked.wait()
+            # What the loop would call with what it read: the pause of reading is no part of it.
+            Watched.last.data_received(early)
+            application.may_accept.set()
         async with asyncio.timeout(20):
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 %d " % status)
             yield reader, writer
     finally:
         application.may_hear.set()
+        application.may_accept.set()
         writer.transport.abort()
         server.should_exit = True
         await serving
@@ -105,7 +123,7 @@ async def test_a_thousand_messages_at_once_are_heard_in_order_a_few_at_a_time() 
     async with connected(application) as (reader, writer):
         application.may_hear.clear()
         writer.write(b"".join(frame(TEXT, message) for message in messages))
-        await asyncio.sleep(0)
+        await Watched.heard.wait()
         application.may_hear.set()
         expected = b"".join(told(TEXT, message) for message in messages)
         assert await reader.readexactly(len(expected)) == expected
@@ -139,11 +157,19 @@ async def test_a_message_of_a_few_fragments_is_one() -> None:
     ],
     ids=["pings", "pongs", "fragments"],
 )
-async def test_frames_without_end_end_the_connection(flood: bytes, code: int) -> None:
-    async with connected(Echo()) as (reader, writer):
-        writer.write(flood)
+@pytest.mark.parametrize("early", [False, True])
+async def test_frames_without_end_end_the_connection(flood: bytes, code: int, early: bool) -> None:
+    """Also those that come before the application has accepted, and nothing is said before."""
+    async with connected(Echo(), flood if early else b"") as (reader, writer):
+        writer.write(b"" if early else flood)
         heard = await reader.read()
         assert heard[-2:] == code.to_bytes(2, "big")
+
+
+async def test_what_comes_before_it_is_accepted_is_heard_afterwards() -> None:
+    async with connected(Echo(), frame(PING, b"p") + frame(TEXT, b"t")) as (reader, writer):
+        writer.write(frame(TEXT, b"u"))
+        assert await reader.readexactly(9) == told(0xA, b"p") + told(TEXT, b"t") + told(TEXT, b"u")
 
 
 async def test_what_nobody_reads_is_not_kept_for_ever() -> None:
@@ -173,3 +199,9 @@ async def test_who_does_not_read_is_not_answered_either() -> None:
         answer, heard = told(0xA, b"p" * 100), b""
         while answer not in heard:
             heard = heard[-len(answer) :] + await reader.read(2**20)
+
+
+@pytest.mark.parametrize("headers", [b"X: " + b"y" * 9_000 + b"\r\n", b"X: y\r\n" * 200])
+async def test_a_head_that_is_no_handshake_is_answered_and_not_kept(headers: bytes) -> None:
+    async with connected(Echo(), headers=headers, status=431) as (reader, _):
+        assert await reader.read() == b""
