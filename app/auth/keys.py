@@ -96,6 +96,7 @@ def create_key(
             f"Unknown scope {', '.join(sorted(unknown)) or '(none given)'}; "
             f"there are {', '.join(ALL_SCOPES)}."
         )
+    _check_name("tenant", tenant)
     _check_name("name", name)
     _check_budget(budget_usd)
     key = new_key()
@@ -110,9 +111,10 @@ def set_tenant_budget(owner_url: str, tenant: str, budget_usd: float | None) -> 
     None leaves it to the settings. The tenant is made if it is new.
 
     Raises:
-        InvalidRequest: the budget is no sum of money.
+        InvalidRequest: the budget is no sum of money, or an empty or overlong name.
         DatabaseUnavailable: when the database cannot be reached.
     """
+    _check_name("tenant", tenant)
     _check_budget(budget_usd)
     with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
         connection.execute(
@@ -175,6 +177,7 @@ def tenant_named(owner_url: str, tenant: str) -> str:
         InvalidRequest: an empty or overlong name.
         DatabaseUnavailable: when the database cannot be reached.
     """
+    _check_name("tenant", tenant)
     with translated(), psycopg.connect(owner_url, connect_timeout=5) as connection:
         return _tenant(connection, tenant)
 
@@ -185,7 +188,6 @@ def _check_name(what: str, text: str) -> None:
 
 
 def _tenant(connection: psycopg.Connection[Any], tenant: str) -> str:
-    _check_name("tenant", tenant)
     found = connection.execute("SELECT id FROM tenants WHERE name = %s", (tenant.strip(),))
     row = found.fetchone()
     if row is None:

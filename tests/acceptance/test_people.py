@@ -587,7 +587,7 @@ def test_a_users_keys_and_tokens_have_one_limit(api: Api, firm: Firm, tmp_path: 
     _, key = firm.key_of(user)
     settings = {"USER_REQUESTS_PER_MINUTE": "3"}
     with serving(api.database, tmp_path, **settings) as (url, _), somewhere(url) as client:
-        token = sign_in(client, user).json()["access_token"]
+        token = sign_in(client, user).raise_for_status().json()["access_token"]
         credentials = [{"X-API-Key": key}, {"Authorization": f"Bearer {token}"}] * 2
         replies = [client.get("/api/v1/me", headers=headers) for headers in credentials]
         assert [reply.status_code for reply in replies] == [200, 200, 200, 429]
