@@ -51,7 +51,7 @@ def test_first_question_source_and_figures(real_demo: str, open_page: OpenPage) 
     page.get_by_role("button", name="Open page").first.wait_for()
     page.get_by_role("button", name="Reset conversation").click()
     page.get_by_role("button", name=QUESTION).wait_for()
-    assert not page.get_by_role("button", name="Open page").count()
+    page.get_by_role("button", name="Open page").first.wait_for(state="detached")
 
 
 @pytest.mark.usefixtures("worker")
