@@ -38,36 +38,40 @@ async def head_drips(exchange: Exchange, args: list[str]) -> None:
         await exchange.wait(1)
 
 
-async def line(exchange: Exchange, args: list[str]) -> None:
-    """``line:MB``: an event without an end."""
-    await exchange.write(_SSE + _TO_THE_END + b'data: {"choices": [{"delta": {"content": "')
-    for _ in range(int(args[0])):
+async def _megabytes(exchange: Exchange, begin: bytes, count: int) -> None:
+    await exchange.write(begin)
+    for _ in range(count):
         await exchange.write(b"a" * _MB)
     exchange.cut()
 
 
-async def comments_without_end(exchange: Exchange, args: list[str]) -> None:
-    """Comments as fast as they are taken."""
+async def _without_end(exchange: Exchange, piece: bytes) -> None:
     await exchange.write(_SSE + _TO_THE_END)
     while True:
-        await exchange.write(b": PROCESSING\n\n" * 5000)
+        await exchange.write(piece)
         await asyncio.sleep(0)
+
+
+async def line(exchange: Exchange, args: list[str]) -> None:
+    """``line:MB``: an event without an end."""
+    begin = _SSE + _TO_THE_END + b'data: {"choices": [{"delta": {"content": "'
+    await _megabytes(exchange, begin, int(args[0]))
 
 
 async def document(exchange: Exchange, args: list[str]) -> None:
     """``document:MB``: one JSON document without an end."""
-    await exchange.write(_JSON + _TO_THE_END + b'{"choices": [{"message": {"content": "')
-    for _ in range(int(args[0])):
-        await exchange.write(b"a" * _MB)
-    exchange.cut()
+    begin = _JSON + _TO_THE_END + b'{"choices": [{"message": {"content": "'
+    await _megabytes(exchange, begin, int(args[0]))
+
+
+async def comments_without_end(exchange: Exchange, args: list[str]) -> None:
+    """Comments as fast as they are taken."""
+    await _without_end(exchange, b": PROCESSING\n\n" * 5000)
 
 
 async def words_without_end(exchange: Exchange, args: list[str]) -> None:
     """An answer that never ends, as fast as it is taken."""
-    await exchange.write(_SSE + _TO_THE_END)
-    while True:
-        await exchange.write(exchange.chunk({"content": "a "}) * 500)
-        await asyncio.sleep(0)
+    await _without_end(exchange, exchange.chunk({"content": "a "}) * 500)
 
 
 def _bomb(start: bytes, size: int) -> bytes:

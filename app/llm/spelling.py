@@ -8,8 +8,9 @@ or for strcpy, the sources are not to be quoted on nitrate or strncpy (ADR 0049)
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -70,18 +71,28 @@ def put_right(question: str, sources: Sequence[Source], vocabulary: Collection[s
     told = _told({word[0].lower() for word in doubtful}, sources)
     known, there = set(map(stem, told)), set(map(stem, written))
     for word in doubtful[:_MOST_SLIPS]:
-        small = word.lower()
-        if stem(small) in known:
+        if stem(word) in known:
             continue
-        near = {*_turned(small), *(() if word in first else _without_one(small))}
-        meant = sorted(near & _SMALL)
-        if not meant and word not in first and len(word) >= _LEAST_LETTERS:
-            near = {one for one in _meant(word) if stem(one) not in there}
-            meant = sorted(near & told.keys(), key=lambda one: (-told[one], one))
-        if meant:
-            right = meant[0].capitalize() if word in first else meant[0]
+        if word in first:
+            right = _small(_turned(word.lower())).capitalize()
+        else:
+            right = _small(chain(_turned(word), _completed(word))) or _likely(word, told, there)
+        if right:
             question = re.sub(rf"(?<![\w'\u2019-]){word}(?![\w'\u2019-])", right, question)
     return question
+
+
+def _small(near: Iterable[str]) -> str:
+    """The small word among ``near``; empty if there is none."""
+    return min(_SMALL.intersection(near), default="")
+
+
+def _likely(word: str, told: Counter[str], there: Collection[str]) -> str:
+    """The most frequent word of those ``told`` that may be meant; empty if there is none."""
+    if len(word) < _LEAST_LETTERS:
+        return ""
+    near = [one for one in told.keys() & set(_meant(word)) if stem(one) not in there]
+    return min(near, key=lambda one: (-told[one], one), default="")
 
 
 def _told(letters: Collection[str], sources: Sequence[Source]) -> Counter[str]:
@@ -97,17 +108,14 @@ def _meant(word: str) -> Iterator[str]:
     yield from _doubled(word)
     if _VOWELS.isdisjoint(word):
         return  # an identifier or an abbreviation: "strcpy"
+    yield from _completed(word, _BEGINNING)
     for at in range(_BEGINNING, len(word)):
         before, letter, behind = word[:at], word[at], word[at + 1 :]
+        beside = _BESIDE[letter]
+        if letter in _VOWELS:
+            beside = beside | _VOWELS if len(behind) >= _END else beside - _VOWELS
         yield before + behind
-        yield from (before + one + letter + behind for one in ascii_lowercase)
-        vowel = letter in _VOWELS
-        yield from (
-            before + one + behind for one in _BESIDE[letter] - (_VOWELS if vowel else set())
-        )
-        if vowel and len(behind) >= _END:
-            yield from (before + one + behind for one in _VOWELS)
-    yield from (word + one for one in ascii_lowercase)
+        yield from (before + one + behind for one in beside)
 
 
 def _turned(word: str) -> Iterator[str]:
@@ -124,7 +132,7 @@ def _doubled(word: str) -> Iterator[str]:
             yield word[:at] + word[at + 1 :]
 
 
-def _without_one(word: str) -> Iterator[str]:
-    """What ``word`` may be if a letter of it is missing."""
-    for at in range(1, len(word) + 1):
+def _completed(word: str, begin: int = 1) -> Iterator[str]:
+    """``word`` with one letter more, from ``begin`` on."""
+    for at in range(begin, len(word) + 1):
         yield from (word[:at] + one + word[at:] for one in ascii_lowercase)
